@@ -1,0 +1,159 @@
+//! Every limit of the host, by name, with its unit in the name and its default beside it.
+
+use serde::{Deserialize, Serialize};
+
+// One list makes the struct, its defaults and its flags' names, so that no limit exists without all three.
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr,)+) => {
+        /// What the host allows. Set by the name of the field: `--limit plugin_deadline_ms=250`.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct Limits {
+            $($(#[doc = $doc])+ pub $name: $type,)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+
+        impl Limits {
+            /// Every limit's name, in the order of their declaration.
+            pub const NAMES: &[&str] = &[$(stringify!($name),)+];
+
+            /// Sets one limit from `name=value`.
+            ///
+            /// # Errors
+            /// A sentence that names the limit, or the nearest one, and what a value looks like.
+            pub fn set(&mut self, assignment: &str) -> Result<(), String> {
+                let Some((name, value)) = assignment.split_once('=') else {
+                    return Err(format!("'{assignment}' is not of the form name=value"));
+                };
+                match name {
+                    $(stringify!($name) => {
+                        self.$name = value
+                            .parse()
+                            .map_err(|_| format!("limit {name} takes a whole number, not '{value}'"))?;
+                    })+
+                    _ => return Err(unknown(name, Self::NAMES)),
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+limits! {
+    /// Bytes of one request body or manifest file.
+    document_size_max_bytes: usize = 1024 * 1024,
+    /// Levels of nesting in a document.
+    document_depth_max: usize = 64,
+    /// Variables of one request.
+    variables_max: usize = 256,
+    /// Bytes of one variable's value.
+    variable_size_max_bytes: usize = 16 * 1024,
+    /// Findings that the schema stage gathers before it stops.
+    schema_findings_max: usize = 100,
+    /// Requests held at once; past it the host answers 503.
+    requests_in_flight_max: usize = 512,
+    /// Milliseconds that a client may take to send a request's body.
+    request_read_max_ms: u64 = 30_000,
+
+    /// Threads that judge submissions; 0 means eight for each core.
+    gate_threads: usize = 0,
+    /// Submissions that wait for such a thread; past it the host answers 503.
+    gate_queue_max: usize = 256,
+    /// Milliseconds that a submission may wait for a thread before it is answered 503.
+    gate_queue_wait_max_ms: u64 = 2_000,
+
+    /// Milliseconds of processor time for one evaluation.
+    plugin_deadline_ms: u64 = 250,
+    /// Milliseconds of wall time for one evaluation, host calls included.
+    plugin_wall_max_ms: u64 = 2_000,
+    /// Milliseconds for `configure`, once for each release.
+    plugin_configure_deadline_ms: u64 = 10_000,
+    /// Bytes of linear memory of one instance.
+    plugin_memory_max_bytes: usize = 64 * 1024 * 1024,
+    /// Elements of one table of an instance.
+    plugin_table_elements_max: usize = 20_000,
+    /// Core instances in one component.
+    plugin_core_instances_max: u32 = 16,
+    /// Bytes of a guest's stack.
+    plugin_stack_max_bytes: usize = 512 * 1024,
+    /// Bytes that one evaluation may hand to the host: its answer and the arguments of its host calls.
+    plugin_answer_max_bytes: usize = 1024 * 1024,
+    /// Findings in one answer.
+    plugin_findings_max: usize = 500,
+    /// Bytes of log lines of one evaluation.
+    plugin_log_max_bytes: usize = 64 * 1024,
+    /// Host calls of one evaluation.
+    plugin_host_calls_max: u64 = 100_000,
+    /// Bytes that the host hands to one evaluation through host calls.
+    plugin_read_max_bytes: usize = 64 * 1024 * 1024,
+    /// Registry look-ups of one evaluation.
+    plugin_lookups_max: u64 = 200,
+    /// Bytes of one component.
+    plugin_component_max_bytes: usize = 32 * 1024 * 1024,
+    /// Bytes of one binding's settings.
+    plugin_settings_max_bytes: usize = 1024 * 1024,
+    /// Evaluations of one plugin that run at once.
+    plugin_running_max: usize = 4,
+    /// Evaluations of one plugin that wait for their turn; past it the host answers 503.
+    plugin_waiting_max: usize = 4,
+    /// Failures in a row after which a plugin is quarantined.
+    plugin_failures_max: u32 = 5,
+    /// Milliseconds of quarantine, in which the plugin is not run and its submissions are answered 503.
+    plugin_quarantine_ms: u64 = 5_000,
+    /// Plugins compiled at once.
+    plugin_compilations_max: usize = 1,
+    /// Milliseconds between two ticks of the clock that deadlines are measured by.
+    plugin_tick_ms: u64 = 2,
+    /// Bytes of compiled code kept on disk; the oldest files go first.
+    plugin_cache_max_bytes: u64 = 2 * 1024 * 1024 * 1024,
+
+    /// Connections to the database.
+    database_connections_max: u32 = 16,
+    /// Milliseconds to wait for a connection.
+    database_acquire_max_ms: u64 = 5_000,
+    /// Milliseconds between two looks for releases that another host activated.
+    release_poll_ms: u64 = 1_000,
+}
+
+/// The sentence for a name that is not known, with the nearest that is.
+pub fn unknown(name: &str, known: &[&str]) -> String {
+    match nearest(name, known) {
+        Some(near) => format!("unknown name '{name}': did you mean '{near}'?"),
+        None => format!("unknown name '{name}'; known are {}", known.join(", ")),
+    }
+}
+
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), *candidate))
+        .filter(|(distance, _)| *distance <= name.len() / 3 + 1)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_limits_by_name_and_names_the_nearest() {
+        let mut limits = Limits::default();
+        limits.set("plugin_deadline_ms=7").expect("a known limit");
+        assert_eq!(limits.plugin_deadline_ms, 7);
+        assert_eq!(
+            limits.set("plugin_dedline_ms=7"),
+            Err("unknown name 'plugin_dedline_ms': did you mean 'plugin_deadline_ms'?".to_owned())
+        );
+        assert_eq!(
+            limits.set("plugin_deadline_ms=soon"),
+            Err("limit plugin_deadline_ms takes a whole number, not 'soon'".to_owned())
+        );
+        assert_eq!(limits.set("x"), Err("'x' is not of the form name=value".to_owned()));
+    }
+}

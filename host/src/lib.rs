@@ -1,0 +1,9 @@
+//! Hallmark: a registry with a gate. Manifests are judged by sandboxed WebAssembly plugins before they are stored.
+//! `docs/ARCHITECTURE.md` has the map and the invariants.
+
+pub mod clock;
+pub mod config;
+pub mod names;
+pub mod plugin;
+pub mod registry;
+pub mod report;

@@ -1,0 +1,296 @@
+//! The names that every room uses, each parsed once at the edge into a type that cannot hold a wrong one.
+//! This room uses no other.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// A name that does not have its form.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{given}' is not a valid {what}: {form}")]
+pub struct NameError {
+    /// Which name: `entry id`.
+    pub what: &'static str,
+    /// What was given, cut to 80 characters.
+    pub given: String,
+    /// The form it must have, in words.
+    pub form: &'static str,
+}
+
+impl NameError {
+    fn new(what: &'static str, given: &str, form: &'static str) -> Self {
+        Self { what, given: given.chars().take(80).collect(), form }
+    }
+}
+
+// Eight types share one body of conversions; a macro keeps a change of one from missing the others.
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $form:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                let check: fn(&str) -> bool = $check;
+                if check(text) { Ok(Self(text.to_owned())) } else { Err(NameError::new($what, text, $form)) }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+
+            fn try_from(text: String) -> Result<Self, NameError> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(&self.0)
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+fn is_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && text.starts_with(|first: char| first.is_ascii_lowercase())
+        && !text.ends_with('-')
+}
+
+fn is_dotted(text: &str, length_max: usize, also: &[u8]) -> bool {
+    (1..=length_max).contains(&text.len())
+        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || also.contains(&byte))
+}
+
+name!(
+    /// The scope that owns everything below it.
+    Tenant,
+    "tenant",
+    "lower case letters, digits and dashes, a letter first, at most 63",
+    is_label
+);
+name!(
+    /// A named unit of ownership that declares kinds and carries plugins.
+    ModuleName,
+    "module name",
+    "lower case letters, digits and dashes, a letter first, at most 63",
+    is_label
+);
+name!(
+    /// A type of manifest by its plural, which is also its route: `agents`.
+    KindName,
+    "kind",
+    "lower case letters, digits and dashes, a letter first, at most 63",
+    is_label
+);
+name!(
+    /// A plugin's own name, as it describes itself: `agent-rules`.
+    PluginName,
+    "plugin name",
+    "lower case letters, digits and dashes, a letter first, at most 63",
+    is_label
+);
+name!(
+    /// The id of an entry within its kind.
+    EntryId,
+    "entry id",
+    "letters, digits, '.', '_' and '-', a letter or digit first, at most 128",
+    |text| is_dotted(text, 128, b"._-")
+);
+name!(
+    /// The name of one version of an entry.
+    VersionName,
+    "version",
+    "letters, digits, '.', '_', '+' and '-', a letter or digit first, at most 64",
+    |text| is_dotted(text, 64, b"._+-")
+);
+name!(
+    /// A decision's id: a UUID (version 7, RFC 9562) in lower case.
+    DecisionId,
+    "decision id",
+    "a UUID in lower case",
+    |text| uuid::Uuid::try_parse(text).is_ok_and(|id| id.to_string() == text)
+);
+name!(
+    /// A SHA-256 as `sha256:` and 64 lower case hexadecimal digits.
+    Digest,
+    "digest",
+    "sha256: and 64 lower case hexadecimal digits",
+    |text| text.strip_prefix("sha256:").is_some_and(|hex| {
+        hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    })
+);
+
+impl Tenant {
+    /// The tenant of a registry that was told of no other.
+    pub fn default_tenant() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+impl Digest {
+    /// The digest of the bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(format!("sha256:{}", hex(&Sha256::digest(bytes))))
+    }
+
+    /// The 64 hexadecimal digits alone, as file names carry them.
+    pub fn hex(&self) -> &str {
+        &self.0["sha256:".len()..]
+    }
+}
+
+/// Lower case hexadecimal digits of the bytes.
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// What a release belongs to: one module, or the tenant's policies. As text: `module:agents` or `policies`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Scope {
+    /// The rules of the kinds that the module declares.
+    Module(ModuleName),
+    /// The rules of the whole tenant.
+    Policies,
+}
+
+impl FromStr for Scope {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        match text.strip_prefix("module:") {
+            Some(module) => Ok(Self::Module(module.parse()?)),
+            None if text == "policies" => Ok(Self::Policies),
+            None => Err(NameError::new("scope", text, "'policies' or 'module:' and a module name")),
+        }
+    }
+}
+
+impl TryFrom<String> for Scope {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
+    }
+}
+
+impl From<Scope> for String {
+    fn from(scope: Scope) -> String {
+        scope.to_string()
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Module(module) => write!(formatter, "module:{module}"),
+            Self::Policies => formatter.write_str("policies"),
+        }
+    }
+}
+
+/// JSON Pointers (RFC 6901) are built here alone, so that escaping is never forgotten.
+pub mod pointer {
+    use serde_json::Value;
+
+    /// The pointer of a member of the object, or an element of the array, at `parent`.
+    pub fn child(parent: &str, token: impl std::fmt::Display) -> String {
+        let token = token.to_string();
+        if token.contains(['~', '/']) {
+            format!("{parent}/{}", token.replace('~', "~0").replace('/', "~1"))
+        } else {
+            format!("{parent}/{token}")
+        }
+    }
+
+    /// True where `text` has the form of a pointer.
+    pub fn is_pointer(text: &str) -> bool {
+        (text.is_empty() || text.starts_with('/')) && text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']))
+    }
+
+    /// Puts `value` in the place of what stands at the pointer; false where nothing stands there.
+    pub fn replace(document: &mut Value, pointer: &str, value: Value) -> bool {
+        match document.pointer_mut(pointer) {
+            Some(place) => {
+                *place = value;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_names_without_their_form() {
+        assert!("agents".parse::<KindName>().is_ok());
+        for wrong in ["", "Agents", "1agents", "a_b", "agents-", "a/b", &"a".repeat(64)] {
+            assert!(wrong.parse::<KindName>().is_err(), "{wrong}");
+        }
+        for wrong in ["", ".hidden", "a b", "a/b", "ü", &"a".repeat(129)] {
+            assert!(wrong.parse::<EntryId>().is_err(), "{wrong}");
+        }
+        assert_eq!(
+            "a b".parse::<EntryId>().expect_err("a space").to_string(),
+            "'a b' is not a valid entry id: letters, digits, '.', '_' and '-', a letter or digit first, at most 128"
+        );
+    }
+
+    #[test]
+    fn digests_and_scopes_round_trip() {
+        let digest = Digest::of(b"");
+        assert_eq!(digest.as_str(), "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        assert_eq!(digest.as_str().parse(), Ok(digest));
+        for scope in ["module:agents", "policies"] {
+            assert_eq!(scope.parse::<Scope>().expect("a scope").to_string(), scope);
+        }
+        assert!("modules:agents".parse::<Scope>().is_err());
+    }
+
+    #[test]
+    fn pointers_escape_their_tokens() {
+        assert_eq!(pointer::child("/a", "b/c~d"), "/a/b~1c~0d");
+        assert_eq!(pointer::child("", 3), "/3");
+        assert!(pointer::is_pointer(""));
+        assert!(pointer::is_pointer("/a~1b"));
+        assert!(!pointer::is_pointer("a"));
+        assert!(!pointer::is_pointer("/a~2"));
+    }
+}

@@ -1,0 +1,351 @@
+//! The gate and the only door to the core: publish, validate, roll back, read, and change the rules. It knows no
+//! HTTP and no SQL; it runs plugins through `plugin` and writes through `store::Store`.
+
+pub mod blobs;
+pub mod decode;
+pub mod gate;
+pub mod publish;
+pub mod release;
+pub mod rules;
+pub mod store;
+
+mod facts;
+mod reading;
+mod releasing;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::config::Limits;
+use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, NameError, Scope, Tenant, VersionName};
+use crate::plugin::{Failure, Inspection, Lookup, Unfit};
+use crate::registry::blobs::Blobs;
+use crate::registry::release::{Kind, ReleaseRef, Rules};
+use crate::registry::rules::RulesInForce;
+use crate::registry::store::{EntryRow, PluginRow, ReleaseRow, Store, StoreError, VersionRow};
+use crate::report::{Finding, Placeholder, Remark, Substitution, Timing};
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// The tenant that the token belongs to.
+    pub tenant: Tenant,
+    /// The token's name.
+    pub name: String,
+}
+
+/// A document as it arrived.
+#[derive(Debug, Clone, Copy)]
+pub struct Received<'a> {
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// How to read them.
+    pub format: decode::Format,
+}
+
+/// What one run of the gate found: the answer of `validate`, and the body of every decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// No enforcing binding objects.
+    pub valid: bool,
+    /// Everything that was said, by stage, then binding, then as given.
+    pub findings: Vec<Finding>,
+    /// Every placeholder that the resolvers met.
+    pub placeholders: Vec<Placeholder>,
+    /// The resolved submission; none where the run ended before it.
+    pub resolved: Option<Value>,
+    /// Digest of the resolved submission's canonical JSON.
+    pub digest: Option<Digest>,
+    /// What each step took.
+    pub timings: Vec<Timing>,
+}
+
+/// The stored record of one run of the gate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Decision {
+    /// Its id.
+    pub id: DecisionId,
+    /// The kind.
+    pub kind: KindName,
+    /// The entry.
+    pub entry: EntryId,
+    /// The version.
+    pub version: VersionName,
+    /// Who published.
+    pub publisher: String,
+    /// Milliseconds since the Unix epoch; every guest's clock showed it.
+    pub submitted_at: i64,
+    /// `approved`, `rejected` or `failed`.
+    pub outcome: Outcome,
+    /// Digest of what was sent.
+    pub submitted_digest: Digest,
+    /// Digest of the resolved submission; none where resolution failed.
+    pub digest: Option<Digest>,
+    /// The releases that judged.
+    pub releases: Vec<ReleaseRef>,
+    /// Everything that was said.
+    pub findings: Vec<Finding>,
+    /// The plugins that broke.
+    pub failures: Vec<FailureRecord>,
+    /// Every placeholder that the resolvers met.
+    pub placeholders: Vec<Placeholder>,
+    /// Where each substituted value came from; the values stand in the stored manifest.
+    pub substituted: Vec<SubstitutionRecord>,
+    /// What the plugins asked the registry.
+    pub lookups: Vec<LookupRecord>,
+    /// What each step took.
+    pub timings: Vec<Timing>,
+}
+
+/// How a run of the gate ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It may be stored.
+    Approved,
+    /// Findings reject it.
+    Rejected,
+    /// An enforcing plugin broke.
+    Failed,
+}
+
+/// A binding that broke, as a decision keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailureRecord {
+    /// The binding.
+    pub plugin: String,
+    /// Its component.
+    pub digest: Digest,
+    /// Whether it decides.
+    pub mode: crate::report::Mode,
+    /// How it broke.
+    pub cause: String,
+}
+
+/// Where a substituted value came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubstitutionRecord {
+    /// JSON Pointer into the submission.
+    pub path: String,
+    /// The variables in the value.
+    pub origins: Vec<crate::report::Origin>,
+}
+
+impl From<&Substitution> for SubstitutionRecord {
+    fn from(substitution: &Substitution) -> Self {
+        Self { path: substitution.path.clone(), origins: substitution.origins.clone() }
+    }
+}
+
+/// A question that a binding asked the registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookupRecord {
+    /// The binding.
+    pub plugin: String,
+    /// The question and a digest of its answer.
+    #[serde(flatten)]
+    pub lookup: Lookup,
+}
+
+/// What came of a publish that was not refused.
+#[derive(Debug, Clone)]
+pub enum Published {
+    /// A new version is stored.
+    Created {
+        /// Its kind.
+        kind: Arc<Kind>,
+        /// The entry as it is now.
+        entry: EntryRow,
+        /// The version.
+        version: VersionRow,
+        /// The decision that let it in.
+        decision: Box<Decision>,
+    },
+    /// The same content was stored before; nothing was written.
+    Skipped {
+        /// Its kind.
+        kind: Arc<Kind>,
+        /// The version that is there.
+        existing: VersionRow,
+    },
+}
+
+/// What came of a rollback.
+#[derive(Debug, Clone)]
+pub struct RolledBackTo {
+    /// The kind.
+    pub kind: Arc<Kind>,
+    /// The entry as it is now.
+    pub entry: EntryRow,
+    /// The version that was active before.
+    pub previous: VersionName,
+    /// What today's rules say of the target; `Err` where a plugin broke.
+    pub report: Result<Report, Failure>,
+}
+
+/// What came of a push.
+#[derive(Debug, Clone)]
+pub struct Pushed {
+    /// The plugin.
+    pub plugin: PluginRow,
+    /// What it says and needs.
+    pub inspection: Inspection,
+    /// False where the same bytes were there.
+    pub created: bool,
+}
+
+/// What came of a request for a release.
+#[derive(Debug, Clone)]
+pub struct Released {
+    /// The release: the new one, or the active one where it has the same rules.
+    pub release: ReleaseRow,
+    /// False where the active release has the same rules.
+    pub created: bool,
+}
+
+/// A scope with its active rules.
+#[derive(Debug, Clone)]
+pub struct ActiveScope {
+    /// The active release.
+    pub release: ReleaseRow,
+    /// Its rules.
+    pub rules: Rules,
+}
+
+/// Why the registry did not do what was asked. Each variant is one who-must-act; `http/error.rs` gives it a status.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The document cannot be read.
+    #[error(transparent)]
+    Malformed(#[from] decode::Malformed),
+    /// The document is too large.
+    #[error("the document has more than document_size_max_bytes = {limit_bytes}")]
+    TooLarge {
+        /// The limit in force.
+        limit_bytes: usize,
+    },
+    /// A name in the path or the body does not have its form.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// No active module declares the kind.
+    #[error("no module declares the kind '{kind}'; known kinds are: {known}")]
+    NoKind {
+        /// What was asked for.
+        kind: String,
+        /// The kinds there are, with commas, or `none`.
+        known: String,
+    },
+    /// No such entry, version, decision, plugin, module or release.
+    #[error("no {what} '{name}'")]
+    NotFound {
+        /// Which thing.
+        what: &'static str,
+        /// What it was called.
+        name: String,
+    },
+    /// The gate's findings reject the submission.
+    #[error("the gate rejects it: {} of {} findings are errors", decision.findings.iter().filter(|finding| finding.rejects()).count(), decision.findings.len())]
+    Rejected {
+        /// The record of the run.
+        decision: Box<Decision>,
+    },
+    /// The submission does not get as far as the gate: its id or version cannot be told.
+    #[error("the submission does not say what it is")]
+    Unidentified {
+        /// What is missing or wrong.
+        findings: Vec<Finding>,
+    },
+    /// The version is there with other content.
+    #[error("version {version} of {kind} '{id}' is published with other content: publish a new version")]
+    VersionExists {
+        /// The kind's singular.
+        kind: String,
+        /// The entry.
+        id: EntryId,
+        /// The version.
+        version: VersionName,
+    },
+    /// An enforcing plugin broke.
+    #[error("{failure}")]
+    PluginFailed {
+        /// Which, and how.
+        failure: Failure,
+    },
+    /// The host has as much to do as it can hold.
+    #[error("the host is busy: {what}")]
+    Busy {
+        /// What is full, by the name of the limit.
+        what: String,
+    },
+    /// The host has not loaded the rules in force.
+    #[error("the host has not loaded the rules in force: {why}")]
+    NotReady {
+        /// What keeps it.
+        why: String,
+    },
+    /// A component cannot be put to work.
+    #[error("{binding}: {unfit}", binding = binding.as_deref().unwrap_or("plugin"))]
+    Unfit {
+        /// The binding, where it is bound.
+        binding: Option<String>,
+        /// Why.
+        #[source]
+        unfit: Unfit,
+    },
+    /// Rules that cannot be a release; paths point into the rules.
+    #[error("the rules are refused")]
+    BadRules(Vec<Remark>),
+    /// Another release is active than the caller believed.
+    #[error("the active release of {scope} is {}, not the one expected", active.map_or("none".to_owned(), |number| number.to_string()))]
+    ReleaseMoved {
+        /// The scope.
+        scope: Scope,
+        /// The release that is active.
+        active: Option<i64>,
+    },
+    /// The rules moved on each of several tries.
+    #[error("the rules changed {tries} times while the submission was judged: try again")]
+    RulesKeptMoving {
+        /// How often it was judged.
+        tries: u32,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The object store.
+    #[error("the object store cannot be used")]
+    Blobs(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A defect of ours.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+/// What each part says of itself.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// The database answers.
+    pub database: bool,
+    /// The object store answers.
+    pub object_store: bool,
+    /// The rules in force are loaded; else what keeps them.
+    pub rules: Result<(), String>,
+    /// Plugins in quarantine, by name.
+    pub quarantined: Vec<String>,
+}
+
+/// The registry of one host.
+pub struct Registry {
+    store: Arc<dyn Store>,
+    blobs: Blobs,
+
+    limits: Arc<Limits>,
+    tenant: Tenant,
+    rules: ArcSwap<RulesInForce>,
+}

@@ -1,0 +1,5 @@
+//! Component bytes, by digest, in an object store.
+
+/// The object store.
+#[derive(Debug)]
+pub struct Blobs {}

@@ -1,0 +1,382 @@
+//! What the registry asks of its database. One implementation serves both engines (`sql`); this trait turns the
+//! dependency round, so that the registry knows no SQL.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::publish::Approved;
+use super::release::ReleaseRef;
+use crate::clock::Millis;
+use crate::names::{DecisionId, Digest, EntryId, KindName, Scope, Tenant, VersionName};
+
+/// The database could not do what was asked. Causes go to the log; strangers see none of them.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached, or has no free connection: worth trying again.
+    #[error("the database cannot be reached")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It holds what this host does not understand, or refused a statement.
+    #[error("the database refused: {0}")]
+    Broken(String, #[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+}
+
+/// A plugin's row; its bytes are in the object store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PluginRow {
+    /// SHA-256 of the component.
+    pub digest: Digest,
+    /// Its own name.
+    pub name: String,
+    /// Its own version.
+    pub version: String,
+    /// The contract it follows.
+    pub contract: String,
+    /// What `plugin::Inspection` says, as JSON text.
+    pub inspection: String,
+    /// Bytes.
+    pub size_bytes: i64,
+    /// Who pushed it.
+    pub pushed_by: String,
+    /// When.
+    pub pushed_at: Millis,
+}
+
+/// A release's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseRow {
+    /// Scope, number and digest.
+    pub release: ReleaseRef,
+    /// Canonical JSON of its `Rules`.
+    pub rules: String,
+    /// Who made it.
+    pub author: String,
+    /// Why.
+    pub message: String,
+    /// When.
+    pub created_at: Millis,
+}
+
+/// A release to be written; the store numbers it.
+#[derive(Debug, Clone)]
+pub struct NewRelease {
+    /// Whose rules.
+    pub scope: Scope,
+    /// Digest of `rules`.
+    pub digest: Digest,
+    /// Canonical JSON.
+    pub rules: String,
+    /// Who makes it.
+    pub author: String,
+    /// Why.
+    pub message: String,
+    /// When.
+    pub created_at: Millis,
+}
+
+/// What came of an activation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Activation {
+    /// It is active now.
+    Activated,
+    /// It was already.
+    Unchanged,
+    /// Another release is active than the caller believed.
+    Moved {
+        /// The one that is.
+        active: Option<i64>,
+    },
+    /// No such release.
+    Missing,
+}
+
+/// One named thing of a kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryRow {
+    /// The kind.
+    pub kind: KindName,
+    /// The id.
+    pub id: EntryId,
+    /// Display name of the active version.
+    pub name: String,
+    /// Its description.
+    pub description: Option<String>,
+    /// `active`; later issues add more.
+    pub status: String,
+    /// The active version.
+    pub current_version: VersionName,
+    /// The highest version ever published.
+    pub highest_version: VersionName,
+    /// Tags of the active version, as a JSON array.
+    pub tags: String,
+    /// When the first version was published.
+    pub created_at: Millis,
+    /// When it last changed.
+    pub updated_at: Millis,
+}
+
+/// One immutable version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionRow {
+    /// The kind.
+    pub kind: KindName,
+    /// The entry.
+    pub id: EntryId,
+    /// Its name.
+    pub version: VersionName,
+    /// `active` or `archived`.
+    pub status: String,
+    /// Digest of `manifest`.
+    pub digest: Digest,
+    /// Digest of what was sent, variables included (secret values left out).
+    pub submitted_digest: Digest,
+    /// The resolved submission, as canonical JSON.
+    pub manifest: Arc<str>,
+    /// The decision that let it in.
+    pub decision: DecisionId,
+    /// Who published it.
+    pub published_by: String,
+    /// When.
+    pub published_at: Millis,
+}
+
+/// A stored decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecisionRow {
+    /// Its id.
+    pub id: DecisionId,
+    /// The kind.
+    pub kind: KindName,
+    /// The entry.
+    pub entry: EntryId,
+    /// The version.
+    pub version: VersionName,
+    /// `approved`, `rejected` or `failed`.
+    pub outcome: String,
+    /// The whole record, as JSON text.
+    pub body: String,
+    /// When.
+    pub created_at: Millis,
+}
+
+/// Everything that one publish writes, in one transaction.
+pub struct Commit<'a> {
+    /// The tenant.
+    pub tenant: &'a Tenant,
+    /// Proof that the gate approved, with the releases that judged.
+    pub approved: &'a Approved,
+    /// `registry:<singular>:<id>:<version>`.
+    pub inbox_key: String,
+    /// Display name.
+    pub name: String,
+    /// Description.
+    pub description: Option<String>,
+    /// Tags, as a JSON array.
+    pub tags: String,
+    /// The version to write; `status` is `active`.
+    pub version: VersionRow,
+    /// The decision to write.
+    pub decision: DecisionRow,
+    /// The event to write.
+    pub event: NewEvent,
+    /// Of two versions, the higher: true where the first is higher than the second.
+    pub is_higher: fn(&str, &str) -> bool,
+}
+
+/// What came of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Committed {
+    /// Written.
+    Written {
+        /// The entry as it is now.
+        entry: EntryRow,
+    },
+    /// The version exists; nothing was written. Whether it is the same content is the caller's to compare.
+    Exists {
+        /// The version that is there.
+        existing: VersionRow,
+    },
+    /// A release that judged is not active any more; nothing was written. Judge again.
+    RulesMoved,
+}
+
+/// A row of the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// Its id.
+    pub id: String,
+    /// `entry.published`, `entry.rolled-back`.
+    pub what: String,
+    /// The kind.
+    pub kind: KindName,
+    /// The entry.
+    pub entry: EntryId,
+    /// JSON text.
+    pub body: String,
+    /// When.
+    pub created_at: Millis,
+}
+
+/// A row of the outbox, read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRow {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// Its place in line, unique and growing within the database.
+    pub sequence: i64,
+    /// The event.
+    pub event: NewEvent,
+}
+
+/// A rollback's request.
+pub struct Rollback<'a> {
+    /// The tenant.
+    pub tenant: &'a Tenant,
+    /// The kind.
+    pub kind: &'a KindName,
+    /// The entry.
+    pub id: &'a EntryId,
+    /// The version that becomes active.
+    pub target: &'a VersionName,
+    /// Display name, description and tags (a JSON array) of the target.
+    pub name: String,
+    /// Its description.
+    pub description: Option<String>,
+    /// Its tags.
+    pub tags: String,
+    /// When.
+    pub at: Millis,
+    /// The event to write.
+    pub event: NewEvent,
+}
+
+/// What came of a rollback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RolledBack {
+    /// Done, or the target was active already (`previous` equals the target then, and no event is written).
+    Done {
+        /// The version that was active.
+        previous: VersionName,
+        /// The entry as it is now.
+        entry: EntryRow,
+    },
+    /// No such entry.
+    NoEntry,
+    /// No such version.
+    NoVersion,
+}
+
+/// A token's row. The token itself is nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRow {
+    /// Its id.
+    pub id: String,
+    /// Whose.
+    pub tenant: Tenant,
+    /// What people call it; findings, decisions and logs name the publisher by it.
+    pub name: String,
+    /// Its first characters, to tell tokens apart.
+    pub prefix: String,
+    /// SHA-256 of the token, hexadecimal.
+    pub hash: String,
+    /// `admin`.
+    pub role: String,
+    /// When it was made.
+    pub created_at: Millis,
+    /// When it was revoked.
+    pub revoked_at: Option<Millis>,
+}
+
+/// One page of a stable order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// True where more follow.
+    pub more: bool,
+}
+
+/// The database. Every method but `ping` and the events' is within one tenant. Not found is `Ok(None)`.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// One round trip.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Makes sure that the tenant exists.
+    async fn ensure_tenant(&self, tenant: &Tenant, at: Millis) -> Result<(), StoreError>;
+    /// Writes a token; false where one with the same hash exists.
+    async fn insert_token(&self, token: &TokenRow) -> Result<bool, StoreError>;
+    /// The token with this hash (of any tenant), revoked or not.
+    async fn token_by_hash(&self, hash: &str) -> Result<Option<TokenRow>, StoreError>;
+
+    /// Writes a plugin's row; false where it is there.
+    async fn insert_plugin(&self, tenant: &Tenant, plugin: &PluginRow) -> Result<bool, StoreError>;
+    /// One plugin.
+    async fn plugin(&self, tenant: &Tenant, digest: &Digest) -> Result<Option<PluginRow>, StoreError>;
+    /// All plugins, by name, then time pushed, then digest.
+    async fn plugins(&self, tenant: &Tenant) -> Result<Vec<PluginRow>, StoreError>;
+
+    /// Writes a release under the scope's next number. Two at once get two numbers.
+    async fn create_release(&self, tenant: &Tenant, release: &NewRelease) -> Result<ReleaseRow, StoreError>;
+    /// One release.
+    async fn release(&self, tenant: &Tenant, scope: &Scope, number: i64) -> Result<Option<ReleaseRow>, StoreError>;
+    /// The releases of a scope, newest first.
+    async fn releases(&self, tenant: &Tenant, scope: &Scope) -> Result<Vec<ReleaseRow>, StoreError>;
+    /// Makes a release the scope's active one. `expected`: the number the caller believes active (`Some(None)`:
+    /// none); not compared where it is `None`.
+    async fn activate(
+        &self,
+        tenant: &Tenant,
+        scope: &Scope,
+        number: i64,
+        expected: Option<Option<i64>>,
+        at: Millis,
+    ) -> Result<Activation, StoreError>;
+    /// The active release of every scope that has one, by scope.
+    async fn active_releases(&self, tenant: &Tenant) -> Result<Vec<ReleaseRow>, StoreError>;
+    /// The same without the rules: what a host compares to know that it is behind.
+    async fn active_release_refs(&self, tenant: &Tenant) -> Result<Vec<ReleaseRef>, StoreError>;
+
+    /// Writes a publish: the inbox key, the version (archiving the one that was active), the entry, the decision
+    /// and the event, after checking under a lock that `approved.releases()` are still active.
+    async fn commit(&self, commit: &Commit<'_>) -> Result<Committed, StoreError>;
+    /// Writes a decision that let nothing in.
+    async fn insert_decision(&self, tenant: &Tenant, decision: &DecisionRow) -> Result<(), StoreError>;
+    /// One decision.
+    async fn decision(&self, tenant: &Tenant, id: &DecisionId) -> Result<Option<DecisionRow>, StoreError>;
+    /// Re-activates a version and archives the active one.
+    async fn rollback(&self, rollback: &Rollback<'_>) -> Result<RolledBack, StoreError>;
+
+    /// One entry.
+    async fn entry(&self, tenant: &Tenant, kind: &KindName, id: &EntryId) -> Result<Option<EntryRow>, StoreError>;
+    /// Entries of a kind by id (byte order on both engines), after `after`, at most `limit`.
+    async fn entries(
+        &self,
+        tenant: &Tenant,
+        kind: &KindName,
+        after: Option<&EntryId>,
+        limit: u32,
+    ) -> Result<Page<EntryRow>, StoreError>;
+    /// One version; the active one where `version` is none.
+    async fn version(
+        &self,
+        tenant: &Tenant,
+        kind: &KindName,
+        id: &EntryId,
+        version: Option<&VersionName>,
+    ) -> Result<Option<VersionRow>, StoreError>;
+    /// The version names of an entry with status and time, newest first; no manifests.
+    async fn version_names(
+        &self,
+        tenant: &Tenant,
+        kind: &KindName,
+        id: &EntryId,
+    ) -> Result<Vec<(VersionName, String, Millis)>, StoreError>;
+
+    /// Events not announced yet, in order, at most `limit`.
+    async fn pending_events(&self, limit: u32) -> Result<Vec<EventRow>, StoreError>;
+    /// Marks events announced.
+    async fn mark_announced(&self, sequences: &[i64], at: Millis) -> Result<(), StoreError>;
+}
