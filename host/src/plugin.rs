@@ -356,3 +356,89 @@ pub enum Unfit {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Busy(pub String);
+
+/// The sandbox of one host: the engine, the compiled plugins and the threads that judge.
+pub struct Sandbox {}
+
+/// A component, configured and ready to be evaluated, any number of times at once.
+pub struct Plugin {}
+
+impl Sandbox {
+    /// Starts the engine with every pool at its full size. `cache` is the folder of compiled code and of the key
+    /// that seals it; none keeps nothing on disk.
+    ///
+    /// # Errors
+    /// A sentence that says which limit the machine cannot grant, or what is wrong with the folder.
+    pub fn start(limits: Arc<crate::config::Limits>, cache: Option<&std::path::Path>) -> Result<Arc<Self>, String> {
+        todo!()
+    }
+
+    /// Finds out what a component is, without running it for a submission.
+    ///
+    /// # Errors
+    /// Why it cannot be put to work.
+    pub fn inspect(&self, component: &[u8]) -> Result<Inspection, Unfit> {
+        todo!()
+    }
+
+    /// Compiles, configures and snapshots a component, or takes it from the cache; `load` is called only where the
+    /// cache has nothing. Slow: never on a gate thread.
+    ///
+    /// # Errors
+    /// Why it cannot be put to work.
+    pub fn prepare(
+        &self,
+        digest: &Digest,
+        load: &dyn Fn() -> Result<Vec<u8>, String>,
+        stage: Stage,
+        settings: &Value,
+    ) -> Result<Arc<Plugin>, Unfit> {
+        todo!()
+    }
+
+    /// Runs a job on a gate thread. The job runs to its end even where the caller goes away.
+    ///
+    /// # Errors
+    /// The queue is full, or the job waited too long.
+    pub async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+        todo!()
+    }
+
+    /// The names of the plugins in quarantine.
+    pub fn quarantined(&self) -> Vec<String> {
+        todo!()
+    }
+}
+
+impl Plugin {
+    /// The plugin's own name.
+    pub fn name(&self) -> &str {
+        todo!()
+    }
+
+    /// Its component.
+    pub fn digest(&self) -> &Digest {
+        todo!()
+    }
+
+    /// Whether evaluations start from its configured memory, or configure it each time.
+    pub fn is_snapshot(&self) -> bool {
+        todo!()
+    }
+
+    /// Runs the `resolve` stage.
+    ///
+    /// # Errors
+    /// The plugin broke.
+    pub fn resolve(&self, case: &Case, variables: &[Variable]) -> Result<Evaluated<Resolution>, Failure> {
+        todo!()
+    }
+
+    /// Runs the `validate` or `policy` stage, whichever it was prepared for.
+    ///
+    /// # Errors
+    /// The plugin broke.
+    pub fn judge(&self, case: &Case) -> Result<Evaluated<Vec<Remark>>, Failure> {
+        todo!()
+    }
+}

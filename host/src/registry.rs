@@ -16,16 +16,18 @@ mod releasing;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::clock::Millis;
 use crate::config::Limits;
-use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, NameError, Scope, Tenant, VersionName};
-use crate::plugin::{Failure, Inspection, Lookup, Unfit};
+use crate::names::{DecisionId, Digest, EntryId, KindName, NameError, Scope, Tenant, VersionName};
+use crate::plugin::{Failure, Inspection, Lookup, Sandbox, Unfit};
 use crate::registry::blobs::Blobs;
 use crate::registry::release::{Kind, ReleaseRef, Rules};
 use crate::registry::rules::RulesInForce;
-use crate::registry::store::{EntryRow, PluginRow, ReleaseRow, Store, StoreError, VersionRow};
+use crate::registry::store::{EntryRow, Page, PluginRow, ReleaseRow, Store, StoreError, VersionRow};
 use crate::report::{Finding, Placeholder, Remark, Substitution, Timing};
 
 /// Who asks.
@@ -35,15 +37,6 @@ pub struct Actor {
     pub tenant: Tenant,
     /// The token's name.
     pub name: String,
-}
-
-/// A document as it arrived.
-#[derive(Debug, Clone, Copy)]
-pub struct Received<'a> {
-    /// The bytes.
-    pub bytes: &'a [u8],
-    /// How to read them.
-    pub format: decode::Format,
 }
 
 /// What one run of the gate found: the answer of `validate`, and the body of every decision.
@@ -345,7 +338,166 @@ pub struct Registry {
     store: Arc<dyn Store>,
     blobs: Blobs,
 
+    sandbox: Arc<Sandbox>,
     limits: Arc<Limits>,
     tenant: Tenant,
     rules: ArcSwap<RulesInForce>,
+}
+
+impl Registry {
+    /// Opens the registry of one tenant and loads its active rules.
+    ///
+    /// # Errors
+    /// The database or the object store cannot be used. Rules that cannot be loaded are no error here: the registry
+    /// opens, is not ready, and says why in `health`.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        blobs: Blobs,
+        sandbox: Arc<Sandbox>,
+        limits: Arc<Limits>,
+        tenant: Tenant,
+    ) -> Result<Arc<Self>, RegistryError> {
+        todo!()
+    }
+
+    /// Who holds this token; none where nobody does any more.
+    pub async fn authenticate(&self, token: &str) -> Result<Option<Actor>, RegistryError> {
+        todo!()
+    }
+
+    /// Judges a submission and stores it.
+    pub async fn publish(
+        self: &Arc<Self>,
+        actor: &Actor,
+        kind: &str,
+        body: Bytes,
+        format: decode::Format,
+    ) -> Result<Published, RegistryError> {
+        todo!()
+    }
+
+    /// Judges a submission and writes nothing.
+    pub async fn validate(
+        self: &Arc<Self>,
+        actor: &Actor,
+        kind: &str,
+        body: Bytes,
+        format: decode::Format,
+    ) -> Result<Report, RegistryError> {
+        todo!()
+    }
+
+    /// Makes an earlier version the active one.
+    pub async fn roll_back(
+        self: &Arc<Self>,
+        actor: &Actor,
+        kind: &str,
+        id: &str,
+        target: &str,
+    ) -> Result<RolledBackTo, RegistryError> {
+        todo!()
+    }
+
+    /// Entries of a kind by id, after `after`.
+    pub async fn entries(
+        &self,
+        actor: &Actor,
+        kind: &str,
+        after: Option<&EntryId>,
+        limit: u32,
+    ) -> Result<(Arc<Kind>, Page<EntryRow>), RegistryError> {
+        todo!()
+    }
+
+    /// One entry with its active version and the names, status and time of all of them, newest first.
+    pub async fn entry(
+        &self,
+        actor: &Actor,
+        kind: &str,
+        id: &str,
+    ) -> Result<(Arc<Kind>, EntryRow, VersionRow, Vec<(VersionName, String, Millis)>), RegistryError> {
+        todo!()
+    }
+
+    /// One version.
+    pub async fn version(
+        &self,
+        actor: &Actor,
+        kind: &str,
+        id: &str,
+        version: &str,
+    ) -> Result<(Arc<Kind>, VersionRow), RegistryError> {
+        todo!()
+    }
+
+    /// One decision.
+    pub async fn decision(&self, actor: &Actor, id: &str) -> Result<Decision, RegistryError> {
+        todo!()
+    }
+
+    /// Tries a component and keeps it.
+    pub async fn push_plugin(self: &Arc<Self>, actor: &Actor, component: Bytes) -> Result<Pushed, RegistryError> {
+        todo!()
+    }
+
+    /// Every plugin, by name, then time pushed.
+    pub async fn plugins(&self, actor: &Actor) -> Result<Vec<PluginRow>, RegistryError> {
+        todo!()
+    }
+
+    /// One plugin.
+    pub async fn plugin(&self, actor: &Actor, digest: &str) -> Result<PluginRow, RegistryError> {
+        todo!()
+    }
+
+    /// Proves rules (every binding is compiled and configured) and keeps them as the scope's next release; the
+    /// active release is returned unchanged where it has the same rules.
+    pub async fn create_release(
+        self: &Arc<Self>,
+        actor: &Actor,
+        rules: Rules,
+        message: String,
+    ) -> Result<Released, RegistryError> {
+        todo!()
+    }
+
+    /// Puts a release in force. `expected`: the number the caller believes active (`Some(None)`: none).
+    pub async fn activate(
+        self: &Arc<Self>,
+        actor: &Actor,
+        scope: &Scope,
+        number: i64,
+        expected: Option<Option<i64>>,
+    ) -> Result<ReleaseRow, RegistryError> {
+        todo!()
+    }
+
+    /// Every scope with its active rules, by scope.
+    pub async fn scopes(&self, actor: &Actor) -> Result<Vec<ActiveScope>, RegistryError> {
+        todo!()
+    }
+
+    /// The releases of a scope, newest first, with the number of the active one.
+    pub async fn releases(
+        &self,
+        actor: &Actor,
+        scope: &Scope,
+    ) -> Result<(Vec<ReleaseRow>, Option<i64>), RegistryError> {
+        todo!()
+    }
+
+    /// One release with its rules.
+    pub async fn release(
+        &self,
+        actor: &Actor,
+        scope: &Scope,
+        number: i64,
+    ) -> Result<(ReleaseRow, Rules), RegistryError> {
+        todo!()
+    }
+
+    /// How the parts are.
+    pub async fn health(&self) -> Health {
+        todo!()
+    }
 }
