@@ -20,3 +20,29 @@ pub struct Malformed {
     /// From 1, in characters.
     pub column: usize,
 }
+
+/// Why bytes are no document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// They cannot be read.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// They are too many.
+    #[error("the document has more than document_size_max_bytes = {limit_bytes}")]
+    TooLarge {
+        /// The limit in force.
+        limit_bytes: usize,
+    },
+}
+
+/// Reads a document.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn decode(
+    _bytes: &[u8],
+    _format: Format,
+    _limits: &crate::config::Limits,
+) -> Result<serde_json::Value, DecodeError> {
+    todo!()
+}
