@@ -322,15 +322,6 @@ pub enum RegistryError {
     Internal(String),
 }
 
-impl From<decode::DecodeError> for RegistryError {
-    fn from(error: decode::DecodeError) -> Self {
-        match error {
-            decode::DecodeError::Malformed(malformed) => Self::Malformed(malformed),
-            decode::DecodeError::TooLarge { limit_bytes } => Self::TooLarge { limit_bytes },
-        }
-    }
-}
-
 /// What each part says of itself.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
