@@ -7,3 +7,4 @@ pub mod names;
 pub mod plugin;
 pub mod registry;
 pub mod report;
+pub mod sql;
