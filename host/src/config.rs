@@ -59,6 +59,12 @@ limits! {
     requests_in_flight_max: usize = 512,
     /// Milliseconds that a client may take to send a request's body.
     request_read_max_ms: u64 = 30_000,
+    /// Connections held at once; past it new ones wait to be accepted.
+    connections_max: usize = 4_096,
+    /// Milliseconds that a stopping host gives the requests it has accepted.
+    shutdown_max_ms: u64 = 30_000,
+    /// Milliseconds between two looks for events that nobody was woken for.
+    event_poll_ms: u64 = 1_000,
 
     /// Threads that judge submissions; 0 means eight for each core.
     gate_threads: usize = 0,
