@@ -47,6 +47,8 @@ macro_rules! limits {
 limits! {
     /// Bytes of one request body or manifest file.
     document_size_max_bytes: usize = 1024 * 1024,
+    /// Bytes of one scope's rules, settings included.
+    rules_size_max_bytes: usize = 8 * 1024 * 1024,
     /// Levels of nesting in a document.
     document_depth_max: usize = 64,
     /// Variables of one request.

@@ -153,8 +153,8 @@ pub struct Operation<'a> {
 }
 
 impl Operation<'_> {
-    /// Logs it as `registry.<entity>.<outcome>` and counts it. What wrote nothing is logged at `debug`: it is asked
-    /// often, and nobody needs to find it again.
+    /// Logs it as `registry.<entity>.<outcome>` and counts it. Dry runs and what was shed are logged at `debug`: they
+    /// are many, and nobody needs to find them again.
     pub fn record(&self) {
         metrics::histogram!(
             "registry_operation_duration_ms",
@@ -163,7 +163,7 @@ impl Operation<'_> {
             "outcome" => self.outcome,
         )
         .record(self.elapsed.as_secs_f64() * 1_000.0);
-        if self.action == "validate" {
+        if self.action == "validate" || self.outcome == "shed" {
             self.log_at_debug();
         } else {
             self.log_at_info();
@@ -220,6 +220,9 @@ mod tests {
         });
         let text = handle.render();
         assert!(text.contains(r#"http_requests_total{method="GET",route="/livez",status="200"} 1"#), "{text}");
-        assert!(text.contains(r#"http_request_duration_seconds_bucket{route="/livez",method="GET",le="0.005"} 1"#), "{text}");
+        assert!(
+            text.contains(r#"http_request_duration_seconds_bucket{route="/livez",method="GET",le="0.005"} 1"#),
+            "{text}"
+        );
     }
 }

@@ -9,13 +9,13 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
+use super::Host;
 use super::error::{Code, Problem};
 use crate::clock::{Millis, new_id};
-use crate::config::unknown;
+use crate::config::{Limits, unknown};
 use crate::names::Scope;
-use crate::registry::decode::{Format, Malformed};
-use crate::registry::{Actor, Registry};
-use crate::telemetry::Metrics;
+use crate::registry::decode::{Format, Malformed, decode};
+use crate::registry::{Actor, Registry, RegistryError};
 
 /// The header that carries the correlation id, both ways.
 pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -27,9 +27,9 @@ pub struct Correlation(HeaderValue);
 impl Correlation {
     /// The caller's own id where it has a sane form, else a new one.
     pub fn of(headers: &HeaderMap) -> Self {
-        let given = headers.get(&REQUEST_ID).filter(|value| {
-            (1..=128).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
-        });
+        let given = headers
+            .get(&REQUEST_ID)
+            .filter(|value| (1..=128).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic));
         Self(given.cloned().unwrap_or_else(|| {
             HeaderValue::try_from(new_id(Millis::now())).expect("a UUID has only characters that a header may have")
         }))
@@ -48,8 +48,8 @@ impl Correlation {
 
 /// One request of somebody who may ask.
 pub struct Call {
-    /// The metrics of the process.
-    pub metrics: Metrics,
+    /// What it is served from.
+    pub host: Arc<Host>,
     /// What is asked.
     pub registry: Arc<Registry>,
     /// Who asks.
@@ -68,33 +68,10 @@ pub struct Call {
     pub uri: Uri,
 }
 
-/// Words under /api that are no kinds: these have routes of their own, now or later.
-pub const RESERVED: &[&str] = &[
-    "audit",
-    "decisions",
-    "events",
-    "inbox",
-    "modules",
-    "openapi.json",
-    "plugins",
-    "policies",
-    "search",
-    "tokens",
-];
-
 impl Call {
     /// A word of the path, by its name in the route; empty where the route has none of this name.
     pub fn word(&self, name: &str) -> &str {
         self.words.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
-    }
-
-    /// The kind in the path.
-    ///
-    /// # Errors
-    /// The word is taken by something else, which has no such route.
-    pub fn kind(&self) -> Result<&str, Problem> {
-        let kind = self.word("kind");
-        if RESERVED.contains(&kind) { Err(no_route(self.uri.path())) } else { Ok(kind) }
     }
 
     /// The scope in the path: the module that it names, else the policies.
@@ -124,6 +101,10 @@ impl Call {
     /// # Errors
     /// It does not have the form that the route takes, with the place where it departs from it.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        // Its size is checked, by the route's own limit. What reads it strictly has no types, what has types would
+        // take the last of two equal keys.
+        let limits = Limits { document_size_max_bytes: self.body.len(), ..(*self.host.limits).clone() };
+        decode(&self.body, Format::Json, &limits).map_err(RegistryError::from)?;
         serde_json::from_slice(&self.body).map_err(|error| {
             let text = error.to_string();
             let place = format!(" at line {} column {}", error.line(), error.column());

@@ -245,9 +245,10 @@ impl Problem {
             Code::Internal | Code::Unavailable => {
                 tracing::error!(correlation_id, code = code.as_str(), detail, cause, "request failed");
             }
-            Code::Busy | Code::NotReady | Code::PluginFailed => {
+            Code::NotReady | Code::PluginFailed => {
                 tracing::warn!(correlation_id, code = code.as_str(), detail, cause, "request failed");
             }
+            // A host that sheds load must not spend it on log lines: the metrics count them.
             _ => tracing::debug!(correlation_id, code = code.as_str(), detail, cause, "request refused"),
         }
     }
@@ -332,9 +333,8 @@ fn unfit(binding: Option<String>, unfit: Unfit) -> Problem {
     let whose = binding.as_deref().map_or_else(String::new, |name| format!("binding '{name}': "));
     match unfit {
         Unfit::TooLarge { limit_bytes, .. } => Problem::too_large("plugin_component_max_bytes", limit_bytes),
-        Unfit::Settings(remarks) => {
-            Problem::new(Code::PluginUnfit, format!("{whose}its settings are refused")).found(Findings::Remarks(remarks))
-        }
+        Unfit::Settings(remarks) => Problem::new(Code::PluginUnfit, format!("{whose}its settings are refused"))
+            .found(Findings::Remarks(remarks)),
         Unfit::Broke(failure) => {
             let detail = format!("{whose}it broke when it was tried: {failure}");
             let mut problem = Problem::new(Code::PluginUnfit, detail);

@@ -43,7 +43,13 @@ where
 }
 
 /// Serves a route that takes a token.
-pub async fn guarded<H, F>(label: Label, intake: Intake, host: Arc<Host>, request: Request, handler: H) -> Response<Body>
+pub async fn guarded<H, F>(
+    label: Label,
+    intake: Intake,
+    host: Arc<Host>,
+    request: Request,
+    handler: H,
+) -> Response<Body>
 where
     H: FnOnce(Call) -> F,
     F: Future<Output = Answer>,
@@ -58,13 +64,13 @@ where
             let detail = format!("the host is busy (requests_in_flight_max = {limit}): try again");
             Problem::new(Code::Busy, detail).limited_by("requests_in_flight_max")
         })?;
-        handler(admit(&host, intake, request, admitted, started).await?).await
+        handler(admit(Arc::clone(&host), intake, request, admitted, started).await?).await
     };
     conclude(label, &correlation, started, work).await
 }
 
 async fn admit(
-    host: &Host,
+    host: Arc<Host>,
     intake: Intake,
     request: Request,
     correlation: Correlation,
@@ -72,15 +78,14 @@ async fn admit(
 ) -> Result<Call, Problem> {
     let (mut parts, body) = request.into_parts();
     let token = bearer(&parts)?;
-    let registry = host.registry().ok_or_else(starting)?;
-    let actor = authenticate(registry, token).await?;
+    let registry = Arc::clone(host.registry().ok_or_else(starting)?);
+    let actor = authenticate(&registry, token).await?;
     let format = intake.format(&parts.headers)?;
     let words = RawPathParams::from_request_parts(&mut parts, &())
         .await
         .map_err(|_| Problem::new(Code::BadName, "the path is not UTF-8 when its percent-encoding is undone"))?;
     let body = intake.read(body, &host.limits).await?;
-    let (registry, metrics) = (Arc::clone(registry), host.metrics.clone());
-    Ok(Call { metrics, registry, actor, correlation, started, format, body, words, uri: parts.uri })
+    Ok(Call { host, registry, actor, correlation, started, format, body, words, uri: parts.uri })
 }
 
 fn starting() -> Problem {

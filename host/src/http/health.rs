@@ -111,5 +111,5 @@ pub async fn readyz(host: Arc<Host>, uri: Uri) -> Answer {
 
 /// `GET /metrics`: the Prometheus text.
 pub async fn metrics(call: Call) -> Answer {
-    Ok(Reply::text("text/plain; version=0.0.4; charset=utf-8", call.metrics.render()))
+    Ok(Reply::text("text/plain; version=0.0.4; charset=utf-8", call.host.metrics.render()))
 }

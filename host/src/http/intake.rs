@@ -22,6 +22,8 @@ pub enum Intake {
     Document,
     /// JSON alone.
     Json,
+    /// A scope's rules, as JSON.
+    Rules,
     /// A component's bytes.
     Component,
 }
@@ -50,7 +52,7 @@ impl Intake {
             || (kind == "application" && subtype.ends_with("+yaml"));
         let is_component = matches!(&*essence, "application/wasm" | "application/octet-stream");
         match self {
-            Self::Document | Self::Json if is_json => Ok(Format::Json),
+            Self::Document | Self::Json | Self::Rules if is_json => Ok(Format::Json),
             Self::Document if is_yaml => Ok(Format::Yaml),
             Self::Component if is_component => Ok(Format::Json),
             _ => Err(self.refusal(&format!("Content-Type '{essence}' is not read here"))),
@@ -61,7 +63,7 @@ impl Intake {
         let accepted = match self {
             Self::Document => "application/json, application/yaml, application/x-yaml or text/yaml",
             Self::Component => "application/wasm or application/octet-stream",
-            Self::Json | Self::Nothing => "application/json",
+            Self::Json | Self::Rules | Self::Nothing => "application/json",
         };
         Problem::new(Code::MediaType, format!("{what}: send {accepted}"))
     }
@@ -70,6 +72,7 @@ impl Intake {
     fn limit(self, limits: &Limits) -> (&'static str, usize) {
         match self {
             Self::Component => ("plugin_component_max_bytes", limits.plugin_component_max_bytes),
+            Self::Rules => ("rules_size_max_bytes", limits.rules_size_max_bytes),
             _ => ("document_size_max_bytes", limits.document_size_max_bytes),
         }
     }
@@ -97,7 +100,9 @@ impl Intake {
                 discard(stream).await;
                 Err(Problem::too_large(limit, limit_bytes))
             }
-            Ok(Err(Unread::Broken)) => Err(Problem::new(Code::Malformed, "the body ended before its end: send it again")),
+            Ok(Err(Unread::Broken)) => {
+                Err(Problem::new(Code::Malformed, "the body ended before its end: send it again"))
+            }
             Err(_) => {
                 let detail = format!(
                     "the body did not come within request_read_max_ms = {}: send it faster",
@@ -180,7 +185,9 @@ mod tests {
 
     #[test]
     fn media_types_say_how_a_body_is_written() {
-        for json in ["application/json", "Application/JSON; charset=UTF-8", "application/vnd.x+json", "application/json;a=b"] {
+        for json in
+            ["application/json", "Application/JSON; charset=UTF-8", "application/vnd.x+json", "application/json;a=b"]
+        {
             assert_eq!(format(Intake::Document, json).expect(json), Format::Json);
         }
         for yaml in ["application/yaml", "application/x-yaml", "text/yaml; charset=\"utf-8\"", "text/x-yaml"] {
@@ -200,7 +207,9 @@ mod tests {
         };
         assert_eq!(
             detail(Intake::Document.format(&HeaderMap::new())).as_deref(),
-            Some("the request has no Content-Type: send application/json, application/yaml, application/x-yaml or text/yaml")
+            Some(
+                "the request has no Content-Type: send application/json, application/yaml, application/x-yaml or text/yaml"
+            )
         );
         assert_eq!(
             detail(format(Intake::Json, "application/json; charset=latin1")).as_deref(),
@@ -234,16 +243,18 @@ mod tests {
         assert_eq!(problem.code(), Code::TooLarge);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_body_that_never_comes_is_given_up() {
+        let limits = Limits { request_read_max_ms: 1, ..Limits::default() };
         let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
-        let problem = Intake::Json.read(never, &Limits::default()).await.expect_err("too slow");
+        let problem = Intake::Json.read(never, &limits).await.expect_err("too slow");
         assert_eq!(problem.code(), Code::TooSlow);
     }
 
     #[tokio::test]
     async fn a_body_that_breaks_off_is_malformed() {
-        let broken = Body::from_stream(futures_util::stream::iter([Ok(Bytes::from("{")), Err(std::io::Error::other("gone"))]));
+        let broken =
+            Body::from_stream(futures_util::stream::iter([Ok(Bytes::from("{")), Err(std::io::Error::other("gone"))]));
         let problem = Intake::Json.read(broken, &Limits::default()).await.expect_err("broken");
         assert_eq!(problem.code(), Code::Malformed);
     }

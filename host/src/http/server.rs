@@ -15,9 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::{Host, router};
 
-/// Streams of one HTTP/2 connection.
-const STREAMS_MAX: u32 = 256;
-/// Bytes of one request's head.
+/// Bytes of one request's head, and of what is read ahead of its body.
 const HEAD_MAX_BYTES: usize = 64 * 1024;
 /// Milliseconds to wait when no connection can be accepted, for want of file descriptors say.
 const ACCEPT_PAUSE_MS: u64 = 100;
@@ -84,9 +82,9 @@ async fn connection(
 ) {
     // Answers are written whole; waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
-    let mut builder = Builder::new(TokioExecutor::new());
+    // HTTP/1.1 alone: telling it from HTTP/2 by the first bytes has no time limit, so silent clients could fill the host.
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(read_max).max_buf_size(HEAD_MAX_BYTES);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(read_max).max_concurrent_streams(STREAMS_MAX);
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app)));
     let served = tokio::select! {
         served = serving.as_mut() => served,
