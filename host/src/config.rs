@@ -47,6 +47,8 @@ macro_rules! limits {
 limits! {
     /// Bytes of one request body or manifest file.
     document_size_max_bytes: usize = 1024 * 1024,
+    /// Bytes of one scope's rules, settings included.
+    rules_size_max_bytes: usize = 8 * 1024 * 1024,
     /// Levels of nesting in a document.
     document_depth_max: usize = 64,
     /// Variables of one request.
@@ -59,6 +61,12 @@ limits! {
     requests_in_flight_max: usize = 512,
     /// Milliseconds that a client may take to send a request's body.
     request_read_max_ms: u64 = 30_000,
+    /// Connections held at once; past it new ones wait to be accepted.
+    connections_max: usize = 4_096,
+    /// Milliseconds that a stopping host gives the requests it has accepted.
+    shutdown_max_ms: u64 = 30_000,
+    /// Milliseconds between two looks for events that nobody was woken for.
+    event_poll_ms: u64 = 1_000,
 
     /// Threads that judge submissions; 0 means eight for each core.
     gate_threads: usize = 0,

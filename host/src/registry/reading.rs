@@ -88,7 +88,10 @@ impl Registry {
     }
 
     /// A kind that can be read: also while this host waits for rules that it could not load.
-    fn kind(&self, name: &str) -> Result<Arc<LoadedKind>, RegistryError> {
+    ///
+    /// # Errors
+    /// `NoKind`.
+    pub fn kind(&self, name: &str) -> Result<Arc<LoadedKind>, RegistryError> {
         self.rules.load().loaded.kind(name).map(Arc::clone)
     }
 }
