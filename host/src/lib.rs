@@ -9,4 +9,5 @@ pub mod names;
 pub mod plugin;
 pub mod registry;
 pub mod report;
+pub mod sql;
 pub mod telemetry;
