@@ -2,6 +2,7 @@
 //! `docs/ARCHITECTURE.md` has the map and the invariants.
 
 pub mod announce;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod http;

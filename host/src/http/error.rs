@@ -313,6 +313,7 @@ impl From<Failure> for Problem {
 pub fn limit_of(cause: &Cause) -> Option<&'static str> {
     match cause {
         Cause::Deadline { .. } => Some("plugin_deadline_ms"),
+        Cause::ConfigureDeadline { .. } => Some("plugin_configure_deadline_ms"),
         Cause::Wall { .. } => Some("plugin_wall_max_ms"),
         Cause::Memory { .. } => Some("plugin_memory_max_bytes"),
         Cause::Table { .. } => Some("plugin_table_elements_max"),

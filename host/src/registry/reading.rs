@@ -87,6 +87,11 @@ impl Registry {
             .map_err(|error| RegistryError::Internal(format!("a stored decision cannot be read: {error}")))
     }
 
+    /// The kinds in force, by name.
+    pub fn kind_names(&self) -> Vec<String> {
+        self.rules.load().loaded.kinds().map(|kind| kind.kind.name.to_string()).collect()
+    }
+
     /// A kind that can be read: also while this host waits for rules that it could not load.
     ///
     /// # Errors
