@@ -1,6 +1,7 @@
 //! Hallmark: a registry with a gate. Manifests are judged by sandboxed WebAssembly plugins before they are stored.
 //! `docs/ARCHITECTURE.md` has the map and the invariants.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod names;
