@@ -265,7 +265,7 @@ pub enum Cause {
 }
 
 /// What a component says and needs, found out without running it for a submission.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Inspection {
     /// SHA-256 of the component.
