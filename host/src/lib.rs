@@ -8,3 +8,4 @@ pub mod names;
 pub mod plugin;
 pub mod registry;
 pub mod report;
+pub mod sql;
