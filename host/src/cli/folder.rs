@@ -297,8 +297,12 @@ fn derive(table: &Table<'_>) -> Derive {
         }
         Some(pointer.to_owned())
     };
-    let derive =
-        Derive { id: pointer("id"), name: pointer("name"), version: pointer("version"), description: pointer("description") };
+    let derive = Derive {
+        id: pointer("id"),
+        name: pointer("name"),
+        version: pointer("version"),
+        description: pointer("description"),
+    };
     table.finish();
     derive
 }

@@ -45,7 +45,29 @@ pub fn finding(renderer: &Renderer, candidate: &Candidate, finding: &Finding) ->
         Severity::Info => Level::INFO,
     };
     let span = candidate.span(&remark.path);
-    render(renderer, &level, &remark.code, &remark.message, &candidate.source, span, Some(&whose), remark.help.as_deref())
+    render(
+        renderer,
+        &level,
+        &remark.code,
+        &remark.message,
+        &candidate.source,
+        span,
+        Some(&whose),
+        remark.help.as_deref(),
+    )
+}
+
+/// A finding on one line, where its document is not at hand.
+pub fn brief(finding: &Finding) -> String {
+    let remark = &finding.remark;
+    let severity = match remark.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Info => "info",
+    };
+    let who = finding.plugin.as_deref().unwrap_or("hallmark");
+    let text = format!("{severity}[{}] {}: {} ({who})", remark.code, place(&remark.path), remark.message);
+    plain(&text)
 }
 
 /// A file that cannot be decoded, with the place.

@@ -87,8 +87,16 @@ impl Registry {
             .map_err(|error| RegistryError::Internal(format!("a stored decision cannot be read: {error}")))
     }
 
+    /// The kinds in force, by name.
+    pub fn kind_names(&self) -> Vec<String> {
+        self.rules.load().loaded.kinds().map(|kind| kind.kind.name.to_string()).collect()
+    }
+
     /// A kind that can be read: also while this host waits for rules that it could not load.
-    fn kind(&self, name: &str) -> Result<Arc<LoadedKind>, RegistryError> {
+    ///
+    /// # Errors
+    /// `NoKind`.
+    pub fn kind(&self, name: &str) -> Result<Arc<LoadedKind>, RegistryError> {
         self.rules.load().loaded.kind(name).map(Arc::clone)
     }
 }

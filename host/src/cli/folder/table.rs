@@ -56,7 +56,9 @@ impl<'a> Table<'a> {
     }
 
     fn look(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
-        self.known.borrow_mut().push(key);
+        if !self.known.borrow().contains(&key) {
+            self.known.borrow_mut().push(key);
+        }
         self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
     }
 
@@ -71,7 +73,9 @@ impl<'a> Table<'a> {
     }
 
     fn wants<T>(&self, key: &str, what: &str, value: &DeValue<'_>) -> Option<T> {
-        self.problem(key, format_args!("takes {what}, not a {}", value.type_str()));
+        let found = value.type_str();
+        let article = if found.starts_with(['a', 'i']) { "an" } else { "a" };
+        self.problem(key, format_args!("takes {what}, not {article} {found}"));
         None
     }
 
@@ -197,9 +201,7 @@ pub(super) fn json(value: &DeValue<'_>) -> Result<Value, String> {
             Some(number) => Value::Number(number),
             None => return Err(format!("JSON has no {}", float.as_str())),
         },
-        DeValue::Array(items) => {
-            Value::Array(items.iter().map(|item| json(item.get_ref())).collect::<Result<_, _>>()?)
-        }
+        DeValue::Array(items) => Value::Array(items.iter().map(|item| json(item.get_ref())).collect::<Result<_, _>>()?),
         DeValue::Table(table) => {
             let member = |(name, value): (&Spanned<std::borrow::Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
                 Ok((name.get_ref().to_string(), json(value.get_ref())?))
