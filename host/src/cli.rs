@@ -1,6 +1,8 @@
 //! The command line. One file per subcommand; each reads its arguments, asks the registry or a server, and says what
 //! came of it. `serve` alone names every room. Exit codes: 0 fine, 1 findings, 2 usage, 3 could not run.
 
+pub mod build;
+
 mod client;
 mod decision;
 mod facts;
@@ -8,11 +10,13 @@ mod folder;
 mod get;
 mod input;
 mod list;
+mod migrate;
 mod plugin;
 mod publish;
 mod report;
 mod rollback;
 mod rules;
+mod serve;
 mod show;
 mod source;
 mod validate;
@@ -34,6 +38,10 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a server.
+    Serve(serve::Arguments),
+    /// Bring a database's schema to what this version needs.
+    Migrate(migrate::Arguments),
     /// Judge manifests here, with the very pipeline that the server runs, and store nothing.
     Validate(validate::Arguments),
     /// Publish manifests to a server.
@@ -50,10 +58,10 @@ enum Command {
     /// The tenant's policies.
     #[command(subcommand)]
     Policy(rules::PolicyCommand),
-    /// Plugins: build, check, push.
+    /// Plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
-    /// Decisions: the record of what the gate did.
+    /// The records of what the gate did.
     #[command(subcommand)]
     Decision(decision::Command),
 }
@@ -100,6 +108,8 @@ type Outcome = Result<Ended, Trouble>;
 /// Runs the process's command line.
 pub fn run() -> ExitCode {
     let ended = match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Publish(arguments) => publish::run(&arguments),
         Command::Rollback(arguments) => rollback::run(&arguments),

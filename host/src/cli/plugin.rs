@@ -1,22 +1,36 @@
-//! `hallmark plugin`: what a component is, and how it gets to a server.
+//! `hallmark plugin`: how a component is made, what it is, and how it gets to a server.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use serde_json::json;
 
 use super::client::{self, Client};
-use super::{Ended, Outcome, Output, Trouble, report, rules, show};
+use super::{Ended, Outcome, Output, Trouble, build, report, rules, show};
 use crate::plugin::{Inspection, Sandbox, Unfit};
 
 /// What is done with plugins.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// Compile plugins that are written in Rust, and make them components.
+    Build(BuildArguments),
     /// Say what a component is, what it imports and exports, and whether it can be put to work.
     Check(CheckArguments),
     /// Send a component to a server.
     Push(PushArguments),
+}
+
+/// What `plugin build` takes.
+#[derive(Debug, clap::Args)]
+pub struct BuildArguments {
+    /// The folders of the plugins' crates; a workspace's folder stands for its members.
+    #[arg(required = true, value_name = "DIR")]
+    folders: Vec<PathBuf>,
+    /// How the result is written.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
 }
 
 /// What `plugin check` takes.
@@ -46,9 +60,73 @@ pub struct PushArguments {
 /// Does it, and gives the exit code.
 pub fn run(command: &Command) -> Outcome {
     match command {
+        Command::Build(arguments) => build_all(arguments),
         Command::Check(arguments) => check(arguments),
         Command::Push(arguments) => push(arguments),
     }
+}
+
+/// Milliseconds that `rustup target add` may take; on a closed network it waits for ever.
+const RUSTUP_WAIT_MAX_MS: u64 = 60_000;
+
+fn build_all(arguments: &BuildArguments) -> Outcome {
+    let mut crates = Vec::new();
+    for folder in &arguments.folders {
+        crates.extend(members(folder)?);
+    }
+    let options =
+        build::Options { rustup_wait_max: Duration::from_millis(RUSTUP_WAIT_MAX_MS), say: &|line| show::err(line) };
+    let built = build::build(&crates, &options).map_err(|error| Trouble::CouldNotRun(error.into()))?;
+    match arguments.output {
+        Output::Text => {
+            for component in built {
+                show::out(&format!("{}  {} bytes  {}", component.path.display(), component.size_bytes, component.digest));
+            }
+        }
+        Output::Json => {
+            let items = built.iter().map(|component| {
+                json!({
+                    "name": component.name, "path": component.path, "digest": component.digest,
+                    "sizeBytes": component.size_bytes,
+                })
+            });
+            show::out(&report::pretty(&items.collect()));
+        }
+    }
+    Ok(Ended::Fine)
+}
+
+/// The crate that the folder is or, of a workspace, every member that makes a WebAssembly module.
+fn members(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
+    let Some(manifest) = read_manifest(folder)? else { return Ok(vec![folder.to_owned()]) };
+    let workspace = manifest.get("workspace").and_then(toml::Value::as_table);
+    let Some(workspace) = workspace.filter(|_| !manifest.contains_key("package")) else {
+        return Ok(vec![folder.to_owned()]);
+    };
+    let mut crates = Vec::new();
+    for member in workspace.get("members").and_then(toml::Value::as_array).into_iter().flatten() {
+        let member = folder.join(member.as_str().unwrap_or_default());
+        if read_manifest(&member)?.is_some_and(|manifest| makes_a_module(&manifest)) {
+            crates.push(member);
+        }
+    }
+    if crates.is_empty() {
+        let message = format!("{}: no member of this workspace has the crate-type cdylib", folder.display());
+        return Err(Trouble::Usage(message));
+    }
+    Ok(crates)
+}
+
+fn read_manifest(folder: &Path) -> Result<Option<toml::Table>, Trouble> {
+    let path = folder.join("Cargo.toml");
+    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
+    let read = text.parse().map_err(|error| Trouble::Usage(format!("{}: {error}", path.display())));
+    read.map(Some)
+}
+
+fn makes_a_module(manifest: &toml::Table) -> bool {
+    let types = manifest.get("lib").and_then(|lib| lib.get("crate-type")).and_then(toml::Value::as_array);
+    types.into_iter().flatten().any(|crate_type| crate_type.as_str() == Some("cdylib"))
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Trouble> {

@@ -16,7 +16,7 @@ use super::store::{Commit, Committed, DecisionRow, NewEvent, Rollback, RolledBac
 use super::submission::Submission;
 use super::{Actor, Decision, Outcome, Published, Registry, RegistryError, Report, RolledBackTo, SubstitutionRecord};
 use crate::clock::{Millis, new_id};
-use crate::names::DecisionId;
+use crate::names::{DecisionId, Digest, EntryId, VersionName};
 use crate::plugin::{Cause, Failure};
 use crate::report::{Substitution, Timing};
 
@@ -41,14 +41,26 @@ impl Registry {
             let kind = Arc::clone(rules.kind(kind)?);
             let bench = self.bench(actor);
             let (submission, read) = self.read(&kind, &bench, body.clone(), format).await?;
-            if let Some(existing) = self.published_already(actor, &submission).await? {
-                return existing_answer(&submission.kind, submission.submitted_digest, existing);
+            // Where the registry counts versions, no version's name tells a repetition: it must be looked for.
+            if counted(&submission.kind)
+                && let Some(repeated) = self.published_already(actor, &Sent::of(&submission)).await?
+            {
+                return repeated;
             }
-            let approved = self.judge_to_store(actor, submission, &bench, read.clone()).await?;
-            if let Some(published) = self.commit(actor, &bench, approved, read).await? {
-                return Ok(published);
+            let on_thread = bench.clone();
+            let judgement = self.sandbox.run(move || gate::judge(submission, &on_thread)).await.map_err(busy)?;
+            match judgement {
+                Judgement::Approved(approved) => {
+                    if let Some(published) = self.commit(actor, &bench, approved, read).await? {
+                        return Ok(published);
+                    }
+                    self.refresh_rules().await?;
+                }
+                Judgement::Rejected(record) => return self.refuse(actor, &bench, *record, None, read).await,
+                Judgement::Failed(record, failure) => {
+                    return self.refuse(actor, &bench, *record, Some(failure), read).await;
+                }
             }
-            self.refresh_rules().await?;
         }
         Err(RegistryError::RulesKeptMoving { tries: TRIES_MAX })
     }
@@ -137,45 +149,45 @@ impl Registry {
         self.sandbox.run(move || read(&kind, &bench, &body, format)).await.map_err(busy)?
     }
 
-    /// The version that stands where this submission would: its own name's or, where the registry counts, the
-    /// entry's active one if it was made of the same content.
+    /// The answer to content that is stored already: under its own version's name or, where the registry counts, as
+    /// the entry's active version.
     async fn published_already(
         &self,
         actor: &Actor,
-        submission: &Submission,
-    ) -> Result<Option<VersionRow>, RegistryError> {
-        let counted = submission.kind.kind.versioning == Versioning::Auto;
-        let version = (!counted).then_some(&submission.version);
-        let kind = &submission.kind.kind.name;
-        let row = self.store.version(&actor.tenant, kind, &submission.id, version).await?;
-        Ok(row.filter(|row| !counted || row.submitted_digest == submission.submitted_digest))
+        sent: &Sent<'_>,
+    ) -> Result<Option<Result<Published, RegistryError>>, RegistryError> {
+        let counted = counted(sent.kind);
+        let version = (!counted).then_some(sent.version);
+        let row = self.store.version(&actor.tenant, &sent.kind.kind.name, sent.id, version).await?;
+        let row = row.filter(|row| !counted || row.submitted_digest == *sent.digest);
+        Ok(row.map(|existing| existing_answer(sent.kind, sent.digest, existing)))
     }
 
-    async fn judge_to_store(
+    /// Answers a submission that was not let in. One that is published already is told so whatever today's rules
+    /// say of it; only here is that looked up, so that a publish that succeeds does not pay for it.
+    async fn refuse(
         &self,
         actor: &Actor,
-        submission: Submission,
         bench: &Bench,
+        record: Record,
+        failure: Option<Failure>,
         read: Timing,
-    ) -> Result<Box<Approved>, RegistryError> {
-        let on_thread = bench.clone();
-        match self.sandbox.run(move || gate::judge(submission, &on_thread)).await.map_err(busy)? {
-            Judgement::Approved(approved) => Ok(approved),
-            Judgement::Rejected(record) => {
-                let decision = decide(&record, bench, Outcome::Rejected, read);
-                self.store.insert_decision(&actor.tenant, &decision_row(&decision, bench.at)).await?;
-                Err(RegistryError::Rejected { decision: Box::new(decision) })
-            }
-            Judgement::Failed(record, failure) => {
-                // A plugin that was not even started has decided nothing; writing that down would let a flood of
-                // requests fill the database.
-                if !matches!(failure.cause, Cause::Busy { .. } | Cause::Quarantined { .. }) {
-                    let decision = decide(&record, bench, Outcome::Failed, read);
-                    self.store.insert_decision(&actor.tenant, &decision_row(&decision, bench.at)).await?;
-                }
-                Err(RegistryError::PluginFailed { failure })
-            }
+    ) -> Result<Published, RegistryError> {
+        if let Some(repeated) = self.published_already(actor, &Sent::by(&record)).await? {
+            return repeated;
         }
+        let Some(failure) = failure else {
+            let decision = decide(&record, bench, Outcome::Rejected, read);
+            self.store.insert_decision(&actor.tenant, &decision_row(&decision, bench.at)).await?;
+            return Err(RegistryError::Rejected { decision: Box::new(decision) });
+        };
+        // A plugin that was not even started has decided nothing; writing that down would let a flood of requests
+        // fill the database.
+        if !matches!(failure.cause, Cause::Busy { .. } | Cause::Quarantined { .. }) {
+            let decision = decide(&record, bench, Outcome::Failed, read);
+            self.store.insert_decision(&actor.tenant, &decision_row(&decision, bench.at)).await?;
+        }
+        Err(RegistryError::PluginFailed { failure })
     }
 
     /// Commits; none where the rules moved and the submission must be judged again.
@@ -226,7 +238,7 @@ impl Registry {
             // Somebody else took the number: count again.
             Committed::Exists { .. } if kind.versioning == Versioning::Auto => Ok(None),
             Committed::Exists { existing } => {
-                existing_answer(&record.kind, record.submitted_digest.clone(), existing).map(Some)
+                existing_answer(&record.kind, &record.submitted_digest, existing).map(Some)
             }
             Committed::RulesMoved => Ok(None),
         }
@@ -303,13 +315,37 @@ pub fn report_on(kind: &Arc<LoadedKind>, bench: &Bench, body: &[u8], format: For
 
 fn existing_answer(
     kind: &Arc<LoadedKind>,
-    submitted: crate::names::Digest,
+    submitted: &Digest,
     existing: VersionRow,
 ) -> Result<Published, RegistryError> {
-    if existing.submitted_digest == submitted {
+    if existing.submitted_digest == *submitted {
         return Ok(Published::Skipped { kind: Arc::clone(&kind.kind), existing });
     }
     Err(RegistryError::VersionExists { kind: kind.kind.singular.clone(), id: existing.id, version: existing.version })
+}
+
+/// What tells whether a submission is stored already.
+struct Sent<'a> {
+    kind: &'a Arc<LoadedKind>,
+    id: &'a EntryId,
+    version: &'a VersionName,
+    digest: &'a Digest,
+}
+
+impl<'a> Sent<'a> {
+    fn of(submission: &'a Submission) -> Self {
+        let Submission { kind, id, version, submitted_digest: digest, .. } = submission;
+        Self { kind, id, version, digest }
+    }
+
+    fn by(record: &'a Record) -> Self {
+        let Record { kind, id, version, submitted_digest: digest, .. } = record;
+        Self { kind, id, version, digest }
+    }
+}
+
+fn counted(kind: &LoadedKind) -> bool {
+    kind.kind.versioning == Versioning::Auto
 }
 
 /// What lists show of a version.

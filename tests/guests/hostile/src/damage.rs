@@ -1,0 +1,176 @@
+//! What the hostile guests break, by the name that their settings give. Shared as a file, not as a crate: a component
+//! exports what its dependencies export.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hallmark_plugin::{Finding, Submission, log, registry};
+
+/// What to break, and how much of it.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The damage; `none` where absent.
+    #[serde(default, rename = "break")]
+    pub damage: Damage,
+    /// How much: bytes, findings, calls or turns, whichever the damage counts.
+    #[serde(default)]
+    pub amount: Option<u64>,
+}
+
+/// A way to break.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Damage {
+    /// Behaves: finds nothing.
+    #[default]
+    None,
+    /// Behaves: gives one error.
+    Error,
+    /// Behaves: gives one warning.
+    Warning,
+    /// Behaves: computes for `amount` turns, then finds nothing.
+    Spin,
+    /// Never ends.
+    Loop,
+    /// Allocates until it is refused.
+    Memory,
+    /// Calls itself until the stack ends.
+    Stack,
+    /// Panics.
+    Panic,
+    /// Answers with a message of `amount` bytes.
+    Answer,
+    /// Gives `amount` findings.
+    Findings,
+    /// Logs `amount` lines of a kilobyte.
+    Log,
+    /// Calls the host `amount` times.
+    Calls,
+    /// Asks the registry `amount` times.
+    Lookups,
+    /// Reads the whole submission `amount` times.
+    Read,
+    /// Gives a code that is not one.
+    NonsenseCode,
+    /// Gives a path that is no pointer.
+    NonsensePath,
+    /// Gives a fix that is no JSON.
+    NonsenseFix,
+    /// Never ends, while it is configured.
+    ConfigureLoop,
+    /// Panics, while it is configured.
+    ConfigurePanic,
+    /// Allocates until it is refused, while it is configured.
+    ConfigureMemory,
+    /// Refuses its settings.
+    ConfigureRefuse,
+    /// Tells how many evaluations its memory has seen.
+    Leak,
+}
+
+static EVALUATIONS: AtomicU64 = AtomicU64::new(0);
+
+/// What the settings do to `configure`.
+///
+/// # Errors
+/// The settings ask to be refused.
+pub fn configure(settings: Settings) -> Result<Settings, Vec<Finding>> {
+    match settings.damage {
+        Damage::ConfigureLoop => never_end(),
+        Damage::ConfigurePanic => panic!("configured to panic"),
+        Damage::ConfigureMemory => allocate(),
+        Damage::ConfigureRefuse => {
+            return Err(vec![
+                Finding::setting("/break").message("it asks to be refused").help("ask for something else"),
+            ]);
+        }
+        _ => {}
+    }
+    Ok(settings)
+}
+
+/// What the settings do to an evaluation.
+pub fn evaluate(settings: &Settings, submission: &Submission) -> Vec<Finding> {
+    let evaluations = EVALUATIONS.fetch_add(1, Ordering::Relaxed) + 1;
+    let amount = |default: u64| settings.amount.unwrap_or(default);
+    match settings.damage {
+        Damage::Error => return vec![Finding::error("hostile.error").message("asked to object")],
+        Damage::Warning => return vec![Finding::warning("hostile.warning").message("asked to warn")],
+        Damage::Spin => spin(amount(1_000_000)),
+        Damage::Loop => never_end(),
+        Damage::Memory => allocate(),
+        Damage::Stack => return vec![Finding::info("hostile.depth").message(descend(0).to_string())],
+        Damage::Panic => panic!("asked to panic"),
+        Damage::Answer => {
+            let size_bytes = usize::try_from(amount(8 * 1024 * 1024)).unwrap_or(usize::MAX);
+            return vec![Finding::error("hostile.answer").message("a".repeat(size_bytes))];
+        }
+        Damage::Findings => {
+            return (0..amount(10_000))
+                .map(|number| Finding::info("hostile.findings").message(number.to_string()))
+                .collect();
+        }
+        Damage::Log => {
+            let line = "l".repeat(1024);
+            (0..amount(100_000)).for_each(|_| log::write(&line));
+        }
+        Damage::Calls => (0..amount(10_000_000)).for_each(|_| drop(submission.json("/nowhere"))),
+        Damage::Lookups => {
+            (0..amount(100_000)).for_each(|number| drop(registry::lookup("services", &number.to_string(), None)));
+        }
+        Damage::Read => (0..amount(10_000_000)).for_each(|_| drop(submission.json(""))),
+        Damage::NonsenseCode => return vec![Finding::error("Not A Code").message("a code with spaces")],
+        Damage::NonsensePath => return vec![Finding::error("hostile.path").at("manifest.name").message("no pointer")],
+        Damage::NonsenseFix => {
+            let mut finding = Finding::error("hostile.fix").message("no patch");
+            finding.fix = Some("[{".to_owned());
+            return vec![finding];
+        }
+        Damage::Leak => return vec![Finding::info("hostile.leak").message(evaluations.to_string())],
+        Damage::None
+        | Damage::ConfigureLoop
+        | Damage::ConfigurePanic
+        | Damage::ConfigureMemory
+        | Damage::ConfigureRefuse => {}
+    }
+    Vec::new()
+}
+
+fn spin(turns: u64) {
+    (0..turns).for_each(|turn| {
+        black_box(turn);
+    });
+}
+
+fn never_end() -> ! {
+    loop {
+        black_box(0);
+    }
+}
+
+fn allocate() {
+    let mut kept = Vec::new();
+    loop {
+        kept.push(vec![1_u8; 1024 * 1024]);
+        black_box(&kept);
+    }
+}
+
+#[expect(unconditional_recursion, reason = "it is what this guest is for")]
+fn descend(depth: u64) -> u64 {
+    black_box(descend(black_box(depth) + 1)) + 1
+}
+
+/// The documented codes.
+pub const CODES: [(&str, &str); 9] = [
+    ("hostile.error", "It was asked to object."),
+    ("hostile.warning", "It was asked to warn."),
+    ("hostile.depth", "It survived its own recursion."),
+    ("hostile.answer", "It answers too much."),
+    ("hostile.findings", "It finds too much."),
+    ("hostile.path", "Its path is no pointer."),
+    ("hostile.fix", "Its fix is no patch."),
+    ("hostile.leak", "How many evaluations its memory has seen: 1, always."),
+    ("settings.invalid", "It was asked to refuse its settings."),
+];

@@ -1,0 +1,54 @@
+//! A validator that breaks what its settings name.
+
+mod damage;
+
+use damage::{CODES, Settings};
+use hallmark_plugin::{Description, Finding, Submission, Validator};
+
+/// The guest.
+pub struct Hostile(Settings);
+
+impl Validator for Hostile {
+    type Settings = Settings;
+
+    fn description() -> Description {
+        let description =
+            Description::new("hostile", env!("CARGO_PKG_VERSION"), "Breaks the limit that its settings name.")
+                .settings_schema(include_str!("settings.schema.json"));
+        CODES.into_iter().fold(description, |description, (code, summary)| {
+            description.code(code, summary, "Nothing to mend: the plugin is a test.")
+        })
+    }
+
+    fn configure(settings: Settings) -> Result<Self, Vec<Finding>> {
+        damage::configure(settings).map(Self)
+    }
+
+    fn validate(&self, submission: &Submission) -> Vec<Finding> {
+        damage::evaluate(&self.0, submission)
+    }
+}
+
+hallmark_plugin::export_validator!(Hostile);
+
+#[cfg(test)]
+mod tests {
+    use hallmark_plugin::serde_json::json;
+    use hallmark_plugin::testing::Bench;
+
+    use super::*;
+
+    #[test]
+    fn behaves_where_it_is_not_told_to_break() {
+        assert!(Bench::new().validate::<Hostile>().is_empty());
+        let findings = Bench::new().settings(json!({"break": "findings", "amount": 3})).validate::<Hostile>();
+        assert_eq!(findings.len(), 3);
+    }
+
+    #[test]
+    fn refuses_its_settings_on_demand() {
+        let bench = Bench::new().settings(json!({"break": "configure-refuse"}));
+        let findings = bench.configure_validator::<Hostile>().map(|_| ()).expect_err("asked to be refused");
+        assert_eq!(findings[0].path, "/break");
+    }
+}
