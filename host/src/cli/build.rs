@@ -112,6 +112,8 @@ struct Package {
     manifest: PathBuf,
     workspace: PathBuf,
     target: PathBuf,
+    /// The members of its workspace that lie outside the workspace's folder, with their folders.
+    outside: Vec<(String, PathBuf)>,
 }
 
 #[derive(Deserialize)]
@@ -149,6 +151,10 @@ fn read_package(dir: &Path) -> Result<Package, BuildError> {
     }
     let metadata: Metadata =
         serde_json::from_slice(&output.stdout).map_err(|error| not_a_plugin(&format!("cargo metadata: {error}")))?;
+    let workspace = metadata.workspace_root;
+    let folder = |package: &MetadataPackage| package.manifest_path.parent().map(Path::to_owned).unwrap_or_default();
+    let members = metadata.packages.iter().map(|package| (package.name.clone(), folder(package)));
+    let outside = members.filter(|(_, folder)| !folder.starts_with(&workspace)).collect();
     let Some(package) = metadata.packages.into_iter().find(|package| package.manifest_path == manifest) else {
         return Err(not_a_plugin("its Cargo.toml is a workspace without a package: name the folders of its members"));
     };
@@ -157,7 +163,7 @@ fn read_package(dir: &Path) -> Result<Package, BuildError> {
     if !makes_a_module {
         return Err(not_a_plugin("its Cargo.toml needs [lib] with crate-type = [\"cdylib\", \"rlib\"]"));
     }
-    Ok(Package { name: package.name, manifest, workspace: metadata.workspace_root, target: metadata.target_directory })
+    Ok(Package { name: package.name, manifest, workspace, target: metadata.target_directory, outside })
 }
 
 /// One message of `cargo build --message-format=json`, as far as it is of use.
@@ -182,7 +188,8 @@ fn compile(
     for package in packages {
         command.args(["--package", &package.name]);
     }
-    command.env("CARGO_ENCODED_RUSTFLAGS", toolchain::path_flags(workspace, toolchain).join("\x1f"));
+    command
+        .env("CARGO_ENCODED_RUSTFLAGS", toolchain::path_flags(workspace, &packages[0].outside, toolchain).join("\x1f"));
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let failed = |source| BuildError::Machine { what: "cargo cannot be run".to_owned(), source };
     let mut child = command.spawn().map_err(failed)?;

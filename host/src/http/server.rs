@@ -113,3 +113,78 @@ pub fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::sync::oneshot;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+    use crate::config::Limits;
+    use crate::telemetry::Metrics;
+
+    async fn start(limits: Limits) -> (std::net::SocketAddr, oneshot::Sender<()>, JoinHandle<io::Result<()>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let host = Host::new(Arc::new(limits), Metrics::detached());
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(serve(listener, host, async { stopped.await.unwrap_or_default() }));
+        (address, stop, serving)
+    }
+
+    async fn read_all(stream: &mut TcpStream) -> String {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.expect("an answer");
+        text
+    }
+
+    #[tokio::test]
+    async fn a_stopping_host_answers_what_it_accepted_and_refuses_the_rest() {
+        let (address, stop, serving) = start(Limits::default()).await;
+        let mut half = TcpStream::connect(address).await.expect("a connection");
+        half.write_all(b"GET /livez HTTP/1.1\r\nHost: h\r\n").await.expect("half a head");
+        // An answer on a second connection shows that the first, which came before, is accepted.
+        let mut idle = TcpStream::connect(address).await.expect("a connection");
+        idle.write_all(b"GET /livez HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("a head");
+        let mut start_of_answer = [0; 12];
+        idle.read_exact(&mut start_of_answer).await.expect("an answer");
+        stop.send(()).expect("it serves");
+        read_all(&mut idle).await;
+        half.write_all(b"\r\n").await.expect("the other half");
+        assert!(read_all(&mut half).await.starts_with("HTTP/1.1 200"));
+        serving.await.expect("no panic").expect("it stops");
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_stopping_host_waits_no_longer_than_its_limit() {
+        let (address, stop, serving) = start(Limits { shutdown_max_ms: 1, ..Limits::default() }).await;
+        let mut silent = TcpStream::connect(address).await.expect("a connection");
+        silent.write_all(b"GET /livez HTTP/1.1\r\n").await.expect("half a head");
+        stop.send(()).expect("it serves");
+        serving.await.expect("no panic").expect("it stops");
+    }
+
+    #[tokio::test]
+    async fn a_head_that_never_ends_is_given_up() {
+        let (address, _stop, _serving) = start(Limits { request_read_max_ms: 1, ..Limits::default() }).await;
+        for head in [&b""[..], b"G", b"PRI * HTTP/2.0", b"GET /livez HTTP/1.1\r\nHost"] {
+            let mut slow = TcpStream::connect(address).await.expect("a connection");
+            slow.write_all(head).await.expect("a part of a head");
+            assert!(!read_all(&mut slow).await.contains("200 OK"));
+        }
+    }
+
+    #[tokio::test]
+    async fn past_its_number_of_connections_a_host_lets_new_ones_wait() {
+        let (address, _stop, _serving) = start(Limits { connections_max: 1, ..Limits::default() }).await;
+        let mut first = TcpStream::connect(address).await.expect("a connection");
+        let mut second = TcpStream::connect(address).await.expect("a connection that waits");
+        let asked = b"GET /livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+        second.write_all(asked).await.expect("a head");
+        first.write_all(asked).await.expect("a head");
+        assert!(read_all(&mut first).await.starts_with("HTTP/1.1 200"));
+        assert!(read_all(&mut second).await.starts_with("HTTP/1.1 200"));
+    }
+}

@@ -109,8 +109,9 @@ pub(super) fn find(target: &Path, options: &Options<'_>) -> Result<Toolchain, Bu
     }
 }
 
-/// Flags that take this machine's paths out of what the compiler writes.
-pub(super) fn path_flags(workspace: &Path, toolchain: &Toolchain) -> Vec<String> {
+/// Flags that take this machine's paths out of what the compiler writes. They depend on the workspace and not on what
+/// of it is built: other flags would have cargo build everything anew.
+pub(super) fn path_flags(workspace: &Path, outside: &[(String, PathBuf)], toolchain: &Toolchain) -> Vec<String> {
     let mut flags = vec![format!("--remap-path-prefix={}=/plugins", workspace.display())];
     let cargo_home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
@@ -123,6 +124,9 @@ pub(super) fn path_flags(workspace: &Path, toolchain: &Toolchain) -> Vec<String>
     if let Some(sysroot) = sysroot(toolchain.rustc()) {
         flags.push(format!("--remap-path-prefix={}=/rust", sysroot.join("lib/rustlib/src/rust").display()));
     }
+    let member =
+        |(name, folder): &(String, PathBuf)| format!("--remap-path-prefix={}=/plugins/{name}", folder.display());
+    flags.extend(outside.iter().map(member));
     flags.sort();
     flags
 }
