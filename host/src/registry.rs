@@ -13,8 +13,8 @@ pub mod access;
 mod facts;
 mod reading;
 mod releasing;
-mod schema;
-mod submission;
+pub mod schema;
+pub mod submission;
 
 use std::sync::Arc;
 
