@@ -1,0 +1,6 @@
+//! The one integration binary: one file per behaviour, through the outermost door that stays fast.
+
+mod store;
+
+#[path = "../support/mod.rs"]
+mod support;
