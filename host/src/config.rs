@@ -47,6 +47,8 @@ macro_rules! limits {
 limits! {
     /// Bytes of one request body or manifest file.
     document_size_max_bytes: usize = 1024 * 1024,
+    /// Bytes of one scope's rules, settings included.
+    rules_size_max_bytes: usize = 8 * 1024 * 1024,
     /// Levels of nesting in a document.
     document_depth_max: usize = 64,
     /// Variables of one request.
@@ -59,6 +61,12 @@ limits! {
     requests_in_flight_max: usize = 512,
     /// Milliseconds that a client may take to send a request's body.
     request_read_max_ms: u64 = 30_000,
+    /// Connections held at once; past it new ones wait to be accepted.
+    connections_max: usize = 4_096,
+    /// Milliseconds that a stopping host gives the requests it has accepted.
+    shutdown_max_ms: u64 = 30_000,
+    /// Milliseconds between two looks for events that nobody was woken for.
+    event_poll_ms: u64 = 1_000,
 
     /// Threads that judge submissions; 0 means eight for each core.
     gate_threads: usize = 0,
@@ -73,15 +81,21 @@ limits! {
     plugin_wall_max_ms: u64 = 2_000,
     /// Milliseconds for `configure`, once for each release.
     plugin_configure_deadline_ms: u64 = 10_000,
-    /// Bytes of linear memory of one instance.
+    /// Bytes of linear memory of one instance, its memories together.
     plugin_memory_max_bytes: usize = 64 * 1024 * 1024,
-    /// Elements of one table of an instance.
+    /// Elements of one instance's tables.
     plugin_table_elements_max: usize = 20_000,
     /// Core instances in one component.
-    plugin_core_instances_max: u32 = 16,
+    plugin_core_instances_max: u32 = 64,
+    /// Linear memories in one component.
+    plugin_memories_max: u32 = 2,
+    /// Tables in one component.
+    plugin_tables_max: u32 = 8,
+    /// Handles of host resources that one instance may hold at once.
+    plugin_handles_max: usize = 1_000,
     /// Bytes of a guest's stack.
     plugin_stack_max_bytes: usize = 512 * 1024,
-    /// Bytes that one evaluation may hand to the host: its answer and the arguments of its host calls.
+    /// Bytes that one evaluation may hand to the host in its answer, and as much again in the arguments of its calls.
     plugin_answer_max_bytes: usize = 1024 * 1024,
     /// Findings in one answer.
     plugin_findings_max: usize = 500,
@@ -91,6 +105,8 @@ limits! {
     plugin_host_calls_max: u64 = 100_000,
     /// Bytes that the host hands to one evaluation through host calls.
     plugin_read_max_bytes: usize = 64 * 1024 * 1024,
+    /// Steps that one JSONPath query may take, at the worst.
+    plugin_query_steps_max: u64 = 5_000_000,
     /// Registry look-ups of one evaluation.
     plugin_lookups_max: u64 = 200,
     /// Bytes of one component.
@@ -128,7 +144,8 @@ pub fn unknown(name: &str, known: &[&str]) -> String {
     }
 }
 
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+/// The known name nearest to `name`, where one is near enough to be meant.
+pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), *candidate))

@@ -1,3 +1,5 @@
 //! The one binary. Everything it does is in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    hallmark::cli::run()
+}

@@ -2,6 +2,28 @@
 //! and runs them, each evaluation in an instance of its own, and tells a guest that said no from a guest that broke.
 //! It never touches the store or the network.
 
+mod answer;
+mod bulkhead;
+mod cache;
+mod contract;
+mod engine;
+mod evaluate;
+mod failure;
+mod imports;
+mod inspect;
+mod pace;
+mod prepare;
+mod query;
+mod random;
+mod sandbox;
+mod snapshot;
+mod state;
+mod submission;
+#[cfg(test)]
+mod tests;
+mod threads;
+mod world;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +31,8 @@ use serde_json::Value;
 
 use crate::names::Digest;
 use crate::report::{Placeholder, Remark, Source, Stage, Substitution};
+
+pub use sandbox::Sandbox;
 
 /// What is being judged, without its document; the contract's `subject`.
 #[derive(Debug, Clone)]
@@ -164,6 +188,12 @@ pub enum Cause {
         /// The limit in force, milliseconds of processor time.
         limit_ms: u64,
     },
+    /// It ran too long when it was described or configured.
+    #[error("overran its deadline (plugin_configure_deadline_ms = {limit_ms})")]
+    ConfigureDeadline {
+        /// The limit in force, milliseconds of processor time.
+        limit_ms: u64,
+    },
     /// It took too long by the clock on the wall.
     #[error("took too long (plugin_wall_max_ms = {limit_ms})")]
     Wall {
@@ -265,7 +295,7 @@ pub enum Cause {
 }
 
 /// What a component says and needs, found out without running it for a submission.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Inspection {
     /// SHA-256 of the component.
@@ -316,6 +346,9 @@ pub struct FindingCode {
 /// Why a component cannot be put to work.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfit {
+    /// Its bytes cannot be had: not the plugin's fault.
+    #[error("its bytes cannot be loaded: {0}")]
+    Load(String),
     /// The file is too large.
     #[error("the component has {size_bytes} bytes, more than plugin_component_max_bytes = {limit_bytes}")]
     TooLarge {
@@ -357,88 +390,12 @@ pub enum Unfit {
 #[error("{0}")]
 pub struct Busy(pub String);
 
-/// The sandbox of one host: the engine, the compiled plugins and the threads that judge.
-pub struct Sandbox {}
-
 /// A component, configured and ready to be evaluated, any number of times at once.
-pub struct Plugin {}
-
-impl Sandbox {
-    /// Starts the engine with every pool at its full size. `cache` is the folder of compiled code and of the key
-    /// that seals it; none keeps nothing on disk.
-    ///
-    /// # Errors
-    /// A sentence that says which limit the machine cannot grant, or what is wrong with the folder.
-    pub fn start(limits: Arc<crate::config::Limits>, cache: Option<&std::path::Path>) -> Result<Arc<Self>, String> {
-        todo!()
-    }
-
-    /// Finds out what a component is, without running it for a submission.
-    ///
-    /// # Errors
-    /// Why it cannot be put to work.
-    pub fn inspect(&self, component: &[u8]) -> Result<Inspection, Unfit> {
-        todo!()
-    }
-
-    /// Compiles, configures and snapshots a component, or takes it from the cache; `load` is called only where the
-    /// cache has nothing. Slow: never on a gate thread.
-    ///
-    /// # Errors
-    /// Why it cannot be put to work.
-    pub fn prepare(
-        &self,
-        digest: &Digest,
-        load: &dyn Fn() -> Result<Vec<u8>, String>,
-        stage: Stage,
-        settings: &Value,
-    ) -> Result<Arc<Plugin>, Unfit> {
-        todo!()
-    }
-
-    /// Runs a job on a gate thread. The job runs to its end even where the caller goes away.
-    ///
-    /// # Errors
-    /// The queue is full, or the job waited too long.
-    pub async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
-        todo!()
-    }
-
-    /// The names of the plugins in quarantine.
-    pub fn quarantined(&self) -> Vec<String> {
-        todo!()
-    }
-}
-
-impl Plugin {
-    /// The plugin's own name.
-    pub fn name(&self) -> &str {
-        todo!()
-    }
-
-    /// Its component.
-    pub fn digest(&self) -> &Digest {
-        todo!()
-    }
-
-    /// Whether evaluations start from its configured memory, or configure it each time.
-    pub fn is_snapshot(&self) -> bool {
-        todo!()
-    }
-
-    /// Runs the `resolve` stage.
-    ///
-    /// # Errors
-    /// The plugin broke.
-    pub fn resolve(&self, case: &Case, variables: &[Variable]) -> Result<Evaluated<Resolution>, Failure> {
-        todo!()
-    }
-
-    /// Runs the `validate` or `policy` stage, whichever it was prepared for.
-    ///
-    /// # Errors
-    /// The plugin broke.
-    pub fn judge(&self, case: &Case) -> Result<Evaluated<Vec<Remark>>, Failure> {
-        todo!()
-    }
+pub struct Plugin {
+    engine: Arc<engine::Engine>,
+    name: Arc<str>,
+    digest: Digest,
+    stage: Stage,
+    compiled: evaluate::Compiled,
+    bulkhead: Arc<bulkhead::Bulkhead>,
 }

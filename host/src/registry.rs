@@ -9,16 +9,19 @@ pub mod release;
 pub mod rules;
 pub mod store;
 
+pub mod access;
 mod facts;
 mod reading;
 mod releasing;
+pub mod schema;
+pub mod submission;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use crate::clock::Millis;
 use crate::config::Limits;
@@ -27,7 +30,7 @@ use crate::plugin::{Failure, Inspection, Lookup, Sandbox, Unfit};
 use crate::registry::blobs::Blobs;
 use crate::registry::release::{Kind, ReleaseRef, Rules};
 use crate::registry::rules::RulesInForce;
-use crate::registry::store::{EntryRow, Page, PluginRow, ReleaseRow, Store, StoreError, VersionRow};
+use crate::registry::store::{EntryRow, PluginRow, ReleaseRow, Store, StoreError, VersionRow};
 use crate::report::{Finding, Placeholder, Remark, Substitution, Timing};
 
 /// Who asks.
@@ -341,7 +344,18 @@ pub struct Registry {
     sandbox: Arc<Sandbox>,
     limits: Arc<Limits>,
     tenant: Tenant,
-    rules: ArcSwap<RulesInForce>,
+    rules: ArcSwap<InForce>,
+    /// One refresh at a time; the others wait and find its work done.
+    refreshing: tokio::sync::Mutex<()>,
+    tokens: access::KnownTokens,
+    committed: Arc<Notify>,
+}
+
+/// The rules this host judges by, and why it may not, where it may not.
+struct InForce {
+    loaded: Arc<RulesInForce>,
+    /// Rules are active that this host could not load.
+    behind: Option<String>,
 }
 
 impl Registry {
@@ -357,147 +371,43 @@ impl Registry {
         limits: Arc<Limits>,
         tenant: Tenant,
     ) -> Result<Arc<Self>, RegistryError> {
-        todo!()
+        store.ensure_tenant(&tenant, Millis::now()).await?;
+        let nothing = InForce { loaded: Arc::default(), behind: None };
+        let registry = Arc::new(Self {
+            store,
+            blobs,
+            sandbox,
+            limits,
+            tenant,
+            rules: ArcSwap::from_pointee(nothing),
+            refreshing: tokio::sync::Mutex::new(()),
+            tokens: access::KnownTokens::default(),
+            committed: Arc::new(Notify::new()),
+        });
+        registry.refresh_rules().await?;
+        Ok(registry)
     }
 
-    /// Who holds this token; none where nobody does any more.
-    pub async fn authenticate(&self, token: &str) -> Result<Option<Actor>, RegistryError> {
-        todo!()
-    }
-
-    /// Judges a submission and stores it.
-    pub async fn publish(
-        self: &Arc<Self>,
-        actor: &Actor,
-        kind: &str,
-        body: Bytes,
-        format: decode::Format,
-    ) -> Result<Published, RegistryError> {
-        todo!()
-    }
-
-    /// Judges a submission and writes nothing.
-    pub async fn validate(
-        self: &Arc<Self>,
-        actor: &Actor,
-        kind: &str,
-        body: Bytes,
-        format: decode::Format,
-    ) -> Result<Report, RegistryError> {
-        todo!()
-    }
-
-    /// Makes an earlier version the active one.
-    pub async fn roll_back(
-        self: &Arc<Self>,
-        actor: &Actor,
-        kind: &str,
-        id: &str,
-        target: &str,
-    ) -> Result<RolledBackTo, RegistryError> {
-        todo!()
-    }
-
-    /// Entries of a kind by id, after `after`.
-    pub async fn entries(
-        &self,
-        actor: &Actor,
-        kind: &str,
-        after: Option<&EntryId>,
-        limit: u32,
-    ) -> Result<(Arc<Kind>, Page<EntryRow>), RegistryError> {
-        todo!()
-    }
-
-    /// One entry with its active version and the names, status and time of all of them, newest first.
-    pub async fn entry(
-        &self,
-        actor: &Actor,
-        kind: &str,
-        id: &str,
-    ) -> Result<(Arc<Kind>, EntryRow, VersionRow, Vec<(VersionName, String, Millis)>), RegistryError> {
-        todo!()
-    }
-
-    /// One version.
-    pub async fn version(
-        &self,
-        actor: &Actor,
-        kind: &str,
-        id: &str,
-        version: &str,
-    ) -> Result<(Arc<Kind>, VersionRow), RegistryError> {
-        todo!()
-    }
-
-    /// One decision.
-    pub async fn decision(&self, actor: &Actor, id: &str) -> Result<Decision, RegistryError> {
-        todo!()
-    }
-
-    /// Tries a component and keeps it.
-    pub async fn push_plugin(self: &Arc<Self>, actor: &Actor, component: Bytes) -> Result<Pushed, RegistryError> {
-        todo!()
-    }
-
-    /// Every plugin, by name, then time pushed.
-    pub async fn plugins(&self, actor: &Actor) -> Result<Vec<PluginRow>, RegistryError> {
-        todo!()
-    }
-
-    /// One plugin.
-    pub async fn plugin(&self, actor: &Actor, digest: &str) -> Result<PluginRow, RegistryError> {
-        todo!()
-    }
-
-    /// Proves rules (every binding is compiled and configured) and keeps them as the scope's next release; the
-    /// active release is returned unchanged where it has the same rules.
-    pub async fn create_release(
-        self: &Arc<Self>,
-        actor: &Actor,
-        rules: Rules,
-        message: String,
-    ) -> Result<Released, RegistryError> {
-        todo!()
-    }
-
-    /// Puts a release in force. `expected`: the number the caller believes active (`Some(None)`: none).
-    pub async fn activate(
-        self: &Arc<Self>,
-        actor: &Actor,
-        scope: &Scope,
-        number: i64,
-        expected: Option<Option<i64>>,
-    ) -> Result<ReleaseRow, RegistryError> {
-        todo!()
-    }
-
-    /// Every scope with its active rules, by scope.
-    pub async fn scopes(&self, actor: &Actor) -> Result<Vec<ActiveScope>, RegistryError> {
-        todo!()
-    }
-
-    /// The releases of a scope, newest first, with the number of the active one.
-    pub async fn releases(
-        &self,
-        actor: &Actor,
-        scope: &Scope,
-    ) -> Result<(Vec<ReleaseRow>, Option<i64>), RegistryError> {
-        todo!()
-    }
-
-    /// One release with its rules.
-    pub async fn release(
-        &self,
-        actor: &Actor,
-        scope: &Scope,
-        number: i64,
-    ) -> Result<(ReleaseRow, Rules), RegistryError> {
-        todo!()
+    /// Rings after every commit that wrote an event.
+    pub fn committed(&self) -> Arc<Notify> {
+        Arc::clone(&self.committed)
     }
 
     /// How the parts are.
     pub async fn health(&self) -> Health {
-        todo!()
+        let database = match self.store.ping().await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the database does not answer");
+                false
+            }
+        };
+        let behind = self.rules.load().behind.clone();
+        Health {
+            database,
+            object_store: self.blobs.answers().await,
+            rules: behind.map_or(Ok(()), Err),
+            quarantined: self.sandbox.quarantined(),
+        }
     }
 }

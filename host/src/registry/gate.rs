@@ -1,1 +1,361 @@
-//! Being written.
+//! The gate: schema, resolve, validate, policy. Each stage takes what only the stage before makes, and only the
+//! policy stage makes `Approved`. It is plain synchronous code: the server runs it on a gate thread, the command
+//! line calls it, and both get the same answer. It never writes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::release::ReleaseRef;
+use super::rules::{LoadedBinding, LoadedKind};
+use super::submission::{Submission, as_finding};
+use super::{FailureRecord, LookupRecord, Report};
+use crate::clock::Millis;
+use crate::config::Limits;
+use crate::names::{Digest, EntryId, VersionName, pointer};
+use crate::plugin::{Case, Document, Evaluated, Facts, Failure, Lookup, Subject};
+use crate::report::{Finding, Mode, Placeholder, Remark, Source, Stage, Substitution, Timing};
+
+/// What a judgement needs beside the submission.
+#[derive(Clone)]
+pub struct Bench {
+    /// The tenant.
+    pub tenant: String,
+    /// Who publishes.
+    pub publisher: String,
+    /// When; every guest's clock shows it.
+    pub at: Millis,
+    /// The rest of the registry.
+    pub facts: Arc<dyn Facts>,
+    /// What is allowed.
+    pub limits: Arc<Limits>,
+}
+
+/// Everything that one run found out.
+pub struct Record {
+    /// The kind.
+    pub kind: Arc<LoadedKind>,
+    /// The entry.
+    pub id: EntryId,
+    /// The version.
+    pub version: VersionName,
+    /// Digest of what was sent.
+    pub submitted_digest: Digest,
+    /// Everything that was said.
+    pub findings: Vec<Finding>,
+    /// The bindings that broke.
+    pub failures: Vec<FailureRecord>,
+    /// Every placeholder that the resolvers met.
+    pub placeholders: Vec<Placeholder>,
+    /// What the plugins asked the registry.
+    pub lookups: Vec<LookupRecord>,
+    /// What each step took.
+    pub timings: Vec<Timing>,
+    /// The submission with what the resolvers replaced; none where the run ended before it.
+    pub document: Option<Arc<Document>>,
+    /// Canonical JSON (RFC 8785) of the resolved submission, and its digest.
+    pub canonical: Option<(Arc<str>, Digest)>,
+    /// The first enforcing binding that broke.
+    broke: Option<Failure>,
+}
+
+impl Record {
+    /// The releases that judged.
+    pub fn releases(&self) -> &[ReleaseRef] {
+        &self.kind.releases
+    }
+
+    /// What a publisher is told.
+    pub fn report(&self) -> Report {
+        Report {
+            valid: self.broke.is_none() && !self.findings.iter().any(Finding::rejects),
+            findings: self.findings.clone(),
+            placeholders: self.placeholders.clone(),
+            resolved: self.document.as_ref().map(|document| document.value.clone()),
+            digest: self.canonical.as_ref().map(|(_, digest)| digest.clone()),
+            timings: self.timings.clone(),
+        }
+    }
+
+    fn rejected(&self) -> bool {
+        self.findings.iter().any(Finding::rejects)
+    }
+
+    fn note(&mut self, stage: &str, plugin: Option<&str>, took: Duration) {
+        self.timings.push(Timing {
+            stage: stage.to_owned(),
+            plugin: plugin.map(str::to_owned),
+            micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        });
+    }
+
+    fn say(&mut self, stage: Stage, binding: &LoadedBinding, remarks: Vec<Remark>) {
+        self.findings.extend(remarks.into_iter().map(|remark| Finding {
+            stage,
+            plugin: Some(binding.name.clone()),
+            mode: binding.mode,
+            remark,
+        }));
+    }
+
+    /// Keeps what an evaluation cost and asked; gives its answer, or keeps how it broke.
+    fn take<T>(&mut self, stage: Stage, binding: &LoadedBinding, ran: Result<Evaluated<T>, Failure>) -> Option<T> {
+        match ran {
+            Ok(Evaluated { answer, lookups, elapsed }) => {
+                let named = |lookup: Lookup| LookupRecord { plugin: binding.name.clone(), lookup };
+                self.lookups.extend(lookups.into_iter().map(named));
+                self.note(stage.as_str(), Some(&binding.name), elapsed);
+                Some(answer)
+            }
+            Err(failure) => {
+                tracing::warn!(binding = binding.name, mode = ?binding.mode, %failure, "a plugin broke");
+                self.failures.push(FailureRecord {
+                    plugin: binding.name.clone(),
+                    digest: failure.digest.clone(),
+                    mode: binding.mode,
+                    cause: failure.cause.to_string(),
+                });
+                if binding.mode == Mode::Enforce {
+                    self.broke.get_or_insert(failure);
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Proof that the policy stage, and with it every stage before, let a submission through.
+pub struct Approved(Record);
+
+impl Approved {
+    /// What the run found out.
+    pub fn record(&self) -> &Record {
+        &self.0
+    }
+
+    /// The releases that judged.
+    pub fn releases(&self) -> &[ReleaseRef] {
+        self.0.releases()
+    }
+}
+
+/// How a run ended.
+pub enum Judgement {
+    /// It may be stored.
+    Approved(Box<Approved>),
+    /// Findings reject it.
+    Rejected(Box<Record>),
+    /// An enforcing plugin broke: it has not been judged.
+    Failed(Box<Record>, Failure),
+}
+
+impl Judgement {
+    /// What the run found out.
+    pub fn record(&self) -> &Record {
+        match self {
+            Self::Approved(approved) => approved.record(),
+            Self::Rejected(record) | Self::Failed(record, _) => record,
+        }
+    }
+}
+
+/// Judges a submission.
+pub fn judge(submission: Submission, bench: &Bench) -> Judgement {
+    let run = Run::start(submission, bench);
+    conclude(schema(run).and_then(resolve).map(validate).and_then(policy))
+}
+
+/// Judges a stored version by today's rules. Its placeholders are resolved; `substituted` says which values came
+/// from one.
+pub(super) fn judge_stored(submission: Submission, substituted: Vec<Substitution>, bench: &Bench) -> Judgement {
+    let run = Run::start(submission, bench);
+    conclude(schema(run).and_then(|run| resolved(run.0, substituted)).map(validate).and_then(policy))
+}
+
+fn conclude(ended: Result<Approved, Stopped>) -> Judgement {
+    match ended {
+        Ok(approved) => Judgement::Approved(Box::new(approved)),
+        Err(Stopped(mut record)) => match record.broke.take() {
+            Some(failure) => Judgement::Failed(record, failure),
+            None => Judgement::Rejected(record),
+        },
+    }
+}
+
+struct Run<'a> {
+    bench: &'a Bench,
+    submission: Submission,
+    record: Record,
+}
+
+struct Schemed<'a>(Run<'a>);
+
+struct Resolved {
+    case: Case,
+    record: Record,
+}
+
+struct Validated(Resolved);
+
+struct Stopped(Box<Record>);
+
+impl<'a> Run<'a> {
+    fn start(submission: Submission, bench: &'a Bench) -> Self {
+        let record = Record {
+            kind: Arc::clone(&submission.kind),
+            id: submission.id.clone(),
+            version: submission.version.clone(),
+            submitted_digest: submission.submitted_digest.clone(),
+            findings: Vec::new(),
+            failures: Vec::new(),
+            placeholders: Vec::new(),
+            lookups: Vec::new(),
+            timings: Vec::new(),
+            document: None,
+            canonical: None,
+            broke: None,
+        };
+        Self { bench, submission, record }
+    }
+
+    fn subject(&self) -> Subject {
+        Subject {
+            tenant: self.bench.tenant.clone(),
+            module: self.record.kind.module.to_string(),
+            kind: self.record.kind.kind.name.to_string(),
+            id: self.record.id.to_string(),
+            version: self.record.version.to_string(),
+            publisher: self.bench.publisher.clone(),
+            submitted_at_ms: self.bench.at.0,
+            document: self.record.kind.document.clone(),
+        }
+    }
+}
+
+fn schema(mut run: Run<'_>) -> Result<Schemed<'_>, Stopped> {
+    let started = Instant::now();
+    let kind = Arc::clone(&run.record.kind);
+    let limit = run.bench.limits.schema_findings_max;
+    let mut remarks = std::mem::take(&mut run.submission.remarks);
+    remarks.extend(kind.envelope.violations(&run.submission.value, "", limit));
+    if let Some(document) = run.submission.value.get(&kind.kind.document_field) {
+        remarks.extend(kind.schema.violations(document, &kind.document, limit));
+    }
+    run.record.findings.extend(remarks.into_iter().map(as_finding));
+    run.record.note(Stage::Schema.as_str(), None, started.elapsed());
+    if run.record.rejected() { Err(Stopped(Box::new(run.record))) } else { Ok(Schemed(run)) }
+}
+
+fn resolve(Schemed(mut run): Schemed<'_>) -> Result<Resolved, Stopped> {
+    let started = Instant::now();
+    let kind = Arc::clone(&run.record.kind);
+    let case = Case {
+        subject: Arc::new(run.subject()),
+        document: Arc::new(Document { value: std::mem::take(&mut run.submission.value), substituted: Vec::new() }),
+        facts: Arc::clone(&run.bench.facts),
+    };
+    // Every resolver sees what was sent, never what another put there: a value is data and is not scanned again.
+    let mut substitutions = BTreeMap::new();
+    for binding in &kind.resolvers {
+        let ran = binding.plugin.resolve(&case, &run.submission.variables);
+        let Some(resolution) = run.record.take(Stage::Resolve, binding, ran) else { continue };
+        run.record.say(Stage::Resolve, binding, resolution.remarks);
+        if binding.mode == Mode::Enforce {
+            run.record.placeholders.extend(resolution.placeholders);
+            merge(&mut substitutions, resolution.substitutions, binding, &mut run.record);
+        }
+    }
+    unused_variables(&mut run);
+    run.record.note(Stage::Resolve.as_str(), None, started.elapsed());
+    if run.record.broke.is_some() || run.record.rejected() {
+        return Err(Stopped(Box::new(run.record)));
+    }
+    // The guests' instances are gone, so this is the only holder and nothing is copied.
+    run.submission.value = Arc::try_unwrap(case.document).map_or_else(|shared| shared.value.clone(), |own| own.value);
+    resolved(run, substitutions.into_values().collect())
+}
+
+fn resolved(mut run: Run<'_>, substitutions: Vec<Substitution>) -> Result<Resolved, Stopped> {
+    let mut value = std::mem::take(&mut run.submission.value);
+    for substitution in &substitutions {
+        pointer::replace(&mut value, &substitution.path, substitution.value.clone());
+    }
+    let canonical: Arc<str> =
+        serde_json_canonicalizer::to_string(&value).expect("what was decoded has a canonical form").into();
+    let document = Arc::new(Document { value, substituted: substitutions });
+    run.record.canonical = Some((Arc::clone(&canonical), Digest::of(canonical.as_bytes())));
+    run.record.document = Some(Arc::clone(&document));
+    let case = Case { subject: Arc::new(run.subject()), document, facts: Arc::clone(&run.bench.facts) };
+    Ok(Resolved { case, record: run.record })
+}
+
+fn validate(mut resolved: Resolved) -> Validated {
+    let kind = Arc::clone(&resolved.record.kind);
+    evaluate(&mut resolved, Stage::Validate, &kind.validators);
+    Validated(resolved)
+}
+
+fn policy(Validated(mut resolved): Validated) -> Result<Approved, Stopped> {
+    let kind = Arc::clone(&resolved.record.kind);
+    evaluate(&mut resolved, Stage::Policy, &kind.policies);
+    let record = resolved.record;
+    if record.broke.is_some() || record.rejected() { Err(Stopped(Box::new(record))) } else { Ok(Approved(record)) }
+}
+
+fn evaluate(resolved: &mut Resolved, stage: Stage, bindings: &[Arc<LoadedBinding>]) {
+    let started = Instant::now();
+    for binding in bindings {
+        let ran = binding.plugin.judge(&resolved.case);
+        if let Some(remarks) = resolved.record.take(stage, binding, ran) {
+            resolved.record.say(stage, binding, remarks);
+        }
+    }
+    resolved.record.note(stage.as_str(), None, started.elapsed());
+}
+
+/// Adds a resolver's substitutions; two at one place, or one inside the other, cannot both be right.
+fn merge(
+    all: &mut BTreeMap<String, Substitution>,
+    new: Vec<Substitution>,
+    binding: &LoadedBinding,
+    record: &mut Record,
+) {
+    for substitution in new {
+        let path = substitution.path.as_str();
+        let ancestors = path.match_indices('/').map(|(end, _)| &path[..end]).chain([path]);
+        let inside = format!("{path}/");
+        let overlaps = ancestors.into_iter().any(|place| all.contains_key(place))
+            || all.range(inside.clone()..).next().is_some_and(|(place, _)| place.starts_with(&inside));
+        if overlaps {
+            let message = "two substitutions are for the same place".to_owned();
+            let remark = Remark::error("resolve.overlap", path, message)
+                .with_help("ask the module's owner to keep its resolvers to separate parts of the document");
+            record.say(Stage::Resolve, binding, vec![remark]);
+        } else {
+            all.insert(substitution.path.clone(), substitution);
+        }
+    }
+}
+
+/// A variable that no placeholder names is most often a typing error.
+fn unused_variables(run: &mut Run<'_>) {
+    let unused: Vec<String> = run
+        .submission
+        .variables
+        .iter()
+        .filter(|variable| variable.source == Source::Request)
+        .filter(|variable| run.record.placeholders.iter().all(|placeholder| placeholder.name != variable.name))
+        .map(|variable| variable.name.clone())
+        .collect();
+    for name in unused {
+        let remark = Remark {
+            severity: crate::report::Severity::Warning,
+            ..Remark::error(
+                "resolve.unused-variable",
+                pointer::child("/variables", &name),
+                format!("no placeholder uses the variable '{name}'"),
+            )
+        };
+        run.record.findings.push(Finding { stage: Stage::Resolve, plugin: None, mode: Mode::Enforce, remark });
+    }
+}

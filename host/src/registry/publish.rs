@@ -1,16 +1,466 @@
-//! One publish, from bytes to a committed version.
+//! One publish, from bytes to a committed version, and one rollback: what writes entries.
 
-use super::release::ReleaseRef;
+use std::sync::Arc;
+use std::time::Instant;
 
-/// Proof that the policy stage, and with it every stage before, let a submission through.
-#[derive(Debug)]
-pub struct Approved {
-    releases: Vec<ReleaseRef>,
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::decode::{self, Format};
+use super::facts::StoreFacts;
+pub use super::gate::Approved;
+use super::gate::{self, Bench, Judgement, Record};
+use super::release::Versioning;
+use super::rules::LoadedKind;
+use super::store::{Commit, Committed, DecisionRow, NewEvent, Rollback, RolledBack, VersionRow};
+use super::submission::Submission;
+use super::{Actor, Decision, Outcome, Published, Registry, RegistryError, Report, RolledBackTo, SubstitutionRecord};
+use crate::clock::{Millis, new_id};
+use crate::names::{DecisionId, Digest, EntryId, VersionName};
+use crate::plugin::{Cause, Failure};
+use crate::report::{Substitution, Timing};
+
+/// How often a submission is judged again because the rules moved before its commit.
+const TRIES_MAX: u32 = 8;
+
+impl Registry {
+    /// Judges a submission and stores it.
+    ///
+    /// # Errors
+    /// `Malformed`, `TooLarge`, `NoKind`, `Unidentified`: it cannot be read. `Rejected`, `VersionExists`: it can be
+    /// mended. `PluginFailed`, `Busy`, `NotReady`, `RulesKeptMoving`, `Store`: it can be tried again.
+    pub async fn publish(
+        self: &Arc<Self>,
+        actor: &Actor,
+        kind: &str,
+        body: Bytes,
+        format: Format,
+    ) -> Result<Published, RegistryError> {
+        for _ in 0..TRIES_MAX {
+            let rules = self.rules_to_judge_by()?;
+            let kind = Arc::clone(rules.kind(kind)?);
+            let bench = self.bench(actor);
+            let (submission, read) = self.read(&kind, &bench, body.clone(), format).await?;
+            // Where the registry counts versions, no version's name tells a repetition: it must be looked for.
+            if counted(&submission.kind)
+                && let Some(repeated) = self.published_already(actor, &Sent::of(&submission)).await?
+            {
+                return repeated;
+            }
+            let on_thread = bench.clone();
+            let judgement = self.sandbox.run(move || gate::judge(submission, &on_thread)).await.map_err(busy)?;
+            match judgement {
+                Judgement::Approved(approved) => {
+                    if let Some(published) = self.commit(actor, &bench, approved, read).await? {
+                        return Ok(published);
+                    }
+                    self.refresh_rules().await?;
+                }
+                Judgement::Rejected(record) => return self.refuse(actor, &bench, *record, None, read).await,
+                Judgement::Failed(record, failure) => {
+                    return self.refuse(actor, &bench, *record, Some(failure), read).await;
+                }
+            }
+        }
+        Err(RegistryError::RulesKeptMoving { tries: TRIES_MAX })
+    }
+
+    /// Judges a submission and writes nothing.
+    ///
+    /// # Errors
+    /// As `publish`, but a rejection is an answer here and an existing version is none.
+    pub async fn validate(
+        self: &Arc<Self>,
+        actor: &Actor,
+        kind: &str,
+        body: Bytes,
+        format: Format,
+    ) -> Result<Report, RegistryError> {
+        let rules = self.rules_to_judge_by()?;
+        let kind = Arc::clone(rules.kind(kind)?);
+        let bench = self.bench(actor);
+        self.sandbox.run(move || report_on(&kind, &bench, &body, format)).await.map_err(busy)?
+    }
+
+    /// Makes an earlier version the active one.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown entry or version, `Store`.
+    pub async fn roll_back(
+        self: &Arc<Self>,
+        actor: &Actor,
+        kind: &str,
+        id: &str,
+        target: &str,
+    ) -> Result<RolledBackTo, RegistryError> {
+        let rules = self.rules_to_judge_by()?;
+        let loaded = Arc::clone(rules.kind(kind)?);
+        let (_, row) = self.version(actor, kind, id, target).await?;
+        let stored: Value = parse_stored(&row.manifest)?;
+        let at = Millis::now();
+        let shown = Shown::of(&stored);
+        let event = NewEvent {
+            id: new_id(at),
+            what: "entry.rolled-back".to_owned(),
+            kind: row.kind.clone(),
+            entry: row.id.clone(),
+            body: json!({"version": row.version, "actor": actor.name, "at": at}).to_string(),
+            created_at: at,
+        };
+        let rollback = Rollback {
+            tenant: &actor.tenant,
+            kind: &row.kind,
+            id: &row.id,
+            target: &row.version,
+            name: shown.name,
+            description: shown.description,
+            tags: shown.tags,
+            at,
+            event,
+        };
+        let (previous, entry) = match self.store.rollback(&rollback).await? {
+            RolledBack::Done { previous, entry } => (previous, entry),
+            RolledBack::NoEntry => return Err(not_found("entry", id)),
+            RolledBack::NoVersion => return Err(not_found("version", target)),
+        };
+        self.committed.notify_one();
+        let report = self.report_on_stored(actor, &loaded, &row, stored).await;
+        Ok(RolledBackTo { kind: Arc::clone(&loaded.kind), entry, previous, report })
+    }
+
+    fn bench(&self, actor: &Actor) -> Bench {
+        Bench {
+            tenant: actor.tenant.to_string(),
+            publisher: actor.name.clone(),
+            at: Millis::now(),
+            facts: Arc::new(StoreFacts::new(Arc::clone(&self.store), actor.tenant.clone())),
+            limits: Arc::clone(&self.limits),
+        }
+    }
+
+    async fn read(
+        &self,
+        kind: &Arc<LoadedKind>,
+        bench: &Bench,
+        body: Bytes,
+        format: Format,
+    ) -> Result<(Submission, Timing), RegistryError> {
+        let (kind, bench) = (Arc::clone(kind), bench.clone());
+        self.sandbox.run(move || read(&kind, &bench, &body, format)).await.map_err(busy)?
+    }
+
+    /// The answer to content that is stored already: under its own version's name or, where the registry counts, as
+    /// the entry's active version.
+    async fn published_already(
+        &self,
+        actor: &Actor,
+        sent: &Sent<'_>,
+    ) -> Result<Option<Result<Published, RegistryError>>, RegistryError> {
+        let counted = counted(sent.kind);
+        let version = (!counted).then_some(sent.version);
+        let row = self.store.version(&actor.tenant, &sent.kind.kind.name, sent.id, version).await?;
+        let row = row.filter(|row| !counted || row.submitted_digest == *sent.digest);
+        Ok(row.map(|existing| existing_answer(sent.kind, sent.digest, existing)))
+    }
+
+    /// Answers a submission that was not let in. One that is published already is told so whatever today's rules
+    /// say of it; only here is that looked up, so that a publish that succeeds does not pay for it.
+    async fn refuse(
+        &self,
+        actor: &Actor,
+        bench: &Bench,
+        record: Record,
+        failure: Option<Failure>,
+        read: Timing,
+    ) -> Result<Published, RegistryError> {
+        if let Some(repeated) = self.published_already(actor, &Sent::by(&record)).await? {
+            return repeated;
+        }
+        let Some(failure) = failure else {
+            let decision = decide(&record, bench, Outcome::Rejected, read);
+            self.store.insert_decision(&actor.tenant, &decision_row(&decision, bench.at)).await?;
+            return Err(RegistryError::Rejected { decision: Box::new(decision) });
+        };
+        // A plugin that was not even started has decided nothing; writing that down would let a flood of requests
+        // fill the database.
+        if !matches!(failure.cause, Cause::Busy { .. } | Cause::Quarantined { .. }) {
+            let decision = decide(&record, bench, Outcome::Failed, read);
+            self.store.insert_decision(&actor.tenant, &decision_row(&decision, bench.at)).await?;
+        }
+        Err(RegistryError::PluginFailed { failure })
+    }
+
+    /// Commits; none where the rules moved and the submission must be judged again.
+    async fn commit(
+        &self,
+        actor: &Actor,
+        bench: &Bench,
+        approved: Box<Approved>,
+        read: Timing,
+    ) -> Result<Option<Published>, RegistryError> {
+        let record = approved.record();
+        let kind = &record.kind.kind;
+        let (Some((canonical, digest)), Some(document)) = (&record.canonical, &record.document) else {
+            return Err(RegistryError::Internal("approved without a resolved submission".to_owned()));
+        };
+        let decision = decide(record, bench, Outcome::Approved, read);
+        let version = VersionRow {
+            kind: kind.name.clone(),
+            id: record.id.clone(),
+            version: record.version.clone(),
+            status: "active".to_owned(),
+            digest: digest.clone(),
+            submitted_digest: record.submitted_digest.clone(),
+            manifest: Arc::clone(canonical),
+            decision: decision.id.clone(),
+            published_by: actor.name.clone(),
+            published_at: bench.at,
+        };
+        let shown = Shown::of(&document.value);
+        let commit = Commit {
+            tenant: &actor.tenant,
+            approved: &approved,
+            inbox_key: format!("registry:{}:{}:{}", kind.singular, record.id, record.version),
+            name: shown.name,
+            description: shown.description,
+            tags: shown.tags,
+            event: published_event(actor, &version),
+            decision: decision_row(&decision, bench.at),
+            version: version.clone(),
+            is_higher: if kind.versioning == Versioning::Semver { semver_is_higher } else { later_is_higher },
+        };
+        match self.store.commit(&commit).await? {
+            Committed::Written { entry } => {
+                self.committed.notify_one();
+                let kind = Arc::clone(kind);
+                Ok(Some(Published::Created { kind, entry, version, decision: Box::new(decision) }))
+            }
+            // Somebody else took the number: count again.
+            Committed::Exists { .. } if kind.versioning == Versioning::Auto => Ok(None),
+            Committed::Exists { existing } => {
+                existing_answer(&record.kind, &record.submitted_digest, existing).map(Some)
+            }
+            Committed::RulesMoved => Ok(None),
+        }
+    }
+
+    async fn report_on_stored(
+        &self,
+        actor: &Actor,
+        kind: &Arc<LoadedKind>,
+        row: &VersionRow,
+        stored: Value,
+    ) -> Result<Report, Failure> {
+        let substituted = self.substituted(actor, &row.decision, &stored).await;
+        let bench = self.bench(actor);
+        let submission = Submission::stored(kind, row.id.clone(), row.version.clone(), stored);
+        let judged = self.sandbox.run(move || gate::judge_stored(submission, substituted, &bench)).await;
+        match judged {
+            Ok(Judgement::Failed(_, failure)) => Err(failure),
+            Ok(judgement) => Ok(judgement.record().report()),
+            Err(busy) => Err(Failure {
+                plugin: "gate".to_owned(),
+                digest: row.digest.clone(),
+                cause: Cause::Trap { what: busy.to_string() },
+            }),
+        }
+    }
+
+    /// Which values of a stored version came from placeholders, as its decision says.
+    async fn substituted(&self, actor: &Actor, decision: &DecisionId, stored: &Value) -> Vec<Substitution> {
+        let kept = match self.decision(actor, decision.as_str()).await {
+            Ok(decision) => decision.substituted,
+            Err(error) => {
+                tracing::warn!(%error, %decision, "the version's decision cannot be read");
+                Vec::new()
+            }
+        };
+        let with_value = |SubstitutionRecord { path, origins }| {
+            let value = stored.pointer(&path)?.clone();
+            Some(Substitution { path, value, origins })
+        };
+        kept.into_iter().filter_map(with_value).collect()
+    }
 }
 
-impl Approved {
-    /// The releases that judged.
-    pub fn releases(&self) -> &[ReleaseRef] {
-        &self.releases
+fn read(
+    kind: &Arc<LoadedKind>,
+    bench: &Bench,
+    body: &[u8],
+    format: Format,
+) -> Result<(Submission, Timing), RegistryError> {
+    let started = Instant::now();
+    let document = decode::decode(body, format, &bench.limits)?;
+    let submission = Submission::read(kind, document, &*bench.facts, &bench.limits)
+        .map_err(|findings| RegistryError::Unidentified { findings })?;
+    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    Ok((submission, Timing { stage: "decode".to_owned(), plugin: None, micros }))
+}
+
+/// Decodes, judges and tells, on the calling thread: what `validate` does here and on the command line.
+///
+/// # Errors
+/// As `Registry::validate`.
+pub fn report_on(kind: &Arc<LoadedKind>, bench: &Bench, body: &[u8], format: Format) -> Result<Report, RegistryError> {
+    let (submission, read) = read(kind, bench, body, format)?;
+    match gate::judge(submission, bench) {
+        Judgement::Failed(_, failure) => Err(RegistryError::PluginFailed { failure }),
+        judgement => {
+            let mut report = judgement.record().report();
+            report.timings.insert(0, read);
+            Ok(report)
+        }
+    }
+}
+
+fn existing_answer(
+    kind: &Arc<LoadedKind>,
+    submitted: &Digest,
+    existing: VersionRow,
+) -> Result<Published, RegistryError> {
+    if existing.submitted_digest == *submitted {
+        return Ok(Published::Skipped { kind: Arc::clone(&kind.kind), existing });
+    }
+    Err(RegistryError::VersionExists { kind: kind.kind.singular.clone(), id: existing.id, version: existing.version })
+}
+
+/// What tells whether a submission is stored already.
+struct Sent<'a> {
+    kind: &'a Arc<LoadedKind>,
+    id: &'a EntryId,
+    version: &'a VersionName,
+    digest: &'a Digest,
+}
+
+impl<'a> Sent<'a> {
+    fn of(submission: &'a Submission) -> Self {
+        let Submission { kind, id, version, submitted_digest: digest, .. } = submission;
+        Self { kind, id, version, digest }
+    }
+
+    fn by(record: &'a Record) -> Self {
+        let Record { kind, id, version, submitted_digest: digest, .. } = record;
+        Self { kind, id, version, digest }
+    }
+}
+
+fn counted(kind: &LoadedKind) -> bool {
+    kind.kind.versioning == Versioning::Auto
+}
+
+/// What lists show of a version.
+struct Shown {
+    name: String,
+    description: Option<String>,
+    tags: String,
+}
+
+impl Shown {
+    fn of(submission: &Value) -> Self {
+        let text = |field: &str| submission.get(field).and_then(Value::as_str).map(str::to_owned);
+        Self {
+            name: text("name").unwrap_or_default(),
+            description: text("description"),
+            tags: submission.get("tags").map_or_else(|| "[]".to_owned(), Value::to_string),
+        }
+    }
+}
+
+fn published_event(actor: &Actor, version: &VersionRow) -> NewEvent {
+    NewEvent {
+        id: new_id(version.published_at),
+        what: "entry.published".to_owned(),
+        kind: version.kind.clone(),
+        entry: version.id.clone(),
+        body: json!({
+            "version": version.version,
+            "digest": version.digest,
+            "decision": version.decision,
+            "actor": actor.name,
+            "at": version.published_at,
+        })
+        .to_string(),
+        created_at: version.published_at,
+    }
+}
+
+fn decide(record: &Record, bench: &Bench, outcome: Outcome, read: Timing) -> Decision {
+    let mut timings = record.timings.clone();
+    timings.insert(0, read);
+    Decision {
+        id: new_id(bench.at).parse().expect("a new id is a decision id"),
+        kind: record.kind.kind.name.clone(),
+        entry: record.id.clone(),
+        version: record.version.clone(),
+        publisher: bench.publisher.clone(),
+        submitted_at: bench.at.0,
+        outcome,
+        submitted_digest: record.submitted_digest.clone(),
+        digest: record.canonical.as_ref().map(|(_, digest)| digest.clone()),
+        releases: record.releases().to_vec(),
+        findings: record.findings.clone(),
+        failures: record.failures.clone(),
+        placeholders: record.placeholders.clone(),
+        substituted: record
+            .document
+            .iter()
+            .flat_map(|document| document.substituted.iter().map(SubstitutionRecord::from))
+            .collect(),
+        lookups: record.lookups.clone(),
+        timings,
+    }
+}
+
+fn decision_row(decision: &Decision, at: Millis) -> DecisionRow {
+    DecisionRow {
+        id: decision.id.clone(),
+        kind: decision.kind.clone(),
+        entry: decision.entry.clone(),
+        version: decision.version.clone(),
+        outcome: match decision.outcome {
+            Outcome::Approved => "approved",
+            Outcome::Rejected => "rejected",
+            Outcome::Failed => "failed",
+        }
+        .to_owned(),
+        body: serde_json::to_string(decision).expect("a decision is plain data"),
+        created_at: at,
+    }
+}
+
+fn semver_is_higher(one: &str, other: &str) -> bool {
+    match (semver::Version::parse(one), semver::Version::parse(other)) {
+        // Build metadata does not order versions (semver.org 2.0.0, 10).
+        (Ok(one), Ok(other)) => one.cmp_precedence(&other).is_gt(),
+        _ => true,
+    }
+}
+
+fn later_is_higher(_: &str, _: &str) -> bool {
+    true
+}
+
+pub(super) fn parse_stored(text: &str) -> Result<Value, RegistryError> {
+    serde_json::from_str(text)
+        .map_err(|error| RegistryError::Internal(format!("a stored manifest cannot be read: {error}")))
+}
+
+pub(super) fn not_found(what: &'static str, name: &str) -> RegistryError {
+    RegistryError::NotFound { what, name: name.chars().take(150).collect() }
+}
+
+pub(super) fn busy(busy: crate::plugin::Busy) -> RegistryError {
+    RegistryError::Busy { what: busy.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_versions_by_precedence() {
+        assert!(semver_is_higher("1.10.0", "1.9.0"));
+        assert!(!semver_is_higher("1.0.0-rc.1", "1.0.0"));
+        assert!(!semver_is_higher("1.0.0+b", "1.0.0+a"));
     }
 }

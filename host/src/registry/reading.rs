@@ -1,1 +1,102 @@
-//! Being written.
+//! What can be read: entries, versions, decisions.
+
+use std::sync::Arc;
+
+use super::publish::not_found;
+use super::release::Kind;
+use super::rules::LoadedKind;
+use super::store::{EntryRow, Page, VersionRow};
+use super::{Actor, Decision, Registry, RegistryError};
+use crate::clock::Millis;
+use crate::names::{DecisionId, EntryId, VersionName};
+
+impl Registry {
+    /// Entries of a kind by id, after `after`.
+    ///
+    /// # Errors
+    /// `NoKind`, `Store`.
+    pub async fn entries(
+        &self,
+        actor: &Actor,
+        kind: &str,
+        after: Option<&EntryId>,
+        limit: u32,
+    ) -> Result<(Arc<Kind>, Page<EntryRow>), RegistryError> {
+        let kind = self.kind(kind)?;
+        let page = self.store.entries(&actor.tenant, &kind.kind.name, after, limit).await?;
+        Ok((Arc::clone(&kind.kind), page))
+    }
+
+    /// One entry with its active version and the names, status and time of all of them, newest first.
+    ///
+    /// # Errors
+    /// `NoKind`, `NotFound`, `Store`.
+    pub async fn entry(
+        &self,
+        actor: &Actor,
+        kind: &str,
+        id: &str,
+    ) -> Result<(Arc<Kind>, EntryRow, VersionRow, Vec<(VersionName, String, Millis)>), RegistryError> {
+        let kind = self.kind(kind)?;
+        let name = &kind.kind.name;
+        let missing = || not_found("entry", id);
+        let parsed: EntryId = id.parse().map_err(|_| missing())?;
+        let entry = self.store.entry(&actor.tenant, name, &parsed).await?.ok_or_else(missing)?;
+        let version =
+            self.store.version(&actor.tenant, name, &parsed, Some(&entry.current_version)).await?.ok_or_else(|| {
+                RegistryError::Internal(format!("entry {id} without its version {}", entry.current_version))
+            })?;
+        let names = self.store.version_names(&actor.tenant, name, &parsed).await?;
+        Ok((Arc::clone(&kind.kind), entry, version, names))
+    }
+
+    /// One version.
+    ///
+    /// # Errors
+    /// `NoKind`, `NotFound` (the entry, or the version), `Store`.
+    pub async fn version(
+        &self,
+        actor: &Actor,
+        kind: &str,
+        id: &str,
+        version: &str,
+    ) -> Result<(Arc<Kind>, VersionRow), RegistryError> {
+        let kind = self.kind(kind)?;
+        let name = &kind.kind.name;
+        let parsed: EntryId = id.parse().map_err(|_| not_found("entry", id))?;
+        if let Ok(version) = version.parse::<VersionName>()
+            && let Some(row) = self.store.version(&actor.tenant, name, &parsed, Some(&version)).await?
+        {
+            return Ok((Arc::clone(&kind.kind), row));
+        }
+        match self.store.entry(&actor.tenant, name, &parsed).await? {
+            Some(_) => Err(not_found("version", version)),
+            None => Err(not_found("entry", id)),
+        }
+    }
+
+    /// One decision.
+    ///
+    /// # Errors
+    /// `NotFound`, `Store`.
+    pub async fn decision(&self, actor: &Actor, id: &str) -> Result<Decision, RegistryError> {
+        let missing = || not_found("decision", id);
+        let parsed: DecisionId = id.parse().map_err(|_| missing())?;
+        let row = self.store.decision(&actor.tenant, &parsed).await?.ok_or_else(missing)?;
+        serde_json::from_str(&row.body)
+            .map_err(|error| RegistryError::Internal(format!("a stored decision cannot be read: {error}")))
+    }
+
+    /// The kinds in force, by name.
+    pub fn kind_names(&self) -> Vec<String> {
+        self.rules.load().loaded.kinds().map(|kind| kind.kind.name.to_string()).collect()
+    }
+
+    /// A kind that can be read: also while this host waits for rules that it could not load.
+    ///
+    /// # Errors
+    /// `NoKind`.
+    pub fn kind(&self, name: &str) -> Result<Arc<LoadedKind>, RegistryError> {
+        self.rules.load().loaded.kind(name).map(Arc::clone)
+    }
+}

@@ -1,1 +1,278 @@
-//! Being written.
+//! How rules change: components are tried and kept, releases are proved, activated and loaded. Everything slow runs
+//! off the request path and before the change that depends on it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+
+use super::publish::not_found;
+use super::release::{ReleaseRef, Rules};
+use super::rules::{RulesInForce, check};
+use super::store::{Activation, NewRelease, PluginRow, ReleaseRow};
+use super::{ActiveScope, Actor, InForce, Pushed, Registry, RegistryError, Released};
+use crate::clock::Millis;
+use crate::names::{Digest, Scope};
+
+impl Registry {
+    /// Tries a component and keeps it.
+    ///
+    /// # Errors
+    /// `Unfit` says why it cannot be put to work; `Store`, `Blobs`.
+    pub async fn push_plugin(self: &Arc<Self>, actor: &Actor, component: Bytes) -> Result<Pushed, RegistryError> {
+        let digest = Digest::of(&component);
+        if let Some(plugin) = self.store.plugin(&actor.tenant, &digest).await? {
+            let inspection = serde_json::from_str(&plugin.inspection)
+                .map_err(|error| RegistryError::Internal(format!("a stored inspection cannot be read: {error}")))?;
+            return Ok(Pushed { plugin, inspection, created: false });
+        }
+        let (sandbox, bytes) = (Arc::clone(&self.sandbox), component.clone());
+        let inspection = off_path(move || sandbox.inspect(&bytes))
+            .await?
+            .map_err(|unfit| RegistryError::Unfit { binding: None, unfit })?;
+        let plugin = PluginRow {
+            digest: digest.clone(),
+            name: inspection.description.name.clone(),
+            version: inspection.description.version.clone(),
+            contract: inspection.contract.clone(),
+            inspection: serde_json::to_string(&inspection).expect("an inspection is plain data"),
+            size_bytes: i64::try_from(component.len()).unwrap_or(i64::MAX),
+            pushed_by: actor.name.clone(),
+            pushed_at: Millis::now(),
+        };
+        // The bytes before the row: a row promises them.
+        self.blobs.put(&digest, component).await?;
+        let created = self.store.insert_plugin(&actor.tenant, &plugin).await?;
+        Ok(Pushed { plugin, inspection, created })
+    }
+
+    /// Every plugin, by name, then time pushed.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn plugins(&self, actor: &Actor) -> Result<Vec<PluginRow>, RegistryError> {
+        Ok(self.store.plugins(&actor.tenant).await?)
+    }
+
+    /// One plugin.
+    ///
+    /// # Errors
+    /// `NotFound`, `Store`.
+    pub async fn plugin(&self, actor: &Actor, digest: &str) -> Result<PluginRow, RegistryError> {
+        let parsed: Digest = digest.parse().map_err(|_| not_found("plugin", digest))?;
+        self.store.plugin(&actor.tenant, &parsed).await?.ok_or_else(|| not_found("plugin", digest))
+    }
+
+    /// Proves rules (every binding is compiled and configured) and keeps them as the scope's next release; the
+    /// active release is returned unchanged where it has the same rules.
+    ///
+    /// # Errors
+    /// `BadRules`, `Unfit`: what must change. `Store`, `Blobs`.
+    pub async fn create_release(
+        self: &Arc<Self>,
+        actor: &Actor,
+        rules: Rules,
+        message: String,
+    ) -> Result<Released, RegistryError> {
+        let remarks = check(&rules);
+        if !remarks.is_empty() {
+            return Err(RegistryError::BadRules(remarks));
+        }
+        let (text, digest) = rules.canonical();
+        let active = self.store.active_releases(&actor.tenant).await?;
+        if let Some(same) = active.iter().find(|row| row.release.scope == rules.scope && row.release.digest == digest) {
+            return Ok(Released { release: same.clone(), created: false });
+        }
+        self.prove(actor, &rules, &digest, &active).await?;
+        let release = NewRelease {
+            scope: rules.scope,
+            digest,
+            rules: text,
+            author: actor.name.clone(),
+            message,
+            created_at: Millis::now(),
+        };
+        let release = self.store.create_release(&actor.tenant, &release).await?;
+        Ok(Released { release, created: true })
+    }
+
+    /// Puts a release in force. `expected`: the number the caller believes active (`Some(None)`: none).
+    ///
+    /// # Errors
+    /// `NotFound`, `ReleaseMoved`; `BadRules`, `Unfit` where it does not load beside what is active now; `Store`.
+    pub async fn activate(
+        self: &Arc<Self>,
+        actor: &Actor,
+        scope: &Scope,
+        number: i64,
+        expected: Option<Option<i64>>,
+    ) -> Result<ReleaseRow, RegistryError> {
+        let (row, rules) = self.release(actor, scope, number).await?;
+        let active = self.store.active_releases(&actor.tenant).await?;
+        self.prove(actor, &rules, &row.release.digest, &active).await?;
+        match self.store.activate(&actor.tenant, scope, number, expected, Millis::now()).await? {
+            Activation::Activated => {
+                tracing::info!(%scope, release = number, actor = actor.name, "registry.release.activated");
+                self.refresh_rules().await?;
+                Ok(row)
+            }
+            Activation::Unchanged => Ok(row),
+            Activation::Moved { active } => Err(RegistryError::ReleaseMoved { scope: scope.clone(), active }),
+            Activation::Missing => Err(not_found("release", &number.to_string())),
+        }
+    }
+
+    /// Every scope with its active rules, by scope.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn scopes(&self, actor: &Actor) -> Result<Vec<ActiveScope>, RegistryError> {
+        let active = self.store.active_releases(&actor.tenant).await?;
+        active.into_iter().map(|release| Ok(ActiveScope { rules: parse_rules(&release)?, release })).collect()
+    }
+
+    /// The releases of a scope, newest first, with the number of the active one.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn releases(
+        &self,
+        actor: &Actor,
+        scope: &Scope,
+    ) -> Result<(Vec<ReleaseRow>, Option<i64>), RegistryError> {
+        let releases = self.store.releases(&actor.tenant, scope).await?;
+        let active = self.store.active_release_refs(&actor.tenant).await?;
+        let active = active.into_iter().find(|release| release.scope == *scope).map(|release| release.number);
+        Ok((releases, active))
+    }
+
+    /// One release with its rules.
+    ///
+    /// # Errors
+    /// `NotFound`, `Store`.
+    pub async fn release(
+        &self,
+        actor: &Actor,
+        scope: &Scope,
+        number: i64,
+    ) -> Result<(ReleaseRow, Rules), RegistryError> {
+        let row = self.store.release(&actor.tenant, scope, number).await?;
+        let row = row.ok_or_else(|| not_found("release", &number.to_string()))?;
+        let rules = parse_rules(&row)?;
+        Ok((row, rules))
+    }
+
+    /// Looks for releases that another host activated, for as long as the registry is held elsewhere.
+    pub async fn watch_rules(self: Arc<Self>) {
+        let every = Duration::from_millis(self.limits.release_poll_ms.max(10));
+        let watched = Arc::downgrade(&self);
+        drop(self);
+        loop {
+            tokio::time::sleep(every).await;
+            let Some(registry) = watched.upgrade() else { return };
+            if let Err(error) = registry.refresh_rules().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the rules in force cannot be read");
+            }
+        }
+    }
+
+    /// The rules to judge by.
+    ///
+    /// # Errors
+    /// `NotReady` where others are in force that this host could not load: it must not judge by retired ones.
+    pub(super) fn rules_to_judge_by(&self) -> Result<Arc<RulesInForce>, RegistryError> {
+        let in_force = self.rules.load();
+        match &in_force.behind {
+            None => Ok(Arc::clone(&in_force.loaded)),
+            Some(why) => Err(RegistryError::NotReady { why: why.clone() }),
+        }
+    }
+
+    /// Loads what is active, where that is not what this host judges by. A release that cannot be loaded makes the
+    /// host not ready.
+    pub(super) async fn refresh_rules(self: &Arc<Self>) -> Result<(), RegistryError> {
+        let _one_at_a_time = self.refreshing.lock().await;
+        let current = self.rules.load_full();
+        let mut active = self.store.active_release_refs(&self.tenant).await?;
+        active.sort();
+        if current.behind.is_none() && current.loaded.releases() == active {
+            return Ok(());
+        }
+        let rows = self.store.active_releases(&self.tenant).await?;
+        let previous = Arc::clone(&current.loaded);
+        match self.load(rows, previous).await {
+            Ok(loaded) => self.rules.store(Arc::new(InForce { loaded: Arc::new(loaded), behind: None })),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the active rules cannot be loaded");
+                let behind = Some(error.to_string());
+                self.rules.store(Arc::new(InForce { loaded: Arc::clone(&current.loaded), behind }));
+            }
+        }
+        Ok(())
+    }
+
+    async fn load(
+        self: &Arc<Self>,
+        rows: Vec<ReleaseRow>,
+        previous: Arc<RulesInForce>,
+    ) -> Result<RulesInForce, RegistryError> {
+        let releases = rows
+            .into_iter()
+            .map(|row| Ok((row.release.clone(), parse_rules(&row)?)))
+            .collect::<Result<Vec<(ReleaseRef, Rules)>, RegistryError>>()?;
+        let (registry, runtime) = (Arc::clone(self), Handle::current());
+        off_path(move || {
+            let component = |digest: &Digest| {
+                runtime
+                    .block_on(registry.blobs.get(digest))
+                    .map(|bytes| bytes.to_vec())
+                    .map_err(|error| format!("{digest}: {error}"))
+            };
+            RulesInForce::load(&registry.sandbox, releases, &component, Some(&previous))
+        })
+        .await?
+    }
+
+    /// Loads what would be active with these rules in their scope's place, and lets go of it: whatever was compiled
+    /// for it stays in the cache, so that activation is quick.
+    async fn prove(
+        self: &Arc<Self>,
+        actor: &Actor,
+        rules: &Rules,
+        digest: &Digest,
+        active: &[ReleaseRow],
+    ) -> Result<(), RegistryError> {
+        for binding in &rules.bindings {
+            if self.store.plugin(&actor.tenant, &binding.plugin).await?.is_none() {
+                return Err(not_found("plugin", binding.plugin.as_str()));
+            }
+        }
+        let mut rows: Vec<ReleaseRow> = active.iter().filter(|row| row.release.scope != rules.scope).cloned().collect();
+        rows.push(ReleaseRow {
+            release: ReleaseRef { scope: rules.scope.clone(), number: 0, digest: digest.clone() },
+            rules: rules.canonical().0,
+            author: String::new(),
+            message: String::new(),
+            created_at: Millis(0),
+        });
+        let previous = Arc::clone(&self.rules.load().loaded);
+        self.load(rows, previous).await.map(drop)
+    }
+}
+
+fn parse_rules(row: &ReleaseRow) -> Result<Rules, RegistryError> {
+    serde_json::from_str(&row.rules).map_err(|error| {
+        RegistryError::Internal(format!(
+            "release {} of {} cannot be read: {error}",
+            row.release.number, row.release.scope
+        ))
+    })
+}
+
+/// Runs slow, blocking work away from the threads that answer requests.
+async fn off_path<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, RegistryError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| RegistryError::Internal(format!("work off the request path ended early: {error}")))
+}

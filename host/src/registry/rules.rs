@@ -1,5 +1,336 @@
-//! The rules in force on this host, compiled and ready.
+//! The rules in force on this host: every active release of the tenant with its schemas compiled and its plugins
+//! configured, ready to judge. Loaded as a whole, off the request path, and swapped as a whole.
 
-/// Every active release of the tenant, loaded.
-#[derive(Debug, Default)]
-pub struct RulesInForce {}
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::RegistryError;
+use super::release::{Binding, Declaration, Kind, ReleaseRef, Rules};
+use super::schema::{self, Schema};
+use crate::names::{Digest, KindName, ModuleName, Scope, pointer};
+use crate::plugin::{Plugin, Sandbox};
+use crate::report::{Mode, Remark, Stage};
+
+/// Gives a component's bytes by digest; the error says why not.
+pub type LoadComponent<'a> = dyn Fn(&Digest) -> Result<Vec<u8>, String> + 'a;
+
+/// What tells one configured plugin from another: component, stage, digest of the settings.
+type PluginKey = (Digest, Stage, Digest);
+
+/// Route words that are no kinds.
+const RESERVED: [&str; 11] =
+    ["audit", "decisions", "docs", "events", "inbox", "modules", "plugins", "policies", "search", "tokens", "webhooks"];
+
+/// A plugin at work in a binding.
+pub struct LoadedBinding {
+    /// The binding's name.
+    pub name: String,
+    /// Whether its findings decide.
+    pub mode: Mode,
+    /// The configured plugin.
+    pub plugin: Arc<Plugin>,
+}
+
+/// A kind with everything that judges it.
+pub struct LoadedKind {
+    /// The kind.
+    pub kind: Arc<Kind>,
+    /// The module that declares it.
+    pub module: ModuleName,
+    /// Pointer of the document field.
+    pub document: String,
+    /// The releases that judge it: its module's and, where there is one, the policies'.
+    pub releases: Vec<ReleaseRef>,
+    pub(super) envelope: Schema,
+    pub(super) schema: Schema,
+    pub(super) declarations: Arc<[Declaration]>,
+    pub(super) resolvers: Vec<Arc<LoadedBinding>>,
+    pub(super) validators: Vec<Arc<LoadedBinding>>,
+    pub(super) policies: Vec<Arc<LoadedBinding>>,
+}
+
+/// Every active release of a tenant, loaded.
+#[derive(Default)]
+pub struct RulesInForce {
+    releases: Vec<ReleaseRef>,
+    kinds: BTreeMap<KindName, Arc<LoadedKind>>,
+    plugins: HashMap<PluginKey, Arc<Plugin>>,
+}
+
+impl fmt::Debug for RulesInForce {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("RulesInForce").field("releases", &self.releases).finish_non_exhaustive()
+    }
+}
+
+impl RulesInForce {
+    /// Loads releases, taking from `previous` every plugin that it has configured alike.
+    ///
+    /// # Errors
+    /// `BadRules` or `Unfit` name the first scope or binding that cannot be loaded, a kind that two modules declare among them.
+    pub fn load(
+        sandbox: &Sandbox,
+        releases: Vec<(ReleaseRef, Rules)>,
+        component: &LoadComponent<'_>,
+        previous: Option<&Self>,
+    ) -> Result<Self, RegistryError> {
+        let mut loader = Loader { sandbox, component, previous, plugins: HashMap::new() };
+        let policy_release = releases.iter().find(|(release, _)| release.scope == Scope::Policies);
+        let policies = match policy_release {
+            Some((_, rules)) => loader.bindings(rules)?,
+            None => Vec::new(),
+        };
+        let policy_ref = policy_release.map(|(release, _)| release.clone());
+        let mut kinds = BTreeMap::new();
+        for (release, rules) in &releases {
+            let Scope::Module(module) = &release.scope else { continue };
+            let bindings = loader.bindings(rules)?;
+            for kind in &rules.kinds {
+                let judged_by = std::iter::once(release.clone()).chain(policy_ref.clone()).collect();
+                let loaded = load_kind(kind, module, rules, judged_by, &bindings, &policies)?;
+                if let Some(taken) = kinds.insert(kind.name.clone(), Arc::new(loaded)) {
+                    let taken: Arc<LoadedKind> = taken;
+                    return Err(kind_taken(&kind.name, module, &taken.module));
+                }
+            }
+        }
+        let mut releases: Vec<ReleaseRef> = releases.into_iter().map(|(release, _)| release).collect();
+        releases.sort();
+        Ok(Self { releases, kinds, plugins: loader.plugins })
+    }
+
+    /// The releases that are loaded, by scope.
+    pub fn releases(&self) -> &[ReleaseRef] {
+        &self.releases
+    }
+
+    /// A kind that an active module declares.
+    ///
+    /// # Errors
+    /// `NoKind`, naming those there are.
+    pub fn kind(&self, name: &str) -> Result<&Arc<LoadedKind>, RegistryError> {
+        self.kinds.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.kinds.keys().map(KindName::as_str).collect();
+            RegistryError::NoKind {
+                kind: name.chars().take(80).collect(),
+                known: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
+            }
+        })
+    }
+
+    /// Every kind, by name.
+    pub fn kinds(&self) -> impl Iterator<Item = &Arc<LoadedKind>> {
+        self.kinds.values()
+    }
+}
+
+fn kind_taken(kind: &KindName, by: &ModuleName, from: &ModuleName) -> RegistryError {
+    RegistryError::BadRules(vec![Remark::error(
+        "rules.kind-taken",
+        "/kinds",
+        format!("module '{by}' declares the kind '{kind}', which module '{from}' declares already"),
+    )])
+}
+
+fn load_kind(
+    kind: &Kind,
+    module: &ModuleName,
+    rules: &Rules,
+    releases: Vec<ReleaseRef>,
+    bindings: &[(Stage, Vec<KindName>, Arc<LoadedBinding>)],
+    policies: &[(Stage, Vec<KindName>, Arc<LoadedBinding>)],
+) -> Result<LoadedKind, RegistryError> {
+    let at = |all: &[(Stage, Vec<KindName>, Arc<LoadedBinding>)], wanted: Stage| -> Vec<Arc<LoadedBinding>> {
+        all.iter()
+            .filter(|(stage, kinds, _)| *stage == wanted && (kinds.is_empty() || kinds.contains(&kind.name)))
+            .map(|(_, _, binding)| Arc::clone(binding))
+            .collect()
+    };
+    let refused = |remark: Remark| RegistryError::BadRules(vec![remark]);
+    Ok(LoadedKind {
+        module: module.clone(),
+        document: pointer::child("", &kind.document_field),
+        releases,
+        envelope: Schema::compile(schema::envelope(kind)).map_err(refused)?,
+        schema: Schema::compile(kind.schema.clone()).map_err(refused)?,
+        declarations: rules.placeholders.clone().into(),
+        resolvers: at(bindings, Stage::Resolve),
+        validators: at(bindings, Stage::Validate),
+        policies: at(policies, Stage::Policy),
+        kind: Arc::new(kind.clone()),
+    })
+}
+
+struct Loader<'a> {
+    sandbox: &'a Sandbox,
+    component: &'a LoadComponent<'a>,
+    previous: Option<&'a RulesInForce>,
+    plugins: HashMap<PluginKey, Arc<Plugin>>,
+}
+
+impl Loader<'_> {
+    fn bindings(&mut self, rules: &Rules) -> Result<Vec<(Stage, Vec<KindName>, Arc<LoadedBinding>)>, RegistryError> {
+        let remarks = check(rules);
+        if !remarks.is_empty() {
+            return Err(RegistryError::BadRules(remarks));
+        }
+        rules
+            .bindings
+            .iter()
+            .map(|binding| {
+                let plugin = self.plugin(binding)?;
+                let loaded = LoadedBinding { name: binding.name.clone(), mode: binding.mode, plugin };
+                Ok((binding.stage, binding.kinds.clone(), Arc::new(loaded)))
+            })
+            .collect()
+    }
+
+    fn plugin(&mut self, binding: &Binding) -> Result<Arc<Plugin>, RegistryError> {
+        let settings = serde_json_canonicalizer::to_vec(&binding.settings)
+            .map_err(|error| RegistryError::Internal(format!("settings without canonical form: {error}")))?;
+        let key = (binding.plugin.clone(), binding.stage, Digest::of(&settings));
+        let known = self.plugins.get(&key).or_else(|| self.previous.and_then(|previous| previous.plugins.get(&key)));
+        let plugin = match known {
+            Some(plugin) => Arc::clone(plugin),
+            None => self
+                .sandbox
+                .prepare(&binding.plugin, &|| (self.component)(&binding.plugin), binding.stage, &binding.settings)
+                .map_err(|unfit| RegistryError::Unfit { binding: Some(binding.name.clone()), unfit })?,
+        };
+        self.plugins.insert(key, Arc::clone(&plugin));
+        Ok(plugin)
+    }
+}
+
+/// What is wrong with rules that can be told without their plugins; paths point into the rules.
+pub fn check(rules: &Rules) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    let is_module = matches!(rules.scope, Scope::Module(_));
+    if !is_module && !rules.kinds.is_empty() {
+        remarks.push(Remark::error("rules.kind", "/kinds", "policies declare no kinds: a module does"));
+    }
+    if !is_module && !rules.placeholders.is_empty() {
+        remarks.push(Remark::error(
+            "rules.placeholder",
+            "/placeholders",
+            "policies declare no placeholders: a module does",
+        ));
+    }
+    for (index, kind) in rules.kinds.iter().enumerate() {
+        check_kind(rules, index, kind, &mut remarks);
+    }
+    for (index, declaration) in rules.placeholders.iter().enumerate() {
+        check_declaration(rules, index, declaration, &mut remarks);
+    }
+    for (index, binding) in rules.bindings.iter().enumerate() {
+        check_binding(rules, is_module, index, binding, &mut remarks);
+    }
+    remarks
+}
+
+fn check_kind(rules: &Rules, index: usize, kind: &Kind, remarks: &mut Vec<Remark>) {
+    let base = format!("/kinds/{index}");
+    let mut say = |field: &str, message: String| {
+        remarks.push(Remark::error("rules.kind", format!("{base}/{field}"), message));
+    };
+    if RESERVED.contains(&kind.name.as_str()) {
+        say("name", format!("'{}' is a word of the API and cannot be a kind", kind.name));
+    }
+    if rules.kinds[..index].iter().any(|other| other.name == kind.name) {
+        say("name", format!("the kind '{}' is declared twice", kind.name));
+    }
+    if kind.singular.parse::<KindName>().is_err() {
+        say("singular", format!("'{}' is not a singular: lower case letters, digits and dashes", kind.singular));
+    }
+    for (field, name) in [("idField", &kind.id_field), ("documentField", &kind.document_field)] {
+        if schema::COMMON_FIELDS.contains(&name.as_str()) || !is_field(name) {
+            say(
+                field,
+                format!(
+                    "'{name}' cannot be this field: take a word that is not one of {}",
+                    schema::COMMON_FIELDS.join(", ")
+                ),
+            );
+        }
+    }
+    if kind.id_field == kind.document_field {
+        say("documentField", "the id and the document cannot share a field".to_owned());
+    }
+    for name in kind.fields.keys() {
+        if schema::COMMON_FIELDS.contains(&name.as_str()) || *name == kind.id_field || *name == kind.document_field {
+            say("fields", format!("the field '{name}' has its meaning already"));
+        }
+    }
+    for (what, place) in [
+        ("id", &kind.derive.id),
+        ("name", &kind.derive.name),
+        ("version", &kind.derive.version),
+        ("description", &kind.derive.description),
+    ] {
+        if place.as_ref().is_some_and(|place| !pointer::is_pointer(place)) {
+            say("derive", format!("derive.{what} is not a JSON Pointer (RFC 6901): it starts with '/'"));
+        }
+    }
+    for (at, source) in [("schema", kind.schema.clone()), ("fields", schema::envelope(kind))] {
+        if let Err(remark) = Schema::compile(source) {
+            remarks.push(Remark { path: format!("{base}/{at}{}", remark.path), ..remark });
+        }
+    }
+}
+
+fn is_field(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// True where `name` can be a placeholder's: a letter or '_' first, then letters, digits and '_', at most 128.
+pub fn is_variable(name: &str) -> bool {
+    (1..=128).contains(&name.len())
+        && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+fn check_declaration(rules: &Rules, index: usize, declaration: &Declaration, remarks: &mut Vec<Remark>) {
+    let mut say = |message: String| {
+        remarks.push(Remark::error("rules.placeholder", format!("/placeholders/{index}"), message));
+    };
+    let name = &declaration.name;
+    if !is_variable(name) {
+        say(format!("'{name}' cannot be a placeholder: letters, digits and '_', no digit first, at most 128"));
+    }
+    if rules.placeholders[..index].iter().any(|other| other.name == *name) {
+        say(format!("the placeholder '{name}' is declared twice"));
+    }
+    if declaration.secret && declaration.default.is_some() {
+        say(format!("the secret '{name}' cannot have a default: it would be stored in clear"));
+    }
+}
+
+fn check_binding(rules: &Rules, is_module: bool, index: usize, binding: &Binding, remarks: &mut Vec<Remark>) {
+    let mut say = |field: &str, message: String| {
+        remarks.push(Remark::error("rules.binding", format!("/bindings/{index}/{field}"), message));
+    };
+    if binding.name.parse::<KindName>().is_err() {
+        say("name", format!("'{}' is not a binding's name: lower case letters, digits and dashes", binding.name));
+    }
+    if rules.bindings[..index].iter().any(|other| other.name == binding.name) {
+        say("name", format!("the binding '{}' is there twice", binding.name));
+    }
+    match (is_module, binding.stage) {
+        (true, Stage::Resolve | Stage::Validate) | (false, Stage::Policy) => {}
+        (true, stage) => say("stage", format!("a module binds 'resolve' and 'validate', not '{}'", stage.as_str())),
+        (false, stage) => say("stage", format!("policies bind 'policy', not '{}'", stage.as_str())),
+    }
+    for kind in &binding.kinds {
+        if is_module && !rules.kinds.iter().any(|declared| declared.name == *kind) {
+            say("kinds", format!("the module does not declare the kind '{kind}'"));
+        }
+    }
+    if !matches!(binding.settings, Value::Null | Value::Object(_)) {
+        say("settings", "settings are an object".to_owned());
+    }
+}

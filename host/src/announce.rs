@@ -1,0 +1,73 @@
+//! Committed events out: reads the outbox in order, tells each event and marks it announced. At least once, and in
+//! order per entry. It never decides anything: what it tells has happened.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::clock::Millis;
+use crate::registry::store::{EventRow, Store, StoreError};
+
+/// Events told between two marks: as many are told again after a crash, at most.
+const BATCH_MAX: u32 = 100;
+
+/// Announces events until `stop` is ready, then those that are committed by then. `committed` wakes it; it also looks
+/// by itself every `poll_ms`, for what another host or an earlier run left.
+pub async fn announce(store: Arc<dyn Store>, committed: Arc<Notify>, poll_ms: u64, stop: impl Future<Output = ()>) {
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        // A database that cannot be reached is tried again at the next look; the events wait in it.
+        if let Err(error) = announce_pending(store.as_ref()).await {
+            tracing::warn!(error = %chain(&error), "events wait: the outbox cannot be read");
+        }
+        tokio::select! {
+            () = &mut stop => break,
+            () = committed.notified() => {}
+            () = tokio::time::sleep(Duration::from_millis(poll_ms)) => {}
+        }
+    }
+    if let Err(error) = announce_pending(store.as_ref()).await {
+        tracing::warn!(error = %chain(&error), "events wait for the next start: the outbox cannot be read");
+    }
+}
+
+/// Announces every event that is committed and not announced; says how many.
+///
+/// # Errors
+/// The database.
+pub async fn announce_pending(store: &dyn Store) -> Result<usize, StoreError> {
+    let mut announced = 0;
+    loop {
+        let events = store.pending_events(BATCH_MAX).await?;
+        if events.is_empty() {
+            return Ok(announced);
+        }
+        events.iter().for_each(tell);
+        let sequences: Vec<i64> = events.iter().map(|row| row.sequence).collect();
+        store.mark_announced(&sequences, Millis::now()).await?;
+        announced += events.len();
+    }
+}
+
+/// Today's listeners: the log and a counter.
+fn tell(row: &EventRow) {
+    let event = &row.event;
+    tracing::info!(
+        target: "hallmark::event",
+        event = %event.what,
+        id = %event.id,
+        sequence = row.sequence,
+        tenant = %row.tenant,
+        kind = %event.kind,
+        entry = %event.entry,
+        "announced"
+    );
+    metrics::counter!("registry_events_announced_total", "event" => event.what.clone()).increment(1);
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,304 @@
+//! The server, as the other subcommands reach it: one request, its answer or the problem that it tells.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use serde::Deserialize;
+use serde_json::Value;
+use ureq::http::Response;
+use ureq::{Agent, Body};
+
+use super::{Trouble, show};
+use crate::report::{Finding, Remark};
+
+/// Milliseconds until a server must have accepted a connection.
+const CONNECT_MAX_MS: u64 = 5_000;
+/// Milliseconds that one request may take: a plugin that is pushed is compiled first.
+const REQUEST_MAX_MS: u64 = 120_000;
+/// Bytes of an answer that are read.
+const ANSWER_MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Which server, and who asks.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The server.
+    #[arg(long, env = "HALLMARK_SERVER", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    server: String,
+    /// The token. A command line is seen by every user of the machine: prefer --token-file or the environment.
+    #[arg(long, env = "HALLMARK_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// The file that the token is in.
+    #[arg(long, env = "HALLMARK_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// What a server answers that does not do what was asked (RFC 9457).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// The kind of problem in words.
+    #[serde(default)]
+    pub title: String,
+    /// The status code.
+    #[serde(default)]
+    pub status: u16,
+    /// What to change.
+    #[serde(default)]
+    pub detail: String,
+    /// The kind of problem for programs.
+    #[serde(default)]
+    pub code: String,
+    /// What the operator finds it by in the log.
+    #[serde(default)]
+    pub correlation_id: String,
+    /// The plugin that broke.
+    #[serde(default)]
+    pub plugin: Option<String>,
+    /// The decision that rejects.
+    #[serde(default)]
+    pub decision_id: Option<String>,
+    #[serde(default)]
+    findings: Vec<Value>,
+}
+
+impl Problem {
+    /// The gate's findings.
+    pub fn findings(&self) -> Vec<Finding> {
+        self.findings.iter().filter_map(|finding| serde_json::from_value(finding.clone()).ok()).collect()
+    }
+
+    /// True where what was sent must change; else the server could not do its part, or would not for this caller.
+    pub fn is_about_what_was_sent(&self) -> bool {
+        matches!(self.status, 400 | 409 | 413 | 422)
+    }
+
+    /// Everything that it says, for people.
+    pub fn text(&self) -> String {
+        let mut text = format!("error[{}]: {}", self.code, show::plain(&self.title));
+        if !self.detail.is_empty() {
+            text.push_str(&format!("\n  {}", show::plain(&self.detail)));
+        }
+        if let Some(plugin) = &self.plugin {
+            text.push_str(&format!("\n  plugin: {}", show::plain(plugin)));
+        }
+        for remark in &self.findings {
+            if let Ok(remark) = serde_json::from_value::<Remark>(remark.clone()) {
+                let place = if remark.path.is_empty() { String::new() } else { format!("{}: ", remark.path) };
+                text.push_str(&format!("\n  {}", show::plain(&format!("{place}{}", remark.message))));
+                if let Some(help) = &remark.help {
+                    text.push_str(&format!("\n    help: {}", show::plain(help)));
+                }
+            }
+        }
+        if !self.correlation_id.is_empty() {
+            text.push_str(&format!("\n  correlation id: {}", show::plain(&self.correlation_id)));
+        }
+        text
+    }
+}
+
+impl From<Problem> for Trouble {
+    fn from(problem: Problem) -> Self {
+        if problem.is_about_what_was_sent() { Self::Wrong(problem.text()) } else { Self::Refused(problem.text()) }
+    }
+}
+
+/// An answer of success.
+#[derive(Debug)]
+pub struct Answer {
+    /// The body.
+    pub body: Value,
+}
+
+/// A server with a token.
+pub struct Client {
+    agent: Agent,
+    server: String,
+    token: String,
+}
+
+impl Client {
+    /// The server that the arguments name.
+    ///
+    /// # Errors
+    /// No token is given, or the file that it is in cannot be read.
+    pub fn new(arguments: &Arguments) -> Result<Self, Trouble> {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_connect(Some(Duration::from_millis(CONNECT_MAX_MS)))
+            .timeout_global(Some(Duration::from_millis(REQUEST_MAX_MS)))
+            .user_agent(concat!("hallmark/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let server = arguments.server.trim_end_matches('/').to_owned();
+        if !server.starts_with("http://") && !server.starts_with("https://") {
+            let message = format!("--server: '{server}' is not a URL: write it as in http://127.0.0.1:8080");
+            return Err(Trouble::Usage(message));
+        }
+        Ok(Self { agent: config.new_agent(), server, token: token(arguments)? })
+    }
+
+    /// Asks for what is at the path.
+    ///
+    /// # Errors
+    /// The problem that the server tells, or why it cannot be asked.
+    pub fn get(&self, path: &str) -> Result<Answer, Trouble> {
+        Ok(self.try_get(path)??)
+    }
+
+    /// The same; a problem is a value.
+    ///
+    /// # Errors
+    /// Why the server cannot be asked.
+    pub fn try_get(&self, path: &str) -> Result<Result<Answer, Problem>, Trouble> {
+        let request = self.agent.get(self.url(path)).header("authorization", &self.authorization());
+        self.read(request.call())
+    }
+
+    /// Sends JSON to the path.
+    ///
+    /// # Errors
+    /// The problem that the server tells, or why it cannot be asked.
+    pub fn post(&self, path: &str, body: &Value) -> Result<Answer, Trouble> {
+        Ok(self.try_post(path, body)??)
+    }
+
+    /// The same; a problem is a value.
+    ///
+    /// # Errors
+    /// Why the server cannot be asked.
+    pub fn try_post(&self, path: &str, body: &Value) -> Result<Result<Answer, Problem>, Trouble> {
+        let bytes = serde_json::to_vec(body).expect("a JSON value can be written");
+        self.send(path, "application/json", &bytes)
+    }
+
+    /// Sends bytes to the path; a problem is a value.
+    ///
+    /// # Errors
+    /// Why the server cannot be asked.
+    pub fn send(&self, path: &str, media_type: &str, bytes: &[u8]) -> Result<Result<Answer, Problem>, Trouble> {
+        let request = self.agent.post(self.url(path)).header("authorization", &self.authorization());
+        self.read(request.header("content-type", media_type).send(bytes))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.server)
+    }
+
+    fn authorization(&self) -> String {
+        format!("Bearer {}", self.token)
+    }
+
+    fn read(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Result<Answer, Problem>, Trouble> {
+        let mut answer = answer.map_err(|error| {
+            anyhow!(error)
+                .context(format!("no answer from {}: does 'hallmark serve' run there? (--server)", self.server))
+        })?;
+        let status = answer.status().as_u16();
+        let bytes = answer.body_mut().with_config().limit(ANSWER_MAX_BYTES).read_to_vec();
+        let bytes = bytes.with_context(|| format!("the answer of {} broke off", self.server))?;
+        let foreign = || anyhow!("{} answered {status} and no JSON: is it a Hallmark server? (--server)", self.server);
+        if (200..300).contains(&status) {
+            let body = serde_json::from_slice(&bytes).map_err(|_| foreign())?;
+            return Ok(Ok(Answer { body }));
+        }
+        let mut problem: Problem = serde_json::from_slice(&bytes).map_err(|_| foreign())?;
+        problem.status = status;
+        Ok(Err(problem))
+    }
+}
+
+fn token(arguments: &Arguments) -> Result<String, Trouble> {
+    let token = match (&arguments.token, &arguments.token_file) {
+        (Some(token), _) => token.clone(),
+        (None, Some(file)) => std::fs::read_to_string(file)
+            .map_err(|error| Trouble::Usage(format!("--token-file: {}: {error}", file.display())))?,
+        (None, None) => {
+            let message = "no token: give --token-file FILE, or set HALLMARK_TOKEN_FILE or HALLMARK_TOKEN (a server \
+                           keeps its first in admin.token in its data folder)";
+            return Err(Trouble::Usage(message.to_owned()));
+        }
+    };
+    let token = token.trim();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Trouble::Usage("the token is empty or has characters that no token has".to_owned()));
+    }
+    Ok(token.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn problem(document: Value) -> Problem {
+        serde_json::from_value(document).expect("a problem")
+    }
+
+    #[test]
+    fn problems_are_told_with_everything_to_act_on() {
+        let rules = problem(json!({
+            "type": "urn:hallmark:problem:bad-rules", "title": "The rules are refused", "status": 422,
+            "detail": "the rules are refused", "code": "bad-rules", "correlationId": "0190",
+            "findings": [
+                {"severity": "error", "code": "rules.kind", "path": "/kinds/0/name", "message": "taken", "help": "rename"},
+                {"severity": "error", "code": "rules.kind", "path": "", "message": "no\u{1b}[2Jkinds"},
+            ],
+        }));
+        assert_eq!(
+            rules.text(),
+            "error[bad-rules]: The rules are refused\n  the rules are refused\n  /kinds/0/name: taken\n    help: rename\n  \
+             no\u{fffd}[2Jkinds\n  correlation id: 0190"
+        );
+        assert!(rules.is_about_what_was_sent());
+        let broken =
+            problem(json!({"title": "A plugin broke", "status": 503, "code": "plugin-failed", "plugin": "cel",
+            "detail": "plugin cel overran its deadline (plugin_deadline_ms = 250)"}));
+        assert_eq!(
+            broken.text(),
+            "error[plugin-failed]: A plugin broke\n  plugin cel overran its deadline (plugin_deadline_ms = 250)\n  plugin: cel"
+        );
+        assert!(!broken.is_about_what_was_sent());
+    }
+
+    fn refused(server: &str, token: Option<&str>, token_file: Option<&str>) -> String {
+        let arguments = Arguments {
+            server: server.to_owned(),
+            token: token.map(str::to_owned),
+            token_file: token_file.map(PathBuf::from),
+        };
+        match Client::new(&arguments) {
+            Err(Trouble::Usage(message)) => message,
+            _ => String::new(),
+        }
+    }
+
+    #[test]
+    fn says_what_keeps_it_from_asking() {
+        assert_eq!(
+            refused("http://localhost", None, None),
+            "no token: give --token-file FILE, or set HALLMARK_TOKEN_FILE or HALLMARK_TOKEN (a server keeps its first \
+             in admin.token in its data folder)"
+        );
+        assert_eq!(
+            refused("localhost:1", Some("hm_1"), None),
+            "--server: 'localhost:1' is not a URL: write it as in http://127.0.0.1:8080"
+        );
+        assert_eq!(
+            refused("http://localhost", None, Some("/nowhere/token")),
+            "--token-file: /nowhere/token: No such file or directory (os error 2)"
+        );
+        assert_eq!(
+            refused("http://localhost", Some("a b"), None),
+            "the token is empty or has characters that no token has"
+        );
+        // Port 1 is nobody's.
+        let arguments =
+            Arguments { server: "http://127.0.0.1:1/".to_owned(), token: Some("hm_1".into()), token_file: None };
+        let asked = Client::new(&arguments).expect("a client").get("/api/modules");
+        let Err(Trouble::CouldNotRun(error)) = asked else { panic!("{asked:?}") };
+        assert_eq!(error.to_string(), "no answer from http://127.0.0.1:1: does 'hallmark serve' run there? (--server)");
+    }
+}

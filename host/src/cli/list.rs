@@ -1,0 +1,89 @@
+//! `hallmark list`: a page of a kind's entries, by id.
+
+use serde_json::Value;
+
+use super::client::{self, Client};
+use super::{Ended, Outcome, Output, publish, report, show};
+use crate::names::KindName;
+
+/// What `list` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The kind, as in `agents`.
+    kind: KindName,
+    /// Entries of the page, 1 to 100.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    limit: Option<u32>,
+    /// Where the page begins: the cursor that the page before ended with.
+    #[arg(long)]
+    cursor: Option<String>,
+    #[command(flatten)]
+    client: client::Arguments,
+    /// How the page is written.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Asks, writes, and gives the exit code.
+pub fn run(arguments: &Arguments) -> Outcome {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    if let Some(limit) = arguments.limit {
+        query.append_pair("limit", &limit.to_string());
+    }
+    if let Some(cursor) = &arguments.cursor {
+        query.append_pair("cursor", cursor);
+    }
+    let query = query.finish();
+    let separator = if query.is_empty() { "" } else { "?" };
+    let path = format!("/api/{}{separator}{query}", arguments.kind);
+    let client = Client::new(&arguments.client)?;
+    let page = client.get(&path)?.body;
+    if arguments.output == Output::Json {
+        show::out(&report::pretty(&page));
+        return Ok(Ended::Fine);
+    }
+    let items = page["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let kinds = publish::kinds(&client)?;
+    let id_field = kinds.iter().find(|kind| kind.name == arguments.kind).map_or("id", |kind| kind.id_field.as_str());
+    for line in columns(items, id_field) {
+        show::out(&line);
+    }
+    if let Some(cursor) = page["nextCursor"].as_str() {
+        show::err(&format!("more follow: --cursor {cursor}"));
+    }
+    Ok(Ended::Fine)
+}
+
+/// Id, version, status and name, one entry a line.
+fn columns(items: &[Value], id_field: &str) -> Vec<String> {
+    let text = |item: &Value, field: &str| show::plain(item[field].as_str().unwrap_or("-"));
+    let rows: Vec<[String; 4]> = items
+        .iter()
+        .map(|item| [text(item, id_field), text(item, "version"), text(item, "status"), text(item, "name")])
+        .collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths = [width(0), width(1), width(2)];
+    let line = |[id, version, status, name]: &[String; 4]| {
+        format!("{id:0$}  {version:1$}  {status:2$}  {name}", widths[0], widths[1], widths[2])
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let items = [
+            json!({"agentId": "a", "version": "1.0.0", "status": "active", "name": "A"}),
+            json!({"agentId": "planner", "version": "10.0.0-rc.1", "status": "active", "name": "The planner"}),
+        ];
+        assert_eq!(
+            columns(&items, "agentId"),
+            ["a        1.0.0        active  A", "planner  10.0.0-rc.1  active  The planner"]
+        );
+    }
+}

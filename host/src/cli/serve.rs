@@ -1,0 +1,242 @@
+//! `hallmark serve`: puts the rooms together and serves until it is told to stop. The one place that names them all.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow, bail};
+use bytes::Bytes;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::folder::{self, Folder};
+use super::{Ended, Outcome, Trouble, show};
+use crate::announce::announce;
+use crate::clock::Millis;
+use crate::config::Limits;
+use crate::http;
+use crate::names::{Scope, Tenant};
+use crate::plugin::{Sandbox, Unfit};
+use crate::registry::access::new_token;
+use crate::registry::blobs::Blobs;
+use crate::registry::{Actor, Registry, RegistryError};
+use crate::sql::Database;
+use crate::telemetry::{self, LogFormat, Metrics};
+
+/// The file in the data folder that holds the admin's token.
+const TOKEN_FILE: &str = "admin.token";
+
+/// What `serve` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: String,
+    /// The folder of everything that the host keeps; made where it is missing.
+    #[arg(long, value_name = "DIR", default_value = "./data")]
+    data: PathBuf,
+    /// The database: sqlite:PATH or postgres://…; without it a SQLite file in the data folder.
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    database: Option<String>,
+    /// A folder of module folders to apply at the start.
+    #[arg(long, value_name = "DIR")]
+    modules: Option<PathBuf>,
+    /// The folder of the policies to apply at the start.
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    /// Sets a limit, as in plugin_deadline_ms=100; may be given often.
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    limits: Vec<String>,
+    /// How log lines are written: text or json.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+/// Serves.
+pub fn run(arguments: &Arguments) -> Outcome {
+    let limits = Arc::new(super::limits(&arguments.limits)?);
+    telemetry::start_logging(arguments.log_format).map_err(Trouble::Usage)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the threads that answer requests cannot be started")?;
+    runtime.block_on(serve(arguments, limits))
+}
+
+async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
+    let folders = read_folders(arguments, &limits)?;
+    prepare_folder(&arguments.data)?;
+    let shutdown = http::stop_signal().context("signals cannot be listened to")?;
+    let metrics = Metrics::start().map_err(|text| anyhow!(text))?;
+    let listener = TcpListener::bind(&arguments.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}: name another address with --listen", arguments.listen))?;
+    let address = listener.local_addr().context("the address listened on cannot be told")?;
+
+    let database = open_database(arguments, &limits).await?;
+    let registry = open_registry(arguments, &limits, Arc::clone(&database)).await?;
+    let token_file = admit_admin(&registry, &arguments.data).await?;
+    for folder in folders {
+        apply(&registry, folder).await?;
+    }
+
+    let host = http::Host::new(Arc::clone(&limits), metrics);
+    host.open(Arc::clone(&registry));
+    let (stopping, stopped) = watch::channel(());
+    let until_stopped = async move {
+        let mut stopped = stopped;
+        let _ = stopped.changed().await;
+    };
+    let announcer =
+        tokio::spawn(announce(Arc::clone(&database) as _, registry.committed(), limits.release_poll_ms, until_stopped));
+    let watcher = tokio::spawn(Arc::clone(&registry).watch_rules());
+    greet(&format!("http://{address}"), &token_file, &registry);
+    http::serve(listener, host, shutdown).await.context("the server ended")?;
+
+    // What was accepted is answered; now the events of those answers go out, and the database is left tidy.
+    drop(stopping);
+    watcher.abort();
+    announcer.await.context("the announcer ended early")?;
+    database.close().await;
+    Ok(Ended::Fine)
+}
+
+fn read_folders(arguments: &Arguments, limits: &Limits) -> Result<Vec<Folder>, Trouble> {
+    let wrong = |error: folder::FolderError| Trouble::Wrong(error.to_string());
+    let mut folders = match &arguments.modules {
+        Some(modules) => folder::read_modules(modules, limits).map_err(wrong)?,
+        None => Vec::new(),
+    };
+    if let Some(policies) = &arguments.policies {
+        folders.push(folder::read_policies(policies, limits).map_err(wrong)?);
+    }
+    Ok(folders)
+}
+
+/// Makes the data folder, for its owner alone.
+fn prepare_folder(data: &Path) -> anyhow::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .with_context(|| format!("the data folder {} cannot be made: name another with --data", data.display()))
+}
+
+async fn open_database(arguments: &Arguments, limits: &Limits) -> anyhow::Result<Arc<Database>> {
+    let address = match &arguments.database {
+        Some(address) => address.clone(),
+        None => format!("sqlite:{}", arguments.data.join("hallmark.db").display()),
+    };
+    let database = Database::connect(&address, limits).await?;
+    for step in database.migrate(Millis::now()).await? {
+        tracing::info!(step, "the database's schema was brought forward");
+    }
+    Ok(Arc::new(database))
+}
+
+async fn open_registry(
+    arguments: &Arguments,
+    limits: &Arc<Limits>,
+    database: Arc<Database>,
+) -> anyhow::Result<Arc<Registry>> {
+    let blobs = Blobs::in_folder(&arguments.data.join("objects"))?;
+    let cache = arguments.data.join("cache");
+    let sandbox = Sandbox::start(Arc::clone(limits), Some(&cache)).map_err(|text| anyhow!(text))?;
+    Ok(Registry::open(database, blobs, sandbox, Arc::clone(limits), Tenant::default_tenant()).await?)
+}
+
+/// Makes the admin's token at the first start and makes sure that the registry knows it.
+async fn admit_admin(registry: &Registry, data: &Path) -> anyhow::Result<PathBuf> {
+    let path = data.join(TOKEN_FILE);
+    let token = match fs::read_to_string(&path) {
+        Ok(text) => {
+            let mode = fs::metadata(&path)?.permissions().mode();
+            if mode & 0o077 != 0 {
+                bail!("{} can be read by others: run chmod 600 {0}", path.display());
+            }
+            text.trim().to_owned()
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let token = new_token();
+            write_secret(&path, &token)?;
+            token
+        }
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    };
+    if token.len() < 32 {
+        bail!("{} holds no token: remove it, and a new one is made at the next start", path.display());
+    }
+    registry.admit_admin(&token, "admin").await?;
+    Ok(path)
+}
+
+fn write_secret(path: &Path, secret: &str) -> anyhow::Result<()> {
+    let failed = || format!("{} cannot be written", path.display());
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(failed)?;
+    file.write_all(format!("{secret}\n").as_bytes()).with_context(failed)?;
+    file.sync_all().with_context(failed)
+}
+
+/// Brings a scope to what its folder says; what is so already stays.
+async fn apply(registry: &Arc<Registry>, folder: Folder) -> Result<(), Trouble> {
+    let actor = Actor { tenant: Tenant::default_tenant(), name: "serve".to_owned() };
+    let scope = folder.rules.scope.clone();
+    let refused = |error: RegistryError| refusal(&scope, &error);
+    for component in folder.components.into_values() {
+        registry.push_plugin(&actor, Bytes::from(component)).await.map_err(refused)?;
+    }
+    let released =
+        registry.create_release(&actor, folder.rules, "applied at the start".to_owned()).await.map_err(refused)?;
+    if released.created {
+        registry.activate(&actor, &scope, released.release.release.number, None).await.map_err(refused)?;
+    }
+    Ok(())
+}
+
+/// Says everything that keeps a folder from being applied.
+fn refusal(scope: &Scope, error: &RegistryError) -> Trouble {
+    let remarks = match error {
+        RegistryError::BadRules(remarks) | RegistryError::Unfit { unfit: Unfit::Settings(remarks), .. } => remarks,
+        _ => &Vec::new(),
+    };
+    let mut text = format!("error: {scope} cannot be applied: {error}");
+    for remark in remarks {
+        text.push_str(&format!("\n  {} {}: {}", remark.code, remark.path, remark.message));
+        if let Some(help) = &remark.help {
+            text.push_str(&format!("\n    {help}"));
+        }
+    }
+    Trouble::Wrong(text)
+}
+
+/// Tells whoever started the host how to use it.
+fn greet(url: &str, token_file: &Path, registry: &Registry) {
+    let program = std::env::args().next().unwrap_or_else(|| "hallmark".to_owned());
+    let token = token_file.display();
+    show::out(&format!("Hallmark listens on {url}\nThe admin's token is in {token}\n"));
+    let Some(example) = example(registry) else {
+        show::out("No module is active yet: see `hallmark module apply --help`.");
+        return;
+    };
+    show::out(&format!(
+        "Publish with curl:\n  curl -sS {url}/api/{0}/publish -H \"Authorization: Bearer $(cat {token})\" \
+         -H 'Content-Type: application/yaml' --data-binary @{1}\n\n\
+         Publish with hallmark:\n  {program} publish --server {url} --token-file {token} {1}",
+        example.0, example.1
+    ));
+}
+
+/// A kind that is in force, with one of the examples' manifests of it that lies here.
+fn example(registry: &Registry) -> Option<(String, &'static str)> {
+    const EXAMPLES: [(&str, &str); 2] = [
+        ("agents", "examples/manifests/valid/agent.yaml"),
+        ("services", "examples/manifests/valid/service.yaml"),
+    ];
+    let kinds = registry.kind_names();
+    EXAMPLES
+        .into_iter()
+        .find(|(kind, path)| kinds.iter().any(|known| known == kind) && Path::new(path).is_file())
+        .map(|(kind, path)| (kind.to_owned(), path))
+}

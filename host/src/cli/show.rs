@@ -1,0 +1,125 @@
+//! What people read on a terminal: findings beside the lines they are about, and the count of them. The same input
+//! gives the same text, so that it can be compared and tested.
+
+use std::io::{IsTerminal, Write};
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use super::source::{Candidate, Source, Unreadable};
+use crate::registry::decode::DecodeError;
+use crate::report::{Finding, Mode, Severity};
+
+/// Writes a line to standard output. A reader that went away is no error of ours.
+pub fn out(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Writes a line to standard error.
+pub fn err(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Colours where standard output is a terminal and `NO_COLOR` is not set.
+pub fn renderer() -> Renderer {
+    let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if colours { Renderer::styled() } else { Renderer::plain() }
+}
+
+/// A finding with the lines it is about.
+pub fn finding(renderer: &Renderer, candidate: &Candidate, finding: &Finding) -> String {
+    let remark = &finding.remark;
+    let who = finding.plugin.as_deref().unwrap_or("hallmark");
+    let whose = match finding.mode {
+        Mode::Enforce => format!("{} says so ({} stage) of {}", who, finding.stage.as_str(), place(&remark.path)),
+        Mode::Observe => format!(
+            "{} says so ({} stage) of {}; it only observes, and does not decide",
+            who,
+            finding.stage.as_str(),
+            place(&remark.path)
+        ),
+    };
+    let level = match remark.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Info => Level::INFO,
+    };
+    let span = candidate.span(&remark.path);
+    render(
+        renderer,
+        &level,
+        &remark.code,
+        &remark.message,
+        &candidate.source,
+        span,
+        Some(&whose),
+        remark.help.as_deref(),
+    )
+}
+
+/// A finding on one line, where its document is not at hand.
+pub fn brief(finding: &Finding) -> String {
+    let remark = &finding.remark;
+    let severity = match remark.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Info => "info",
+    };
+    let who = finding.plugin.as_deref().unwrap_or("hallmark");
+    let text = format!("{severity}[{}] {}: {} ({who})", remark.code, place(&remark.path), remark.message);
+    plain(&text)
+}
+
+/// A file that cannot be decoded, with the place.
+pub fn unreadable(renderer: &Renderer, unreadable: &Unreadable) -> String {
+    let source = &unreadable.source;
+    let (message, span) = match &unreadable.error {
+        DecodeError::Malformed(malformed) => (malformed.message.clone(), Some(source.span_of(malformed))),
+        error @ DecodeError::TooLarge { .. } => (error.to_string(), None),
+    };
+    render(renderer, &Level::ERROR, "malformed", &message, source, span, None, None)
+}
+
+fn place(path: &str) -> &str {
+    if path.is_empty() { "the whole submission" } else { path }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of one message, in the order in which they are shown")]
+fn render(
+    renderer: &Renderer,
+    level: &Level<'_>,
+    code: &str,
+    message: &str,
+    source: &Source,
+    span: Option<Range<usize>>,
+    note: Option<&str>,
+    help: Option<&str>,
+) -> String {
+    let (message, note, help) = (plain(message), note.map(plain), help.map(plain));
+    let mut group = Group::with_title(level.clone().primary_title(message).id(plain(code)));
+    group = match span {
+        Some(span) => group.element(
+            Snippet::source(source.text.as_str())
+                .path(source.name.as_str())
+                .annotation(AnnotationKind::Primary.span(span)),
+        ),
+        None => group.element(annotate_snippets::Origin::path(source.name.as_str())),
+    };
+    group = group.elements(note.map(|note| Level::NOTE.message(note)));
+    group = group.elements(help.map(|help| Level::HELP.message(help)));
+    renderer.render(&[group])
+}
+
+/// Text from elsewhere without the control characters that could redraw a terminal.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// `1 manifest`, `2 manifests`.
+pub fn counted(count: usize, one: &str) -> String {
+    match (count, one.strip_suffix('y')) {
+        (1, _) => format!("1 {one}"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
+        (_, None) => format!("{count} {one}s"),
+    }
+}

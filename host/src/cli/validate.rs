@@ -1,0 +1,165 @@
+//! `hallmark validate`: judges manifests on this machine, with no server, through the code that the server runs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+
+use super::folder::{self, Folder, FolderError};
+use super::report::{self, Verdict};
+use super::source::Candidate;
+use super::{Outcome, Output, Trouble, facts, input};
+use crate::clock::Millis;
+use crate::config::Limits;
+use crate::names::{Digest, Tenant};
+use crate::plugin::{Sandbox, Unfit};
+use crate::registry::decode::Format;
+use crate::registry::gate::Bench;
+use crate::registry::publish::report_on;
+use crate::registry::release::{Kind, ReleaseRef, Rules};
+use crate::registry::rules::RulesInForce;
+use crate::registry::{RegistryError, Report};
+use crate::report::Remark;
+
+/// What `validate` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    input: input::Arguments,
+    /// The folder of a module, or of several modules' folders.
+    #[arg(long, value_name = "DIR")]
+    modules: PathBuf,
+    /// The folder of the policies.
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    /// A folder of manifests that are taken as published.
+    #[arg(long, value_name = "DIR")]
+    registry: Option<PathBuf>,
+    /// The folder of compiled plugins [default: hallmark in the user's cache folder].
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Set a limit; may be given more than once.
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    limits: Vec<String>,
+    /// How the reports are written.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Judges, writes, and gives the exit code.
+pub fn run(arguments: &Arguments) -> Outcome {
+    let limits = Arc::new(super::limits(&arguments.limits)?);
+    let folders = read_folders(&arguments.modules, arguments.policies.as_deref(), &limits)?;
+    let kinds: Vec<Arc<Kind>> =
+        folders.iter().flat_map(|folder| &folder.rules.kinds).map(|kind| Arc::new(kind.clone())).collect();
+    let read = input::read(&arguments.input, &kinds, &limits)?;
+    let published = match &arguments.registry {
+        Some(registry) => read_registry(registry, &kinds, &limits)?,
+        None => Vec::new(),
+    };
+    let rules = load(folders, arguments.cache.clone(), &limits)?;
+    let known = facts::Known::new(&published, &read.candidates);
+    let at = Millis::now();
+    let judged = read.candidates.into_iter().map(|candidate| {
+        let bench = Bench {
+            tenant: Tenant::default_tenant().to_string(),
+            publisher: "local".to_owned(),
+            at,
+            facts: known.facts_for(&candidate),
+            limits: Arc::clone(&limits),
+        };
+        let verdict = judge(&rules, &bench, &candidate);
+        (candidate, verdict)
+    });
+    let judged: Vec<_> = judged.collect();
+    Ok(report::write(arguments.output, &read.unreadable, &judged))
+}
+
+/// The rules of every folder.
+///
+/// # Errors
+/// What is wrong with them, as findings are.
+pub fn read_folders(modules: &Path, policies: Option<&Path>, limits: &Limits) -> Result<Vec<Folder>, Trouble> {
+    let wrong = |error: FolderError| Trouble::Wrong(error.to_string());
+    let mut folders = folder::read_modules(modules, limits).map_err(wrong)?;
+    if let Some(policies) = policies {
+        folders.push(folder::read_policies(policies, limits).map_err(wrong)?);
+    }
+    Ok(folders)
+}
+
+fn read_registry(folder: &Path, kinds: &[Arc<Kind>], limits: &Limits) -> Result<Vec<Candidate>, Trouble> {
+    let arguments = input::Arguments { paths: vec![folder.to_owned()], ..input::Arguments::default() };
+    let read = input::read_paths(&arguments, kinds, limits)?;
+    match read.unreadable.first() {
+        Some(unreadable) => Err(Trouble::Usage(format!("{}: {}", unreadable.source.name, unreadable.error))),
+        None => Ok(read.candidates),
+    }
+}
+
+fn load(folders: Vec<Folder>, cache: Option<PathBuf>, limits: &Arc<Limits>) -> Result<RulesInForce, Trouble> {
+    let cache = match cache {
+        Some(cache) => cache,
+        None => user_cache().context("no folder for compiled plugins is known: give --cache DIR")?,
+    };
+    std::fs::create_dir_all(&cache).with_context(|| format!("{} cannot be made", cache.display()))?;
+    let sandbox = Sandbox::start(Arc::clone(limits), Some(&cache)).map_err(|why| anyhow!(why))?;
+    let mut components: BTreeMap<Digest, Vec<u8>> = BTreeMap::new();
+    let mut releases: Vec<(ReleaseRef, Rules)> = Vec::new();
+    for Folder { rules, components: more } in folders {
+        components.extend(more);
+        let (_, digest) = rules.canonical();
+        releases.push((ReleaseRef { scope: rules.scope.clone(), number: 1, digest }, rules));
+    }
+    let component = |digest: &Digest| {
+        let bytes = components.get(digest).cloned();
+        bytes.ok_or_else(|| format!("the folders do not have the component {digest}: name it by 'component'"))
+    };
+    RulesInForce::load(&sandbox, releases, &component, None).map_err(|error| unloadable(&error))
+}
+
+/// Why rules cannot be loaded, with every remark.
+pub fn unloadable(error: &RegistryError) -> Trouble {
+    let list = |remarks: &[Remark]| -> String {
+        remarks.iter().map(|remark| format!("\n  {}: {}", remark.path, remark.message)).collect()
+    };
+    Trouble::Wrong(match error {
+        RegistryError::BadRules(remarks) => format!("error: the rules are refused:{}", list(remarks)),
+        RegistryError::Unfit { binding, unfit: Unfit::Settings(remarks) } => {
+            let binding = binding.as_deref().unwrap_or("plugin");
+            format!("error: the settings of the binding '{binding}' are refused:{}", list(remarks))
+        }
+        error => format!("error: {:#}", anyhow!("{error}")),
+    })
+}
+
+fn user_cache() -> Option<PathBuf> {
+    let folder = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")))?;
+    Some(cache.join("hallmark"))
+}
+
+fn judge(rules: &RulesInForce, bench: &Bench, candidate: &Candidate) -> Verdict {
+    let kind = match rules.kind(candidate.kind.name.as_str()) {
+        Ok(kind) => kind,
+        Err(error) => return Verdict::Failed(error.to_string()),
+    };
+    let body = serde_json::to_vec(&candidate.body).expect("a JSON value can be written");
+    match report_on(kind, bench, &body, Format::Json) {
+        Ok(report) => Verdict::Judged(report),
+        // As the server's dry run answers: what is wrong is told, whatever it is.
+        Err(RegistryError::Unidentified { findings }) => Verdict::Judged(Report {
+            valid: false,
+            findings,
+            placeholders: Vec::new(),
+            resolved: None,
+            digest: None,
+            timings: Vec::new(),
+        }),
+        Err(error @ (RegistryError::Malformed(_) | RegistryError::TooLarge { .. })) => {
+            Verdict::Refused { why: error.to_string(), findings: Vec::new() }
+        }
+        Err(error) => Verdict::Failed(error.to_string()),
+    }
+}

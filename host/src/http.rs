@@ -1,0 +1,69 @@
+//! The registry over HTTP. This room reads requests and writes answers; it judges nothing and stores nothing. The
+//! routes are in `routes.rs` and nowhere else, the status codes in `error.rs` and nowhere else.
+
+mod call;
+mod cursor;
+mod error;
+mod front;
+mod health;
+mod intake;
+mod journal;
+mod reply;
+mod routes;
+mod server;
+mod view;
+
+mod decisions;
+mod entries;
+mod plugins;
+mod scopes;
+
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use tokio::sync::Semaphore;
+
+use crate::config::Limits;
+use crate::registry::Registry;
+use crate::telemetry::Metrics;
+
+pub use server::{serve, stop_signal};
+
+/// What every request is served from. It serves before its registry is open, so that a host that is starting can be
+/// told from one that is dead.
+pub struct Host {
+    registry: OnceLock<Arc<Registry>>,
+    limits: Arc<Limits>,
+    metrics: Metrics,
+    in_flight: Semaphore,
+    health: health::Watch,
+}
+
+impl Host {
+    /// A host that is starting.
+    pub fn new(limits: Arc<Limits>, metrics: Metrics) -> Arc<Self> {
+        let in_flight = Semaphore::new(limits.requests_in_flight_max.min(Semaphore::MAX_PERMITS));
+        Arc::new(Self { registry: OnceLock::new(), limits, metrics, in_flight, health: health::Watch::default() })
+    }
+
+    /// Serves this registry from here on; a host has one, and the first stays.
+    pub fn open(&self, registry: Arc<Registry>) {
+        let _ = self.registry.set(registry);
+    }
+
+    fn registry(&self) -> Option<&Arc<Registry>> {
+        self.registry.get()
+    }
+}
+
+/// Everything that the host answers.
+pub fn router(host: Arc<Host>) -> Router {
+    let mut router = Router::new();
+    for route in routes::table() {
+        router = router.route(route.path, route.service);
+    }
+    router.fallback(front::no_route).method_not_allowed_fallback(front::no_method).with_state(host)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! What every request passes: its id, the count of requests in flight, the token, the media type, the body; then one
+//! handler; then the answer, the metrics and the log. The route table says which of these a route has.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts as _, RawPathParams, Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::http::{Method, Response, Uri};
+use futures_util::FutureExt as _;
+
+use super::Host;
+use super::call::{Call, Correlation, REQUEST_ID, no_route as nothing_at};
+use super::error::{Code, Problem};
+use super::intake::Intake;
+use super::reply::{Answer, refusal};
+use crate::registry::{Actor, Registry};
+use crate::telemetry;
+
+/// How a route is called in metrics.
+#[derive(Debug, Clone, Copy)]
+pub struct Label {
+    /// The method.
+    pub method: &'static str,
+    /// The path, with its parameters' names.
+    pub path: &'static str,
+}
+
+/// Serves a route that everybody may ask.
+pub async fn public<H, F>(label: Label, host: Arc<Host>, request: Request, handler: H) -> Response<Body>
+where
+    H: FnOnce(Arc<Host>, Uri) -> F,
+    F: Future<Output = Answer>,
+{
+    let started = Instant::now();
+    let correlation = Correlation::of(request.headers());
+    let uri = request.into_parts().0.uri;
+    conclude(label, &correlation, started, handler(host, uri)).await
+}
+
+/// Serves a route that takes a token.
+pub async fn guarded<H, F>(
+    label: Label,
+    intake: Intake,
+    host: Arc<Host>,
+    request: Request,
+    handler: H,
+) -> Response<Body>
+where
+    H: FnOnce(Call) -> F,
+    F: Future<Output = Answer>,
+{
+    let started = Instant::now();
+    let correlation = Correlation::of(request.headers());
+    let admitted = correlation.clone();
+    let work = async {
+        // Held until the answer is made. What outlives a client that hangs up is counted by the gate's own limits.
+        let _permit = host.in_flight.try_acquire().map_err(|_| {
+            let limit = host.limits.requests_in_flight_max;
+            let detail = format!("the host is busy (requests_in_flight_max = {limit}): try again");
+            Problem::new(Code::Busy, detail).limited_by("requests_in_flight_max")
+        })?;
+        handler(admit(Arc::clone(&host), intake, request, admitted, started).await?).await
+    };
+    conclude(label, &correlation, started, work).await
+}
+
+async fn admit(
+    host: Arc<Host>,
+    intake: Intake,
+    request: Request,
+    correlation: Correlation,
+    started: Instant,
+) -> Result<Call, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let token = bearer(&parts)?;
+    let registry = Arc::clone(host.registry().ok_or_else(starting)?);
+    let actor = authenticate(&registry, token).await?;
+    let format = intake.format(&parts.headers)?;
+    let words = RawPathParams::from_request_parts(&mut parts, &())
+        .await
+        .map_err(|_| Problem::new(Code::BadName, "the path is not UTF-8 when its percent-encoding is undone"))?;
+    let body = intake.read(body, &host.limits).await?;
+    Ok(Call { host, registry, actor, correlation, started, format, body, words, uri: parts.uri })
+}
+
+fn starting() -> Problem {
+    Problem::new(Code::NotReady, "the host is starting: try again")
+}
+
+fn bearer(parts: &Parts) -> Result<&str, Problem> {
+    let value = parts.headers.get(AUTHORIZATION).ok_or_else(|| {
+        Problem::new(Code::Unauthenticated, "the request has no token: send the header 'Authorization: Bearer TOKEN'")
+    })?;
+    value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .filter(|token| !token.is_empty())
+        .ok_or_else(|| {
+            let detail = "the Authorization header is not of the form 'Bearer TOKEN'";
+            Problem::new(Code::Unauthenticated, detail)
+        })
+}
+
+async fn authenticate(registry: &Registry, token: &str) -> Result<Actor, Problem> {
+    registry.authenticate(token).await?.ok_or_else(|| {
+        Problem::new(Code::Unauthenticated, "nobody holds this token: it was never given out, or it was revoked")
+    })
+}
+
+/// Answers a path that no route has.
+pub async fn no_route(State(_): State<Arc<Host>>, request: Request) -> Response<Body> {
+    let correlation = Correlation::of(request.headers());
+    let label = Label { method: method_word(request.method()), path: "none" };
+    let path = request.uri().path();
+    conclude(label, &correlation, Instant::now(), async { Err(nothing_at(path)) }).await
+}
+
+/// Answers a method that a route does not have; the router adds `Allow`.
+pub async fn no_method(State(_): State<Arc<Host>>, request: Request) -> Response<Body> {
+    let correlation = Correlation::of(request.headers());
+    let label = Label { method: method_word(request.method()), path: "none" };
+    let detail = format!("{} is not served here: the Allow header says what is", method_word(request.method()));
+    let refused = async { Err(Problem::new(Code::NoMethod, detail)) };
+    conclude(label, &correlation, Instant::now(), refused).await
+}
+
+/// A caller may invent methods; a metric's labels are ours.
+fn method_word(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "another method",
+    }
+}
+
+/// Turns whatever came of the work, a panic included, into a response.
+async fn conclude(
+    label: Label,
+    correlation: &Correlation,
+    started: Instant,
+    work: impl Future<Output = Answer>,
+) -> Response<Body> {
+    // A handler shares nothing mutable with the next request, so nothing half-changed is seen after a panic.
+    let answer = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Err(Problem::internal(format!("a handler panicked: {}", text.unwrap_or_default())))
+    });
+    let mut response = match answer {
+        Ok(reply) => reply.into_response(),
+        Err(problem) => {
+            problem.log(correlation.as_str());
+            refusal(&problem, correlation.as_str())
+        }
+    };
+    response.headers_mut().insert(&REQUEST_ID, correlation.header());
+    telemetry::request_answered(label.method, label.path, response.status().as_str(), started.elapsed());
+    response
+}

@@ -1,0 +1,115 @@
+//! Whether the host lives, is ready and is well; and its metrics.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::http::Uri;
+use serde::Serialize;
+use tokio::sync::Mutex;
+
+use super::Host;
+use super::call::Call;
+use super::error::{Code, Problem, Success};
+use super::reply::{Answer, Reply};
+
+/// Milliseconds for which what the parts said is believed. Everybody may ask for health, and asking the parts costs
+/// a database connection.
+const BELIEVED_MS: u64 = 250;
+
+/// The parts as they were last asked.
+#[derive(Default)]
+pub struct Watch(Mutex<Option<(Instant, Parts)>>);
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Parts {
+    database: &'static str,
+    object_store: &'static str,
+    rules: &'static str,
+    plugins: PluginHealth,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct PluginHealth {
+    quarantined: Vec<String>,
+}
+
+impl Parts {
+    fn are_well(&self) -> bool {
+        [self.database, self.object_store, self.rules].iter().all(|part| *part == "ok")
+    }
+}
+
+fn word(well: bool) -> &'static str {
+    if well { "ok" } else { "down" }
+}
+
+async fn parts(host: &Host) -> Parts {
+    let mut last = host.health.0.lock().await;
+    if let Some((at, parts)) = last.as_ref()
+        && at.elapsed() < Duration::from_millis(BELIEVED_MS)
+    {
+        return parts.clone();
+    }
+    let Some(registry) = host.registry() else {
+        let starting = "starting";
+        let plugins = PluginHealth { quarantined: Vec::new() };
+        return Parts { database: starting, object_store: starting, rules: starting, plugins };
+    };
+    let health = registry.health().await;
+    // What keeps the rules may name what strangers need not know; the log has it.
+    if let Err(why) = &health.rules {
+        tracing::warn!(why, "the rules in force are not loaded");
+    }
+    let parts = Parts {
+        database: word(health.database),
+        object_store: word(health.object_store),
+        rules: word(health.rules.is_ok()),
+        plugins: PluginHealth { quarantined: health.quarantined },
+    };
+    *last = Some((Instant::now(), parts.clone()));
+    parts
+}
+
+#[derive(Serialize)]
+struct HealthView<'a> {
+    status: &'static str,
+    version: &'static str,
+    #[serde(flatten)]
+    parts: &'a Parts,
+}
+
+/// `GET /health`: every part, for people and monitors.
+pub async fn health(host: Arc<Host>, _: Uri) -> Answer {
+    let parts = parts(&host).await;
+    let (status, success) = if parts.are_well() { ("ok", Success::Found) } else { ("down", Success::Unwell) };
+    Reply::json(success, &HealthView { status, version: env!("CARGO_PKG_VERSION"), parts: &parts })
+}
+
+/// `GET /livez`: the process answers.
+pub async fn livez(_: Arc<Host>, _: Uri) -> Answer {
+    Reply::json(Success::Found, &serde_json::json!({ "status": "ok" }))
+}
+
+/// `GET /readyz`: requests may be sent here; `?verbose` tells of each part.
+pub async fn readyz(host: Arc<Host>, uri: Uri) -> Answer {
+    let parts = parts(&host).await;
+    if !parts.are_well() {
+        let detail = format!(
+            "not ready: database {}, object store {}, rules {}",
+            parts.database, parts.object_store, parts.rules
+        );
+        return Err(Problem::new(Code::NotReady, detail));
+    }
+    let verbose = uri.query().is_some_and(|query| query.split('&').any(|name| name == "verbose"));
+    if verbose {
+        let view = HealthView { status: "ok", version: env!("CARGO_PKG_VERSION"), parts: &parts };
+        return Reply::json(Success::Found, &view);
+    }
+    Reply::json(Success::Found, &serde_json::json!({ "status": "ok" }))
+}
+
+/// `GET /metrics`: the Prometheus text.
+pub async fn metrics(call: Call) -> Answer {
+    Ok(Reply::text("text/plain; version=0.0.4; charset=utf-8", call.host.metrics.render()))
+}

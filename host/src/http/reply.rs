@@ -1,0 +1,74 @@
+//! Answers: a body that is serialised once, straight into the bytes that are sent.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Response};
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::error::{Problem, Success};
+
+/// What a handler gives.
+pub type Answer = Result<Reply, Problem>;
+
+/// A request that was served.
+#[derive(Debug)]
+pub struct Reply {
+    success: Success,
+    content_type: HeaderValue,
+    location: Option<HeaderValue>,
+    body: Bytes,
+}
+
+impl Reply {
+    /// A JSON answer.
+    ///
+    /// # Errors
+    /// The value cannot be written, which is a defect.
+    pub fn json(success: Success, value: &impl Serialize) -> Answer {
+        let body = serde_json::to_vec(value).map_err(Problem::internal)?;
+        let content_type = HeaderValue::from_static("application/json");
+        Ok(Self { success, content_type, location: None, body: body.into() })
+    }
+
+    /// A text answer.
+    pub fn text(content_type: &'static str, text: String) -> Self {
+        let content_type = HeaderValue::from_static(content_type);
+        Self { success: Success::Found, content_type, location: None, body: text.into() }
+    }
+
+    /// Where the thing that was made is. Names have only characters that a path may have, save for `+` and `:`,
+    /// which need no escape in one.
+    #[must_use]
+    pub fn at(mut self, path: &str) -> Self {
+        self.location = HeaderValue::from_str(path).ok();
+        self
+    }
+
+    /// The response.
+    pub fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Body::from(self.body));
+        *response.status_mut() = self.success.status();
+        response.headers_mut().insert(CONTENT_TYPE, self.content_type);
+        if let Some(location) = self.location {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        response
+    }
+}
+
+/// The response to a request that was not served.
+pub fn refusal(problem: &Problem, correlation_id: &str) -> Response<Body> {
+    let (body, extra) = problem.document(correlation_id);
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = problem.code().status();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if let Some(seconds) = extra.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+    }
+    if let Some(challenge) = extra.www_authenticate {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    response
+}

@@ -1,0 +1,111 @@
+//! Every route: method, path, who may ask, what is read, and the handler. A path that is not here is not served.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::Uri;
+use axum::routing::{MethodFilter, MethodRouter, on};
+
+use super::call::Call;
+use super::front::{self, Label};
+use super::intake::Intake;
+use super::reply::Answer;
+use super::{Host, decisions, entries, health, plugins, scopes};
+
+/// Who may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody.
+    Public,
+    /// Who holds a token.
+    Token,
+}
+
+/// One row of the table.
+#[cfg_attr(not(test), expect(dead_code, reason = "a test holds docs/API.md to every column"))]
+pub struct Route {
+    /// The method.
+    pub method: &'static str,
+    /// The path, with `{parameters}`.
+    pub path: &'static str,
+    /// Who may ask.
+    pub access: Access,
+    /// The handler, behind what every request passes.
+    pub service: MethodRouter<Arc<Host>>,
+}
+
+/// The table. Fixed words win over `{kind}`: the router sees to it, and no module may declare one as a kind.
+pub fn table() -> Vec<Route> {
+    use Intake::{Component, Document, Json, Rules};
+    vec![
+        public("/health", health::health),
+        public("/livez", health::livez),
+        public("/readyz", health::readyz),
+        get("/metrics", health::metrics),
+        get("/api/modules", scopes::list),
+        get("/api/modules/{name}", scopes::show),
+        get("/api/modules/{name}/releases", scopes::releases),
+        post("/api/modules/{name}/releases", Rules, scopes::release),
+        get("/api/modules/{name}/releases/{number}", scopes::show_release),
+        post("/api/modules/{name}/activate", Json, scopes::activate),
+        get("/api/policies", scopes::show),
+        get("/api/policies/releases", scopes::releases),
+        post("/api/policies/releases", Rules, scopes::release),
+        get("/api/policies/releases/{number}", scopes::show_release),
+        post("/api/policies/activate", Json, scopes::activate),
+        get("/api/plugins", plugins::list),
+        post("/api/plugins", Component, plugins::push),
+        get("/api/plugins/{digest}", plugins::show),
+        get("/api/decisions/{id}", decisions::show),
+        get("/api/{kind}", entries::list),
+        post("/api/{kind}/publish", Document, entries::publish),
+        post("/api/{kind}/validate", Document, entries::validate),
+        // An entry may be called as an action is; it is read all the same.
+        get("/api/{kind}/publish", entries::show),
+        get("/api/{kind}/validate", entries::show),
+        get("/api/{kind}/{id}", entries::show),
+        get("/api/{kind}/{id}/versions/{version}", entries::version),
+        post("/api/{kind}/{id}/rollback", Json, entries::roll_back),
+    ]
+}
+
+fn public<H, F>(path: &'static str, handler: H) -> Route
+where
+    H: Fn(Arc<Host>, Uri) -> F + Copy + Send + Sync + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let label = Label { method: "GET", path };
+    let service = on(MethodFilter::GET, move |State(host): State<Arc<Host>>, request: Request| {
+        front::public(label, host, request, handler)
+    });
+    Route { method: "GET", path, access: Access::Public, service }
+}
+
+fn get<H, F>(path: &'static str, handler: H) -> Route
+where
+    H: Fn(Call) -> F + Copy + Send + Sync + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let service = guarded(MethodFilter::GET, Label { method: "GET", path }, Intake::Nothing, handler);
+    Route { method: "GET", path, access: Access::Token, service }
+}
+
+fn post<H, F>(path: &'static str, intake: Intake, handler: H) -> Route
+where
+    H: Fn(Call) -> F + Copy + Send + Sync + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let service = guarded(MethodFilter::POST, Label { method: "POST", path }, intake, handler);
+    Route { method: "POST", path, access: Access::Token, service }
+}
+
+fn guarded<H, F>(method: MethodFilter, label: Label, intake: Intake, handler: H) -> MethodRouter<Arc<Host>>
+where
+    H: Fn(Call) -> F + Copy + Send + Sync + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    on(method, move |State(host): State<Arc<Host>>, request: Request| {
+        front::guarded(label, intake, host, request, handler)
+    })
+}

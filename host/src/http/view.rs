@@ -1,0 +1,417 @@
+//! Entries, versions, releases, plugins and decisions as the API shows them, each in one place. Instants are RFC 3339
+//! in UTC; what is not there is left out, save where a reader would miss it.
+
+use std::collections::BTreeMap;
+
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::error::{Problem, limit_of};
+use crate::clock::Millis;
+use crate::names::{Digest, KindName, ModuleName, Scope, VersionName};
+use crate::plugin::Failure;
+use crate::registry::release::{Binding, Kind, Rules};
+use crate::registry::store::{EntryRow, PluginRow, ReleaseRow, VersionRow};
+use crate::registry::{Decision, FailureRecord, LookupRecord, Outcome, SubstitutionRecord};
+use crate::report::{Finding, Mode, Placeholder, Stage, Timing};
+
+/// An instant as text: `2026-11-20T17:40:56.123Z`.
+#[derive(Debug, Clone, Copy)]
+pub struct Instant(pub Millis);
+
+impl std::fmt::Display for Instant {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let millis = self.0.0;
+        let (days, of_day) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
+        let (year, month, day) = civil(days);
+        let (hour, minute, second) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1_000 % 60);
+        let subsecond = of_day % 1_000;
+        write!(formatter, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{subsecond:03}Z")
+    }
+}
+
+impl Serialize for Instant {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The Gregorian date of a day counted from 1970-01-01. Years are counted from March, so that the day that is
+/// sometimes there is the last.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let from_march_0000 = days + 719_468;
+    let era = from_march_0000.div_euclid(146_097);
+    let day_of_era = from_march_0000.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// A stored submission, of which only the outermost object is read; the rest is handed on as it is stored.
+pub struct Stored<'a>(BTreeMap<String, &'a RawValue>);
+
+impl<'a> Stored<'a> {
+    /// Reads a version's submission.
+    ///
+    /// # Errors
+    /// It is no object, which is a defect.
+    pub fn of(version: &'a VersionRow) -> Result<Self, Problem> {
+        serde_json::from_str(&version.manifest).map(Self).map_err(|error| {
+            Problem::internal(format!(
+                "the stored manifest of {} {} cannot be read: {error}",
+                version.id, version.version
+            ))
+        })
+    }
+}
+
+/// An entry, a version, or an entry with its active version: whichever of the two rows there are.
+pub struct EntryView<'a> {
+    /// The kind.
+    pub kind: &'a Kind,
+    /// The entry.
+    pub entry: Option<&'a EntryRow>,
+    /// The version, with its submission.
+    pub version: Option<(&'a VersionRow, &'a Stored<'a>)>,
+    /// All versions, newest first.
+    pub versions: Option<&'a [(VersionName, String, Millis)]>,
+}
+
+impl<'a> EntryView<'a> {
+    /// An entry as lists show it.
+    pub fn listed(kind: &'a Kind, entry: &'a EntryRow) -> Self {
+        Self { kind, entry: Some(entry), version: None, versions: None }
+    }
+
+    /// A version.
+    pub fn version(kind: &'a Kind, row: &'a VersionRow, stored: &'a Stored<'a>) -> Self {
+        Self { kind, entry: None, version: Some((row, stored)), versions: None }
+    }
+
+    /// An entry with its active version.
+    pub fn full(kind: &'a Kind, entry: &'a EntryRow, row: &'a VersionRow, stored: &'a Stored<'a>) -> Self {
+        Self { kind, entry: Some(entry), version: Some((row, stored)), versions: None }
+    }
+}
+
+/// Members that the host gives itself; a submission's field of the same name would be misread.
+const OURS: [&str; 13] = [
+    "name",
+    "version",
+    "status",
+    "description",
+    "tags",
+    "highestVersion",
+    "digest",
+    "createdAt",
+    "updatedAt",
+    "publishedAt",
+    "publishedBy",
+    "decisionId",
+    "versions",
+];
+
+impl Serialize for EntryView<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        let field = |name: &str| self.version.and_then(|(_, stored)| stored.0.get(name).copied());
+        let row = self.version.map(|(row, _)| row);
+        let id = self.entry.map(|entry| &entry.id).or(row.map(|row| &row.id));
+        map.serialize_entry(&self.kind.id_field, &id)?;
+        match (self.entry, field("name")) {
+            (Some(entry), _) => map.serialize_entry("name", &entry.name)?,
+            (None, name) => map.serialize_entry("name", &name)?,
+        }
+        map.serialize_entry(
+            "version",
+            &row.map(|row| &row.version).or(self.entry.map(|entry| &entry.current_version)),
+        )?;
+        map.serialize_entry("status", &self.entry.map(|entry| &entry.status).or(row.map(|row| &row.status)))?;
+        match (self.entry, field("description")) {
+            (Some(entry), None) => map.serialize_entry("description", &entry.description)?,
+            (_, description) => map.serialize_entry("description", &description)?,
+        }
+        match (self.entry, field("tags")) {
+            (_, Some(tags)) => map.serialize_entry("tags", tags)?,
+            (Some(entry), None) => map.serialize_entry("tags", &Json(&entry.tags))?,
+            (None, None) => map.serialize_entry("tags", &[(); 0])?,
+        }
+        if let Some((_, stored)) = self.version {
+            let theirs = stored.0.iter().filter(|(name, _)| **name != self.kind.id_field && !OURS.contains(&&***name));
+            for (name, value) in theirs {
+                map.serialize_entry(name, value)?;
+            }
+        }
+        if let Some(entry) = self.entry {
+            map.serialize_entry("highestVersion", &entry.highest_version)?;
+            map.serialize_entry("createdAt", &Instant(entry.created_at))?;
+            map.serialize_entry("updatedAt", &Instant(entry.updated_at))?;
+        }
+        if let Some(row) = row {
+            map.serialize_entry("digest", &row.digest)?;
+            map.serialize_entry("publishedAt", &Instant(row.published_at))?;
+            map.serialize_entry("publishedBy", &row.published_by)?;
+            map.serialize_entry("decisionId", &row.decision)?;
+        }
+        if let Some(versions) = self.versions {
+            let versions: Vec<VersionView<'_>> = versions.iter().map(VersionView::of).collect();
+            map.serialize_entry("versions", &versions)?;
+        }
+        map.end()
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct VersionView<'a> {
+    version: &'a VersionName,
+    status: &'a str,
+    published_at: Instant,
+}
+
+impl<'a> VersionView<'a> {
+    fn of((version, status, at): &'a (VersionName, String, Millis)) -> Self {
+        Self { version, status, published_at: Instant(*at) }
+    }
+}
+
+/// JSON text of ours, handed on as it is.
+struct Json<'a>(&'a str);
+
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serde_json::from_str::<&RawValue>(self.0) {
+            Ok(raw) => raw.serialize(serializer),
+            Err(_) => Err(serde::ser::Error::custom("stored JSON cannot be read")),
+        }
+    }
+}
+
+/// A named thing under the kind's singular, with what was decided about it.
+pub struct Named<'a, T> {
+    /// The singular.
+    pub singular: &'a str,
+    /// The thing.
+    pub thing: EntryView<'a>,
+    /// Further members.
+    pub more: T,
+}
+
+impl<T: Serialize> Serialize for Named<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Flat<'a, T> {
+            #[serde(flatten)]
+            thing: BTreeMap<&'a str, &'a EntryView<'a>>,
+            #[serde(flatten)]
+            more: &'a T,
+        }
+        let thing = BTreeMap::from([(self.singular, &self.thing)]);
+        Flat { thing, more: &self.more }.serialize(serializer)
+    }
+}
+
+/// A decision.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DecisionView<'a> {
+    id: &'a str,
+    kind: &'a KindName,
+    entry: &'a str,
+    version: &'a VersionName,
+    publisher: &'a str,
+    submitted_at: Instant,
+    outcome: Outcome,
+    submitted_digest: &'a Digest,
+    digest: Option<&'a Digest>,
+    releases: Vec<ReleaseRefView<'a>>,
+    findings: &'a [Finding],
+    failures: &'a [FailureRecord],
+    placeholders: &'a [Placeholder],
+    substituted: &'a [SubstitutionRecord],
+    lookups: &'a [LookupRecord],
+    timings: &'a [Timing],
+}
+
+#[derive(Serialize)]
+struct ReleaseRefView<'a> {
+    scope: &'a Scope,
+    number: i64,
+    digest: &'a Digest,
+}
+
+impl<'a> DecisionView<'a> {
+    /// Shows it.
+    pub fn of(decision: &'a Decision) -> Self {
+        let release = |release: &'a crate::registry::release::ReleaseRef| ReleaseRefView {
+            scope: &release.scope,
+            number: release.number,
+            digest: &release.digest,
+        };
+        Self {
+            id: decision.id.as_str(),
+            kind: &decision.kind,
+            entry: decision.entry.as_str(),
+            version: &decision.version,
+            publisher: &decision.publisher,
+            submitted_at: Instant(Millis(decision.submitted_at)),
+            outcome: decision.outcome,
+            submitted_digest: &decision.submitted_digest,
+            digest: decision.digest.as_ref(),
+            releases: decision.releases.iter().map(release).collect(),
+            findings: &decision.findings,
+            failures: &decision.failures,
+            placeholders: &decision.placeholders,
+            substituted: &decision.substituted,
+            lookups: &decision.lookups,
+            timings: &decision.timings,
+        }
+    }
+}
+
+/// A release, and whether it is the active one.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseView<'a> {
+    scope: &'a Scope,
+    number: i64,
+    digest: &'a Digest,
+    author: &'a str,
+    message: &'a str,
+    created_at: Instant,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    active: Option<bool>,
+}
+
+impl<'a> ReleaseView<'a> {
+    /// Shows it, where nobody asked which is active.
+    pub fn of(row: &'a ReleaseRow) -> Self {
+        Self {
+            scope: &row.release.scope,
+            number: row.release.number,
+            digest: &row.release.digest,
+            author: &row.author,
+            message: &row.message,
+            created_at: Instant(row.created_at),
+            active: None,
+        }
+    }
+
+    /// Shows it beside the active one.
+    pub fn beside(row: &'a ReleaseRow, active: Option<i64>) -> Self {
+        Self { active: Some(active == Some(row.release.number)), ..Self::of(row) }
+    }
+}
+
+/// A scope with its active rules, in short.
+#[derive(Serialize)]
+pub struct ScopeView<'a> {
+    scope: &'a Scope,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a ModuleName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    release: ReleaseView<'a>,
+    kinds: Vec<&'a KindName>,
+    bindings: Vec<BindingView<'a>>,
+}
+
+#[derive(Serialize)]
+struct BindingView<'a> {
+    name: &'a str,
+    stage: Stage,
+    mode: Mode,
+    plugin: &'a Digest,
+}
+
+impl<'a> ScopeView<'a> {
+    /// Shows it.
+    pub fn of(row: &'a ReleaseRow, rules: &'a Rules) -> Self {
+        let binding = |binding: &'a Binding| BindingView {
+            name: &binding.name,
+            stage: binding.stage,
+            mode: binding.mode,
+            plugin: &binding.plugin,
+        };
+        Self {
+            scope: &rules.scope,
+            name: match &rules.scope {
+                Scope::Module(name) => Some(name),
+                Scope::Policies => None,
+            },
+            description: rules.description.as_deref(),
+            release: ReleaseView::of(row),
+            kinds: rules.kinds.iter().map(|kind| &kind.name).collect(),
+            bindings: rules.bindings.iter().map(binding).collect(),
+        }
+    }
+}
+
+/// A plugin.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PluginView<'a> {
+    digest: &'a Digest,
+    name: &'a str,
+    version: &'a str,
+    contract: &'a str,
+    size_bytes: i64,
+    pushed_by: &'a str,
+    pushed_at: Instant,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inspection: Option<Json<'a>>,
+}
+
+impl<'a> PluginView<'a> {
+    /// Shows it as lists do.
+    pub fn listed(row: &'a PluginRow) -> Self {
+        Self {
+            digest: &row.digest,
+            name: &row.name,
+            version: &row.version,
+            contract: &row.contract,
+            size_bytes: row.size_bytes,
+            pushed_by: &row.pushed_by,
+            pushed_at: Instant(row.pushed_at),
+            created: None,
+            inspection: None,
+        }
+    }
+
+    /// Shows it with what it says and needs.
+    pub fn full(row: &'a PluginRow) -> Self {
+        Self { inspection: Some(Json(&row.inspection)), ..Self::listed(row) }
+    }
+
+    /// Shows what came of a push.
+    pub fn pushed(row: &'a PluginRow, created: bool) -> Self {
+        Self { created: Some(created), ..Self::full(row) }
+    }
+}
+
+/// A plugin that broke where that decides nothing.
+#[derive(Serialize)]
+pub struct FailureView<'a> {
+    plugin: &'a str,
+    digest: &'a Digest,
+    cause: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'static str>,
+}
+
+impl<'a> FailureView<'a> {
+    /// Shows it.
+    pub fn of(failure: &'a Failure) -> Self {
+        let (plugin, digest) = (&failure.plugin, &failure.digest);
+        Self { plugin, digest, cause: failure.cause.to_string(), limit: limit_of(&failure.cause) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! From a component's bytes to a plugin that can be evaluated: refused by its outline before anything is compiled,
+//! then described, its settings checked, configured, kept as an image, and proved to start.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use wasmtime::Store;
+use wasmtime::component::{Component, Instance, InstancePre, Linker};
+
+use super::answer;
+use super::contract::{self, Entry};
+use super::engine::Engine;
+use super::evaluate::Compiled;
+use super::snapshot::Instrumented;
+use super::state::{self, State, Task};
+use super::{Cause, Description, Failure, Unfit, failure, imports, world};
+use crate::config::Limits;
+use crate::names::Digest;
+use crate::report::{Remark, Stage};
+
+/// The settings as every part of the room knows them: canonical JSON (RFC 8785).
+pub fn settings(settings: &Value, limits: &Limits) -> Result<String, Unfit> {
+    let refused = |remark| Unfit::Settings(vec![remark]);
+    let text = match settings {
+        Value::Null => "{}".to_owned(),
+        settings => serde_json_canonicalizer::to_string(settings)
+            .map_err(|error| refused(Remark::error("settings.malformed", "", error.to_string())))?,
+    };
+    let limit_bytes = limits.plugin_settings_max_bytes;
+    if text.len() > limit_bytes {
+        return Err(refused(Remark::error(
+            "settings.too-large",
+            "",
+            format!("the settings have {} bytes, more than plugin_settings_max_bytes = {limit_bytes}", text.len()),
+        )));
+    }
+    Ok(text)
+}
+
+/// Everything; with the compiled code, for the cache.
+pub fn prepare(
+    engine: &Arc<Engine>,
+    digest: &Digest,
+    bytes: &[u8],
+    stage: Stage,
+    settings: &str,
+) -> Result<(Compiled, Component), Unfit> {
+    let outline = imports::outline(bytes, &engine.limits)?;
+    let found = Digest::of(bytes);
+    if found != *digest {
+        return Err(Unfit::Load(format!("they have the digest {found}, not {digest}")));
+    }
+    if !outline.stages.contains(&stage) {
+        return Err(Unfit::Stage { stage, serves: outline.stages });
+    }
+    let stages = &outline.stages;
+    let instrumented = Instrumented::of(bytes);
+    let trial = match &instrumented {
+        Ok(instrumented) => Linked::new(engine, compile(engine, instrumented.bytes())?, stages)?,
+        Err(_) => Linked::new(engine, compile(engine, bytes)?, stages)?,
+    };
+    let description = trial.describe(engine, digest)?;
+    check(settings, &description.settings_schema)?;
+    let (store, instance) = trial.configure(engine, digest, &description.name, settings)?;
+    let image = instrumented.and_then(|instrumented| instrumented.snapshot(store, instance));
+    let (linked, settings) = match image {
+        Ok(image) => (Linked::new(engine, compile(engine, &image)?, stages)?, None),
+        Err(why) => {
+            tracing::info!(plugin = description.name, why, "a plugin is configured on each evaluation");
+            (Linked::new(engine, compile(engine, bytes)?, stages)?, Some(settings.to_owned()))
+        }
+    };
+    linked.prove(engine, digest, &description.name)?;
+    let component = linked.pre.component().clone();
+    let compiled = Compiled { pre: linked.pre, entry: linked.entry, stages: outline.stages, settings, description };
+    Ok((compiled, component))
+}
+
+/// Compiles it.
+pub fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, Unfit> {
+    Component::from_binary(&engine.wasmtime, bytes)
+        .map_err(|error| Unfit::Compile(failure::plain(&error.root_cause().to_string())))
+}
+
+/// A compiled component with its imports served and its exports found.
+pub struct Linked {
+    /// The instance to be.
+    pub pre: InstancePre<State>,
+    /// Its exports.
+    pub entry: Entry,
+}
+
+impl Linked {
+    /// Serves its imports and finds its exports.
+    pub fn new(engine: &Engine, component: Component, stages: &[Stage]) -> Result<Self, Unfit> {
+        let link = || {
+            let mut linker = Linker::new(&engine.wasmtime);
+            contract::link(&mut linker)?;
+            world::link(&mut linker, &component)?;
+            let pre = linker.instantiate_pre(&component)?;
+            let entry = Entry::find(&pre, stages)?;
+            Ok(Self { pre, entry })
+        };
+        link().map_err(|error: wasmtime::Error| Unfit::Contract(in_words(&error)))
+    }
+
+    /// Starts it and checks the types of its exports.
+    pub fn prove(&self, engine: &Engine, digest: &Digest, name: &str) -> Result<(), Unfit> {
+        let (mut store, instance) = self.start(engine, digest, name, Task::Describe)?;
+        self.entry.check(&mut store, &instance).map_err(|error| Unfit::Contract(in_words(&error)))
+    }
+
+    /// Asks it what it is.
+    pub fn describe(&self, engine: &Engine, digest: &Digest) -> Result<Description, Unfit> {
+        let name = digest.as_str();
+        let (mut store, instance) = self.start(engine, digest, name, Task::Describe)?;
+        self.entry.check(&mut store, &instance).map_err(|error| Unfit::Contract(in_words(&error)))?;
+        match self.entry.describe(&mut store, &instance) {
+            Ok(said) => said.map_err(Unfit::Contract),
+            Err(error) => Err(broke(digest, name, failure::cause(&error, &engine.limits))),
+        }
+    }
+
+    /// Configures a fresh instance of it.
+    fn configure(
+        &self,
+        engine: &Engine,
+        digest: &Digest,
+        name: &str,
+        settings: &str,
+    ) -> Result<(Store<State>, Instance), Unfit> {
+        let task = Task::Configure(settings.as_bytes().to_vec());
+        let (mut store, instance) = self.start(engine, digest, name, task)?;
+        match self.entry.configure(&mut store, &instance, settings) {
+            Ok(Ok(())) => Ok((store, instance)),
+            Ok(Err(remarks)) => Err(Unfit::Settings(remarks)),
+            Err(error) => Err(broke(digest, name, failure::cause(&error, &engine.limits))),
+        }
+    }
+
+    fn start(
+        &self,
+        engine: &Engine,
+        digest: &Digest,
+        name: &str,
+        task: Task,
+    ) -> Result<(Store<State>, Instance), Unfit> {
+        let mut store = state::store(engine, Arc::from(name), task);
+        match self.pre.instantiate(&mut store) {
+            Ok(instance) => Ok((store, instance)),
+            Err(error) => Err(broke(digest, name, failure::cause(&error, &engine.limits))),
+        }
+    }
+}
+
+fn broke(digest: &Digest, name: &str, cause: Cause) -> Unfit {
+    Unfit::Broke(Failure { plugin: name.to_owned(), digest: digest.clone(), cause })
+}
+
+/// Wasmtime says in a chain which import or export differs, and how.
+fn in_words(error: &wasmtime::Error) -> String {
+    error.chain().map(|part| failure::plain(&part.to_string())).collect::<Vec<_>>().join(": ")
+}
+
+/// Checks the settings against what the plugin says of them.
+fn check(settings: &str, schema: &Value) -> Result<(), Unfit> {
+    let settings: Value = serde_json::from_str(settings).expect("canonical JSON is JSON");
+    let validator = answer::schema(schema).map_err(Unfit::Contract)?;
+    let remarks: Vec<Remark> = validator
+        .iter_errors(&settings)
+        .map(|error| {
+            Remark::error("settings.schema", error.instance_path().to_string(), error.to_string())
+                .with_help("see the settings schema in `hallmark plugin check`")
+        })
+        .collect();
+    if remarks.is_empty() { Ok(()) } else { Err(Unfit::Settings(remarks)) }
+}

@@ -1,0 +1,151 @@
+//! The door to the room: one sandbox for each host.
+
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::bulkhead::Bulkheads;
+use super::cache::Cache;
+use super::engine::{self, Engine};
+use super::evaluate::Compiled;
+use super::threads::Threads;
+use super::{Busy, Inspection, Plugin, Unfit, inspect, prepare};
+use crate::config::Limits;
+use crate::names::Digest;
+use crate::report::Stage;
+
+/// Stack of a thread that compiles: the compiler calls itself for what is nested.
+const COMPILER_STACK_BYTES: usize = 16 * 1024 * 1024;
+
+/// The sandbox of one host: the engine, the compiled plugins and the threads that judge.
+pub struct Sandbox {
+    engine: Arc<Engine>,
+    cache: Option<Cache>,
+    bulkheads: Bulkheads,
+    compiling: Mutex<usize>,
+    compiled: Condvar,
+    threads: Threads,
+}
+
+impl Sandbox {
+    /// Starts the engine with every pool at its full size. `cache` is the folder of compiled code and of the key
+    /// that seals it; none keeps nothing on disk.
+    ///
+    /// # Errors
+    /// A sentence that says which limit the machine cannot grant, or what is wrong with the folder.
+    pub fn start(limits: Arc<Limits>, cache: Option<&Path>) -> Result<Arc<Self>, String> {
+        let cache = cache.map(|folder| Cache::open(folder, limits.plugin_cache_max_bytes)).transpose()?;
+        let engine = Engine::start(Arc::clone(&limits))?;
+        let threads = Threads::start(engine::gate_threads(&limits), &limits)?;
+        Ok(Arc::new(Self {
+            engine: Arc::new(engine),
+            cache,
+            bulkheads: Bulkheads::default(),
+            compiling: Mutex::new(0),
+            compiled: Condvar::new(),
+            threads,
+        }))
+    }
+
+    /// Finds out what a component is, without running it for a submission.
+    ///
+    /// # Errors
+    /// Why it cannot be put to work.
+    pub fn inspect(&self, component: &[u8]) -> Result<Inspection, Unfit> {
+        let _turn = self.turn();
+        on_a_compiler_thread(|| inspect::inspect(&self.engine, component))
+    }
+
+    /// Compiles, configures and snapshots a component, or takes it from the cache; `load` is called only where the
+    /// cache has nothing. Slow: never on a gate thread. Settings of `null` are those of an empty object.
+    ///
+    /// # Errors
+    /// Why it cannot be put to work.
+    pub fn prepare(
+        &self,
+        digest: &Digest,
+        load: &dyn Fn() -> Result<Vec<u8>, String>,
+        stage: Stage,
+        settings: &Value,
+    ) -> Result<Arc<Plugin>, Unfit> {
+        let settings = prepare::settings(settings, &self.engine.limits)?;
+        let cached = || self.cache.as_ref()?.get(&self.engine, digest, &settings);
+        let compiled = match cached() {
+            Some(compiled) => compiled,
+            None => {
+                let _turn = self.turn();
+                // Another may have prepared the same while this one waited for its turn.
+                match cached() {
+                    Some(compiled) => compiled,
+                    None => self.build(digest, &load().map_err(Unfit::Load)?, stage, &settings)?,
+                }
+            }
+        };
+        if !compiled.stages.contains(&stage) {
+            return Err(Unfit::Stage { stage, serves: compiled.stages });
+        }
+        let bulkhead = self.bulkheads.of(digest, &compiled.description.name);
+        Ok(Arc::new(Plugin::new(Arc::clone(&self.engine), digest.clone(), stage, compiled, bulkhead)))
+    }
+
+    /// Runs a job on a gate thread. A job that began runs to its end even where the caller goes away; one that still
+    /// waits is forgotten then.
+    ///
+    /// # Errors
+    /// The queue is full, or the job waited too long.
+    pub async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+        self.threads.run(job).await
+    }
+
+    /// The names of the plugins in quarantine.
+    pub fn quarantined(&self) -> Vec<String> {
+        self.bulkheads.resting(Instant::now())
+    }
+
+    fn build(&self, digest: &Digest, bytes: &[u8], stage: Stage, settings: &str) -> Result<Compiled, Unfit> {
+        on_a_compiler_thread(|| {
+            let (compiled, code) = prepare::prepare(&self.engine, digest, bytes, stage, settings)?;
+            if let Some(cache) = &self.cache {
+                cache.put(&self.engine, digest, settings, &compiled, &code);
+            }
+            Ok(compiled)
+        })
+    }
+
+    /// Waits until one of the few who may compile at once is done.
+    fn turn(&self) -> Turn<'_> {
+        let max = self.engine.limits.plugin_compilations_max.max(1);
+        let compiling = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut compiling =
+            self.compiled.wait_while(compiling, |count| *count >= max).unwrap_or_else(PoisonError::into_inner);
+        *compiling += 1;
+        Turn { sandbox: self }
+    }
+}
+
+/// Given back when it is dropped.
+struct Turn<'a> {
+    sandbox: &'a Sandbox,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.sandbox.compiling.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.sandbox.compiled.notify_one();
+    }
+}
+
+fn on_a_compiler_thread<T: Send>(work: impl FnOnce() -> Result<T, Unfit> + Send) -> Result<T, Unfit> {
+    thread::scope(|scope| {
+        let spawned = thread::Builder::new()
+            .name("plugin-compiler".to_owned())
+            .stack_size(COMPILER_STACK_BYTES)
+            .spawn_scoped(scope, work)
+            .map_err(|error| Unfit::Compile(format!("no thread can be started: {error}")))?;
+        // A fault of the compiler; the process's panic hook has logged it.
+        spawned.join().unwrap_or_else(|_| Err(Unfit::Compile("the compiler broke on it".to_owned())))
+    })
+}

@@ -1,0 +1,221 @@
+//! JSON Schema as the gate uses it: a kind's envelope and its document's schema, compiled once for each release, and
+//! violations told as findings. Nothing is fetched: a `$ref` outside the schema is refused when it is compiled.
+
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{PatternOptions, ValidationError, Validator};
+use serde_json::{Value, json};
+
+use super::release::{Kind, Versioning};
+use crate::config::nearest;
+use crate::names::pointer;
+use crate::report::Remark;
+
+/// Longest excerpt of a value or pattern in a message, in characters.
+const EXCERPT_MAX: usize = 120;
+
+/// Top-level fields that every kind has beside its id and document fields.
+pub const COMMON_FIELDS: [&str; 8] =
+    ["name", "version", "description", "capabilities", "tags", "sourceCommit", "metadata", "variables"];
+
+/// A compiled schema, with its text for what a message can say of it.
+#[derive(Debug)]
+pub struct Schema {
+    validator: Validator,
+    source: Value,
+}
+
+impl Schema {
+    /// Compiles a schema.
+    ///
+    /// # Errors
+    /// What is wrong with it, with a JSON Pointer into the schema.
+    pub fn compile(source: Value) -> Result<Self, Remark> {
+        let validator = jsonschema::options()
+            .offline()
+            .should_validate_formats(true)
+            // The linear-time engine: a pattern must not be able to stall the gate.
+            .with_pattern_options(PatternOptions::regex())
+            .build(&source)
+            .map_err(|error| {
+                Remark::error("rules.schema", error.instance_path().as_str(), excerpt(&error.to_string()))
+            })?;
+        Ok(Self { validator, source })
+    }
+
+    /// Every violation as a remark, `base` before each path, at most `limit` and then one that says so.
+    pub fn violations(&self, instance: &Value, base: &str, limit: usize) -> Vec<Remark> {
+        if self.validator.is_valid(instance) {
+            return Vec::new();
+        }
+        let mut remarks = Vec::new();
+        for error in self.validator.iter_errors(instance) {
+            self.describe(&error, base, &mut remarks);
+            if remarks.len() > limit {
+                remarks.truncate(limit);
+                remarks.push(Remark::error(
+                    "schema.more",
+                    base,
+                    format!("there are more than {limit} violations (schema_findings_max)"),
+                ));
+                break;
+            }
+        }
+        remarks
+    }
+
+    fn describe(&self, error: &ValidationError<'_>, base: &str, remarks: &mut Vec<Remark>) {
+        let path = format!("{base}{}", error.instance_path().as_str());
+        let message = match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected }
+            | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+                let known = self.known_properties(error);
+                remarks.extend(unexpected.iter().map(|field| unknown_field(&path, field, &known)));
+                return;
+            }
+            ValidationErrorKind::Required { property } => {
+                let name = property.as_str().unwrap_or_default();
+                remarks.push(
+                    Remark::error("schema.required", path, format!("the field '{name}' is missing"))
+                        .with_help(format!("add '{name}'")),
+                );
+                return;
+            }
+            ValidationErrorKind::Enum { options } => {
+                format!("the value must be one of {}", excerpt(&options.to_string()))
+            }
+            ValidationErrorKind::Constant { expected_value } => {
+                format!("the value must be {}", excerpt(&expected_value.to_string()))
+            }
+            ValidationErrorKind::Pattern { pattern } => {
+                format!("the text does not match the pattern {}", excerpt(pattern))
+            }
+            ValidationErrorKind::FalseSchema => "nothing may stand here".to_owned(),
+            _ => excerpt(&error.masked_with("the value").to_string()),
+        };
+        remarks.push(Remark::error(&format!("schema.{}", dashed(error.kind().keyword())), path, message));
+    }
+
+    /// The names beside an `additionalProperties`, to find the one that was meant.
+    fn known_properties(&self, error: &ValidationError<'_>) -> Vec<&str> {
+        let parent = error.schema_path().as_str().rsplit_once('/').map_or("", |(parent, _)| parent);
+        match self.source.pointer(&format!("{parent}/properties")) {
+            Some(Value::Object(properties)) => properties.keys().map(String::as_str).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The schema of a kind's submission around its document.
+pub fn envelope(kind: &Kind) -> Value {
+    let text = |length_max: u32| json!({"type": "string", "minLength": 1, "maxLength": length_max});
+    let mut properties = json!({
+        "name": text(200),
+        "version": text(64),
+        "description": {"type": "string", "maxLength": 10_000},
+        "capabilities": {"type": "array", "items": text(200), "maxItems": 500},
+        "tags": {"type": "array", "items": text(100), "maxItems": 100},
+        "sourceCommit": text(200),
+        "metadata": {"type": "object"},
+    });
+    for (field, schema) in &kind.fields {
+        properties[field] = schema.clone();
+    }
+    properties[&kind.id_field] = text(128);
+    properties[&kind.document_field] = json!(true);
+    let mut required = vec![kind.id_field.as_str(), "name", kind.document_field.as_str()];
+    if kind.versioning != Versioning::Auto {
+        required.push("version");
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    })
+}
+
+fn unknown_field(path: &str, field: &str, known: &[&str]) -> Remark {
+    let place = pointer::child(path, field);
+    let message = format!("the field '{}' is not known here", excerpt(field));
+    let mut remark = Remark::error("schema.additional-properties", place.clone(), message);
+    remark.help = Some(match nearest(field, known) {
+        Some(near) => {
+            remark.fix = Some(json!([{"op": "move", "from": place, "path": pointer::child(path, near)}]));
+            format!("did you mean '{near}'?")
+        }
+        None if known.is_empty() => "take it out".to_owned(),
+        None => format!("take it out; known are: {}", known.join(", ")),
+    });
+    remark
+}
+
+/// `additionalProperties` as `additional-properties`.
+fn dashed(keyword: &str) -> String {
+    keyword.chars().filter(|letter| *letter != '$').fold(String::new(), |mut text, letter| {
+        if letter.is_ascii_uppercase() {
+            text.push('-');
+        }
+        text.push(letter.to_ascii_lowercase());
+        text
+    })
+}
+
+fn excerpt(text: &str) -> String {
+    let mut cut: String = text.chars().take(EXCERPT_MAX).collect();
+    if cut.len() < text.len() {
+        cut.push('…');
+    }
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(schema: Value, instance: &Value) -> Vec<String> {
+        let schema = Schema::compile(schema).expect("a schema");
+        schema
+            .violations(instance, "/manifest", 10)
+            .into_iter()
+            .map(|remark| {
+                let help = remark.help.map(|help| format!(" ({help})")).unwrap_or_default();
+                format!("{} {}: {}{help}", remark.code, remark.path, remark.message)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn tells_violations_with_their_place_and_what_to_change() {
+        let schema = json!({
+            "type": "object",
+            "properties": {"slug": {"type": "string", "pattern": "^[a-z]+$"}, "port": {"type": "integer", "maximum": 10}},
+            "required": ["slug"],
+            "additionalProperties": false,
+        });
+        assert_eq!(
+            told(schema.clone(), &json!({"slugg": "a", "port": "x", "zzzzzzzzzzzz": 1})),
+            [
+                "schema.additional-properties /manifest/slugg: the field 'slugg' is not known here (did you mean 'slug'?)",
+                "schema.additional-properties /manifest/zzzzzzzzzzzz: the field 'zzzzzzzzzzzz' is not known here \
+                 (take it out; known are: port, slug)",
+                "schema.type /manifest/port: the value is not of type \"integer\"",
+                "schema.required /manifest: the field 'slug' is missing (add 'slug')",
+            ]
+        );
+        assert_eq!(
+            told(schema, &json!({"slug": "A", "port": 11})),
+            [
+                "schema.maximum /manifest/port: the value is greater than the maximum of 10",
+                "schema.pattern /manifest/slug: the text does not match the pattern ^[a-z]+$",
+            ]
+        );
+    }
+
+    #[test]
+    fn refuses_a_schema_that_reaches_outside_itself() {
+        let remark =
+            Schema::compile(json!({"$ref": "https://example.com/other.json"})).expect_err("a remote reference");
+        assert_eq!(remark.code, "rules.schema");
+    }
+}

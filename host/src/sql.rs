@@ -1,0 +1,241 @@
+//! The database: one SQL text for SQLite and PostgreSQL, behind `registry::store::Store`. SQL is written in this room
+//! and nowhere else. Nothing slow or foreign runs inside a transaction, and no error carries SQL, a path or a password.
+
+mod entries;
+mod errors;
+mod events;
+mod migrations;
+mod open;
+mod publishing;
+mod rows;
+mod rules;
+mod tenants;
+
+use async_trait::async_trait;
+use sqlx::any::AnyRow;
+use sqlx::query::Query;
+use sqlx::{Any, AnyPool, Transaction};
+
+use crate::clock::Millis;
+use crate::names::{DecisionId, Digest, EntryId, KindName, Scope, Tenant, VersionName};
+use crate::registry::release::ReleaseRef;
+use crate::registry::store::{
+    Activation, Commit, Committed, DecisionRow, EntryRow, EventRow, NewRelease, Page, PluginRow, ReleaseRow, Rollback,
+    RolledBack, Store, StoreError, TokenRow, VersionRow,
+};
+
+pub use errors::DatabaseError;
+
+use errors::failed;
+
+/// A statement with its arguments.
+type Statement = Query<'static, Any, sqlx::any::AnyArguments>;
+
+/// Where the engines differ, in a few constants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+impl Engine {
+    /// SQLite must take its write lock at once: a transaction that first reads cannot always be given it later, and
+    /// fails with "database is locked".
+    fn begin(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN IMMEDIATE",
+            Self::Postgres => "BEGIN",
+        }
+    }
+
+    /// Keeps the rows of `table` as they are until the transaction ends; others may do the same. On SQLite the write
+    /// lock does it.
+    fn keep(self, table: &'static str) -> String {
+        match self {
+            Self::Sqlite => String::new(),
+            Self::Postgres => format!(" FOR SHARE OF {table}"),
+        }
+    }
+
+    /// Takes the rows for a change.
+    fn take(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR NO KEY UPDATE",
+        }
+    }
+}
+
+/// An open database. Cheap to share, behind an `Arc`.
+#[derive(Debug)]
+pub struct Database {
+    engine: Engine,
+    readers: AnyPool,
+    /// On SQLite a pool of one: writers queue here, in order, instead of polling for SQLite's lock.
+    writers: AnyPool,
+}
+
+impl Database {
+    /// Closes every connection, once those in use are given back.
+    pub async fn close(&self) {
+        self.writers.close().await;
+        self.readers.close().await;
+    }
+
+    /// Begins in a task of its own, which a caller that goes away does not stop: sqlx gives a connection back with its
+    /// transaction open where it is dropped while PostgreSQL answers BEGIN, and what is written through it next is lost.
+    async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        let (pool, statement) = (self.writers.clone(), self.engine.begin());
+        let begun = tokio::spawn(async move { pool.begin_with(statement).await });
+        begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+    }
+
+    async fn read_all(&self, what: &'static str, statement: Statement) -> Result<Vec<AnyRow>, StoreError> {
+        statement.fetch_all(&self.readers).await.map_err(failed(what))
+    }
+
+    async fn read_one(&self, what: &'static str, statement: Statement) -> Result<Option<AnyRow>, StoreError> {
+        statement.fetch_optional(&self.readers).await.map_err(failed(what))
+    }
+
+    /// Runs one statement by itself and says whether it wrote a row.
+    async fn write(&self, what: &'static str, statement: Statement) -> Result<bool, StoreError> {
+        let done = statement.execute(&self.writers).await.map_err(failed(what))?;
+        Ok(done.rows_affected() > 0)
+    }
+}
+
+#[async_trait]
+impl Store for Database {
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.read_one("to answer", sqlx::query("SELECT 1")).await.map(|_| ())
+    }
+
+    async fn ensure_tenant(&self, tenant: &Tenant, at: Millis) -> Result<(), StoreError> {
+        tenants::ensure(self, tenant, at).await
+    }
+
+    async fn insert_token(&self, token: &TokenRow) -> Result<bool, StoreError> {
+        self.write("to write a token", tenants::insert_token(token)).await
+    }
+
+    async fn token_by_hash(&self, hash: &str) -> Result<Option<TokenRow>, StoreError> {
+        let row = self.read_one("to read a token", tenants::token_by_hash(hash)).await?;
+        row.as_ref().map(tenants::token).transpose()
+    }
+
+    async fn insert_plugin(&self, tenant: &Tenant, plugin: &PluginRow) -> Result<bool, StoreError> {
+        self.write("to write a plugin", rules::insert_plugin(tenant, plugin)).await
+    }
+
+    async fn plugin(&self, tenant: &Tenant, digest: &Digest) -> Result<Option<PluginRow>, StoreError> {
+        let row = self.read_one("to read a plugin", rules::select_plugin(tenant, digest)).await?;
+        row.as_ref().map(rules::plugin).transpose()
+    }
+
+    async fn plugins(&self, tenant: &Tenant) -> Result<Vec<PluginRow>, StoreError> {
+        let rows = self.read_all("to read the plugins", rules::select_plugins(tenant)).await?;
+        rows.iter().map(rules::plugin).collect()
+    }
+
+    async fn create_release(&self, tenant: &Tenant, release: &NewRelease) -> Result<ReleaseRow, StoreError> {
+        rules::create_release(self, tenant, release).await
+    }
+
+    async fn release(&self, tenant: &Tenant, scope: &Scope, number: i64) -> Result<Option<ReleaseRow>, StoreError> {
+        let row = self.read_one("to read a release", rules::select_release(tenant, scope, number)).await?;
+        row.as_ref().map(rules::release).transpose()
+    }
+
+    async fn releases(&self, tenant: &Tenant, scope: &Scope) -> Result<Vec<ReleaseRow>, StoreError> {
+        let rows = self.read_all("to read the releases", rules::select_releases(tenant, scope)).await?;
+        rows.iter().map(rules::release).collect()
+    }
+
+    async fn activate(
+        &self,
+        tenant: &Tenant,
+        scope: &Scope,
+        number: i64,
+        expected: Option<Option<i64>>,
+        at: Millis,
+    ) -> Result<Activation, StoreError> {
+        rules::activate(self, tenant, scope, number, expected, at).await
+    }
+
+    async fn active_releases(&self, tenant: &Tenant) -> Result<Vec<ReleaseRow>, StoreError> {
+        let rows = self.read_all("to read the active releases", rules::select_active(tenant)).await?;
+        rows.iter().map(rules::release).collect()
+    }
+
+    async fn active_release_refs(&self, tenant: &Tenant) -> Result<Vec<ReleaseRef>, StoreError> {
+        let rows = self.read_all("to read the active releases", rules::select_active_refs(tenant)).await?;
+        rows.iter().map(rules::release_ref).collect()
+    }
+
+    async fn commit(&self, commit: &Commit<'_>) -> Result<Committed, StoreError> {
+        publishing::commit(self, commit).await
+    }
+
+    async fn insert_decision(&self, tenant: &Tenant, decision: &DecisionRow) -> Result<(), StoreError> {
+        self.write("to write a decision", events::insert_decision(tenant, decision)).await.map(|_| ())
+    }
+
+    async fn decision(&self, tenant: &Tenant, id: &DecisionId) -> Result<Option<DecisionRow>, StoreError> {
+        let row = self.read_one("to read a decision", events::select_decision(tenant, id)).await?;
+        row.as_ref().map(events::decision).transpose()
+    }
+
+    async fn rollback(&self, rollback: &Rollback<'_>) -> Result<RolledBack, StoreError> {
+        publishing::roll_back(self, rollback).await
+    }
+
+    async fn entry(&self, tenant: &Tenant, kind: &KindName, id: &EntryId) -> Result<Option<EntryRow>, StoreError> {
+        let row = self.read_one("to read an entry", entries::select_entry(tenant, kind, id)).await?;
+        row.as_ref().map(entries::entry).transpose()
+    }
+
+    async fn entries(
+        &self,
+        tenant: &Tenant,
+        kind: &KindName,
+        after: Option<&EntryId>,
+        limit: u32,
+    ) -> Result<Page<EntryRow>, StoreError> {
+        let rows = self.read_all("to read entries", entries::select_page(tenant, kind, after, limit)).await?;
+        entries::page(&rows, limit)
+    }
+
+    async fn version(
+        &self,
+        tenant: &Tenant,
+        kind: &KindName,
+        id: &EntryId,
+        version: Option<&VersionName>,
+    ) -> Result<Option<VersionRow>, StoreError> {
+        let row = self.read_one("to read a version", entries::select_version(tenant, kind, id, version)).await?;
+        row.as_ref().map(entries::version).transpose()
+    }
+
+    async fn version_names(
+        &self,
+        tenant: &Tenant,
+        kind: &KindName,
+        id: &EntryId,
+    ) -> Result<Vec<(VersionName, String, Millis)>, StoreError> {
+        let rows = self.read_all("to read versions", entries::select_version_names(tenant, kind, id)).await?;
+        rows.iter().map(entries::version_name).collect()
+    }
+
+    async fn pending_events(&self, limit: u32) -> Result<Vec<EventRow>, StoreError> {
+        let rows = self.read_all("to read events", events::select_pending(limit)).await?;
+        rows.iter().map(events::event).collect()
+    }
+
+    async fn mark_announced(&self, sequences: &[i64], at: Millis) -> Result<(), StoreError> {
+        for chunk in sequences.chunks(events::MARKED_AT_ONCE_MAX) {
+            self.write("to mark events", events::mark_announced(chunk, at)).await?;
+        }
+        Ok(())
+    }
+}

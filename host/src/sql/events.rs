@@ -1,0 +1,93 @@
+//! Decisions, and the outbox of events.
+
+use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
+
+use super::Statement;
+use super::rows::{millis, name, places, plain};
+use crate::clock::Millis;
+use crate::names::{DecisionId, Tenant};
+use crate::registry::store::{DecisionRow, EventRow, NewEvent, StoreError};
+
+/// Events that one statement marks.
+pub(super) const MARKED_AT_ONCE_MAX: usize = 500;
+
+pub(super) fn insert_decision(tenant: &Tenant, decision: &DecisionRow) -> Statement {
+    sqlx::query(
+        "INSERT INTO decisions (tenant_id, id, kind, entry_id, version, outcome, body, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(tenant.to_string())
+    .bind(decision.id.to_string())
+    .bind(decision.kind.to_string())
+    .bind(decision.entry.to_string())
+    .bind(decision.version.to_string())
+    .bind(decision.outcome.clone())
+    .bind(decision.body.clone())
+    .bind(decision.created_at.0)
+}
+
+pub(super) fn select_decision(tenant: &Tenant, id: &DecisionId) -> Statement {
+    sqlx::query(
+        "SELECT id, kind, entry_id, version, outcome, body, created_at
+         FROM decisions WHERE tenant_id = $1 AND id = $2",
+    )
+    .bind(tenant.to_string())
+    .bind(id.to_string())
+}
+
+pub(super) fn decision(row: &AnyRow) -> Result<DecisionRow, StoreError> {
+    Ok(DecisionRow {
+        id: name(row, "id")?,
+        kind: name(row, "kind")?,
+        entry: name(row, "entry_id")?,
+        version: name(row, "version")?,
+        outcome: plain(row, "outcome")?,
+        body: plain(row, "body")?,
+        created_at: millis(row, "created_at")?,
+    })
+}
+
+pub(super) fn insert_event(tenant: &Tenant, event: &NewEvent) -> Statement {
+    sqlx::query(
+        "INSERT INTO events (tenant_id, id, what, kind, entry_id, body, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(tenant.to_string())
+    .bind(event.id.clone())
+    .bind(event.what.clone())
+    .bind(event.kind.to_string())
+    .bind(event.entry.to_string())
+    .bind(event.body.clone())
+    .bind(event.created_at.0)
+}
+
+pub(super) fn select_pending(limit: u32) -> Statement {
+    sqlx::query(
+        "SELECT sequence, tenant_id, id, what, kind, entry_id, body, created_at
+         FROM events WHERE announced_at IS NULL ORDER BY sequence LIMIT $1",
+    )
+    .bind(i64::from(limit))
+}
+
+pub(super) fn event(row: &AnyRow) -> Result<EventRow, StoreError> {
+    Ok(EventRow {
+        tenant: name(row, "tenant_id")?,
+        sequence: plain(row, "sequence")?,
+        event: NewEvent {
+            id: plain(row, "id")?,
+            what: plain(row, "what")?,
+            kind: name(row, "kind")?,
+            entry: name(row, "entry_id")?,
+            body: plain(row, "body")?,
+            created_at: millis(row, "created_at")?,
+        },
+    })
+}
+
+pub(super) fn mark_announced(sequences: &[i64], at: Millis) -> Statement {
+    let text = format!(
+        "UPDATE events SET announced_at = $1 WHERE announced_at IS NULL AND sequence IN ({})",
+        places(2, sequences.len())
+    );
+    sequences.iter().fold(sqlx::query(AssertSqlSafe(text)).bind(at.0), |query, sequence| query.bind(*sequence))
+}

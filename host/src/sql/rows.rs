@@ -1,0 +1,39 @@
+//! Columns to the registry's types. A value that does not parse is the database's fault, and said so with the column.
+
+use std::str::FromStr;
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, Decode, Row as _, Type};
+
+use crate::clock::Millis;
+use crate::registry::store::StoreError;
+
+/// A column as it is.
+pub(super) fn plain<'r, T: Decode<'r, Any> + Type<Any>>(
+    row: &'r AnyRow,
+    column: &'static str,
+) -> Result<T, StoreError> {
+    row.try_get(column)
+        .map_err(|error| StoreError::Broken(format!("column {column} cannot be read"), Some(Box::new(error))))
+}
+
+/// A column that holds a name.
+pub(super) fn name<T>(row: &AnyRow, column: &'static str) -> Result<T, StoreError>
+where
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let text: &str = plain(row, column)?;
+    text.parse()
+        .map_err(|error| StoreError::Broken(format!("column {column} holds no valid name"), Some(Box::new(error))))
+}
+
+/// A column that holds an instant.
+pub(super) fn millis(row: &AnyRow, column: &'static str) -> Result<Millis, StoreError> {
+    plain(row, column).map(Millis)
+}
+
+/// `$first, $second, …`: places for `count` arguments.
+pub(super) fn places(first: usize, count: usize) -> String {
+    (first..first + count).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,10 @@
+DROP TABLE events;
+DROP TABLE inbox;
+DROP TABLE versions;
+DROP TABLE decisions;
+DROP TABLE entries;
+DROP TABLE rulesets;
+DROP TABLE releases;
+DROP TABLE plugins;
+DROP TABLE tokens;
+DROP TABLE tenants;

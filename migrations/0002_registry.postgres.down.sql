@@ -1,0 +1,5 @@
+ALTER TABLE entries RESET (fillfactor);
+ALTER TABLE rulesets RESET (fillfactor);
+ALTER TABLE events ALTER COLUMN sequence DROP IDENTITY;
+ALTER TABLE events ALTER COLUMN sequence TYPE INTEGER;
+-- The collation stays: 0001 does not depend on it, and byte order is what SQLite has anyway.

@@ -1,0 +1,7 @@
+//! The one integration binary: one file per behaviour, through the outermost door that stays fast.
+
+mod store;
+mod tidy;
+
+#[path = "../support/mod.rs"]
+mod support;

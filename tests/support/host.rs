@@ -1,0 +1,200 @@
+//! The built binary, started for one test on a free port with a data folder of its own, and stopped with it.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the host lies in the workspace").to_owned()
+}
+
+/// A component that `hallmark plugin build` made.
+pub fn component(name: &str) -> PathBuf {
+    let path = root().join("plugins/target/components").join(format!("{name}.wasm"));
+    assert!(path.is_file(), "{} is missing: `make test` builds it", path.display());
+    path
+}
+
+/// What a host is started with.
+pub struct Options {
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    data: Option<PathBuf>,
+}
+
+impl Options {
+    /// No modules, no policies, SQLite.
+    pub fn new() -> Self {
+        Self { arguments: Vec::new(), environment: Vec::new(), data: None }
+    }
+
+    /// The modules and policies in `examples/`.
+    pub fn examples() -> Self {
+        Self::new().modules(&root().join("examples/modules")).policies(&root().join("examples/policies"))
+    }
+
+    /// A folder of module folders.
+    pub fn modules(self, folder: &Path) -> Self {
+        self.argument("--modules").argument(&folder.display().to_string())
+    }
+
+    /// The policies' folder.
+    pub fn policies(self, folder: &Path) -> Self {
+        self.argument("--policies").argument(&folder.display().to_string())
+    }
+
+    /// Another database.
+    pub fn database(mut self, url: &str) -> Self {
+        self.environment.push(("DATABASE_URL".to_owned(), url.to_owned()));
+        self
+    }
+
+    /// A limit.
+    pub fn limit(self, name: &str, value: u64) -> Self {
+        self.argument("--limit").argument(&format!("{name}={value}"))
+    }
+
+    /// A data folder that outlives the host.
+    pub fn data(mut self, folder: &Path) -> Self {
+        self.data = Some(folder.to_owned());
+        self
+    }
+
+    fn argument(mut self, text: &str) -> Self {
+        self.arguments.push(text.to_owned());
+        self
+    }
+
+    /// Starts it and waits until it says that it listens.
+    pub fn start(self) -> Host {
+        let own = TempDir::new().expect("a temporary folder");
+        let data = self.data.unwrap_or_else(|| own.path().join("data"));
+        let mut child = Command::new(env!("CARGO_BIN_EXE_hallmark"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(&data)
+            .args(&self.arguments)
+            .env_remove("DATABASE_URL")
+            .env("RUST_LOG", "warn")
+            .envs(self.environment)
+            .current_dir(root())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the built binary starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let mut greeting = String::new();
+        let url = loop {
+            let line = lines.next().expect("the host says that it listens before it ends").expect("text");
+            greeting.push_str(&line);
+            greeting.push('\n');
+            if let Some(url) = line.strip_prefix("Hallmark listens on ") {
+                break url.to_owned();
+            }
+        };
+        // Read on, so that the host never waits for somebody to read what it prints.
+        std::thread::spawn(move || lines.for_each(drop));
+        let token = std::fs::read_to_string(data.join("admin.token")).expect("a token").trim().to_owned();
+        Host { child, url, token, data, _own: own }
+    }
+}
+
+/// A running host. It is killed where it is dropped.
+pub struct Host {
+    child: Child,
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+    /// The admin's.
+    pub token: String,
+    /// The data folder.
+    pub data: PathBuf,
+    _own: TempDir,
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, where it is JSON; else its text as a JSON string.
+    pub body: Value,
+}
+
+impl Answer {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// `code path` of every finding, in order.
+    pub fn findings(&self) -> Vec<String> {
+        let findings = self.body["findings"].as_array().cloned().unwrap_or_default();
+        findings
+            .iter()
+            .map(|finding| {
+                format!("{} {}", finding["code"].as_str().unwrap_or("?"), finding["path"].as_str().unwrap_or("?"))
+            })
+            .collect()
+    }
+}
+
+impl Host {
+    /// GET with the admin's token.
+    pub fn get(&self, path: &str) -> Answer {
+        let request = agent().get(format!("{}{path}", self.url)).header("Authorization", format!("Bearer {}", self.token));
+        answer(request.call().expect("an answer"))
+    }
+
+    /// POST of JSON with the admin's token.
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(path, "application/json", body.to_string().as_bytes())
+    }
+
+    /// POST of bytes with the admin's token.
+    pub fn send(&self, path: &str, media_type: &str, body: &[u8]) -> Answer {
+        let request = agent()
+            .post(format!("{}{path}", self.url))
+            .header("Authorization", format!("Bearer {}", self.token))
+            .header("Content-Type", media_type);
+        answer(request.send(body).expect("an answer"))
+    }
+
+    /// The host's process id.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks the host to stop and waits until it has; says whether it ended well.
+    pub fn stop(mut self) -> bool {
+        let told = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
+        assert!(told.success());
+        self.child.wait().expect("the host ends").success()
+    }
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().http_status_as_error(false).build().into()
+}
+
+fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
+    let headers = response
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect();
+    let status = response.status().as_u16();
+    let text = response.body_mut().read_to_string().expect("a text");
+    let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    Answer { status, headers, body }
+}

@@ -1,0 +1,5 @@
+//! What the tests share.
+
+pub mod approval;
+pub mod host;
+pub mod postgres;
