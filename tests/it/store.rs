@@ -15,7 +15,7 @@ use hallmark::registry::store::{
 };
 use hallmark::sql::Database;
 
-use crate::support::postgres;
+use crate::support::new_postgres_database;
 
 // Every case twice, so that none is forgotten on one engine.
 macro_rules! on_every_engine {
@@ -92,7 +92,7 @@ impl World {
     }
 
     async fn postgres() -> Self {
-        Self::open(postgres::new_database().await, None).await
+        Self::open(new_postgres_database().await, None).await
     }
 
     async fn open(address: String, folder: Option<tempfile::TempDir>) -> Self {
