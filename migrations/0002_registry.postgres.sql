@@ -49,3 +49,14 @@ ALTER TABLE events ALTER COLUMN sequence ADD GENERATED ALWAYS AS IDENTITY;
 -- Rows that are updated in place keep room on their page, so that an update touches no index.
 ALTER TABLE rulesets SET (fillfactor = 50);
 ALTER TABLE entries SET (fillfactor = 80);
+
+-- Manifests and decisions are compressed with LZ4, several times faster than the default, where the server has it.
+DO $$
+BEGIN
+    ALTER TABLE versions ALTER COLUMN manifest SET COMPRESSION lz4;
+    ALTER TABLE decisions ALTER COLUMN body SET COMPRESSION lz4;
+    ALTER TABLE releases ALTER COLUMN rules SET COMPRESSION lz4;
+EXCEPTION WHEN feature_not_supported THEN
+    NULL;
+END
+$$;

@@ -10,11 +10,12 @@ mod publishing;
 mod rows;
 mod rules;
 mod tenants;
+mod transaction;
 
 use async_trait::async_trait;
 use sqlx::any::AnyRow;
 use sqlx::query::Query;
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::{Any, AnyPool};
 
 use crate::clock::Millis;
 use crate::names::{DecisionId, Digest, EntryId, KindName, Scope, Tenant, VersionName};
@@ -27,6 +28,7 @@ use crate::registry::store::{
 pub use errors::DatabaseError;
 
 use errors::failed;
+use transaction::Transaction;
 
 /// A statement with its arguments.
 type Statement = Query<'static, Any, sqlx::any::AnyArguments>;
@@ -82,12 +84,8 @@ impl Database {
         self.readers.close().await;
     }
 
-    /// Begins in a task of its own, which a caller that goes away does not stop: sqlx gives a connection back with its
-    /// transaction open where it is dropped while PostgreSQL answers BEGIN, and what is written through it next is lost.
-    async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
-        let (pool, statement) = (self.writers.clone(), self.engine.begin());
-        let begun = tokio::spawn(async move { pool.begin_with(statement).await });
-        begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+    async fn begin(&self) -> Result<Transaction, sqlx::Error> {
+        Transaction::begin(&self.writers, self.engine.begin()).await
     }
 
     async fn read_all(&self, what: &'static str, statement: Statement) -> Result<Vec<AnyRow>, StoreError> {

@@ -16,7 +16,7 @@ use hallmark::registry::store::{
 use hallmark::sql::Database;
 
 use crate::support::approval::approve;
-use crate::support::postgres;
+use crate::support::new_postgres_database;
 
 // Every case twice, so that none is forgotten on one engine.
 macro_rules! on_every_engine {
@@ -93,7 +93,7 @@ impl World {
     }
 
     async fn postgres() -> Self {
-        Self::open(postgres::new_database().await, None).await
+        Self::open(new_postgres_database().await, None).await
     }
 
     async fn open(address: String, folder: Option<tempfile::TempDir>) -> Self {

@@ -3,3 +3,23 @@
 pub mod approval;
 pub mod host;
 pub mod postgres;
+
+use postgres::Cluster;
+
+/// Nothing of a test's database must survive a crash of the machine, so nothing waits for the disk.
+const CLUSTER: Cluster = Cluster {
+    name: "postgres",
+    settings: &[
+        "fsync=off",
+        "synchronous_commit=off",
+        "full_page_writes=off",
+        "autovacuum=off",
+        "max_connections=400",
+        "shared_buffers=64MB",
+    ],
+};
+
+/// The address of a new, empty PostgreSQL database.
+pub async fn new_postgres_database() -> String {
+    postgres::new_database(&CLUSTER).await
+}

@@ -15,24 +15,17 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 const START_MAX: Duration = Duration::from_secs(60);
 
-/// Nothing of a test's database must survive a crash of the machine, so nothing waits for the disk.
-const OPTIONS: &[&str] = &[
-    "-F",
-    "-c",
-    "synchronous_commit=off",
-    "-c",
-    "full_page_writes=off",
-    "-c",
-    "autovacuum=off",
-    "-c",
-    "max_connections=400",
-    "-c",
-    "shared_buffers=64MB",
-];
+/// A server that tests share.
+pub struct Cluster {
+    /// Its name, by which processes find it.
+    pub name: &'static str,
+    /// Settings of the server.
+    pub settings: &'static [&'static str],
+}
 
 /// The address of a new, empty database.
-pub async fn new_database() -> String {
-    let server = tokio::task::spawn_blocking(server).await.expect("the cluster is looked for");
+pub async fn new_database(cluster: &'static Cluster) -> String {
+    let server = tokio::task::spawn_blocking(|| server(cluster)).await.expect("the cluster is looked for");
     sqlx::any::install_default_drivers();
     let mut connection =
         sqlx::AnyConnection::connect(&format!("{server}/postgres")).await.expect("the cluster answers");
@@ -44,17 +37,17 @@ pub async fn new_database() -> String {
     format!("{server}/{name}")
 }
 
-/// The server's address, without a database. The cluster is started where none runs.
-fn server() -> &'static str {
+/// The server's address, without a database. The cluster is started where none runs. A process uses one cluster.
+fn server(cluster: &Cluster) -> &'static str {
     static SERVER: OnceLock<(String, File)> = OnceLock::new();
     &SERVER
         .get_or_init(|| {
-            let locks = Path::new(env!("CARGO_TARGET_TMPDIR")).join("postgres");
+            let locks = Path::new(env!("CARGO_TARGET_TMPDIR")).join(cluster.name);
             fs::create_dir_all(&locks).expect("the locks' folder");
             let gate = lock_file(&locks.join("gate"));
             gate.lock().expect("the gate's lock");
             let users = lock_file(&locks.join("users"));
-            let address = running(&locks).unwrap_or_else(|| start(&locks));
+            let address = running(&locks).unwrap_or_else(|| start(cluster, &locks));
             users.lock_shared().expect("the users' lock");
             (address, users)
         })
@@ -73,7 +66,7 @@ fn running(locks: &Path) -> Option<String> {
 }
 
 #[expect(clippy::zombie_processes, reason = "the keeper outlives this process, and removes the cluster")]
-fn start(locks: &Path) -> String {
+fn start(cluster: &Cluster, locks: &Path) -> String {
     let binaries = binaries();
     let data = tempfile::Builder::new().prefix("hallmark-postgres-").tempdir().expect("a folder").keep();
     let user = unprivileged_user();
@@ -90,7 +83,8 @@ fn start(locks: &Path) -> String {
         keeper.args(["setpriv", &format!("--reuid={uid}"), &format!("--regid={gid}"), "--clear-groups"]);
     }
     keeper.arg(binaries.join("postgres")).arg("-D").arg(data.join("cluster")).arg("-k").arg(&data);
-    keeper.args(["-h", "127.0.0.1", "-p", &port.to_string()]).args(OPTIONS);
+    keeper.args(["-h", "127.0.0.1", "-p", &port.to_string()]);
+    keeper.args(cluster.settings.iter().flat_map(|setting| ["-c", setting]));
     // A group of its own: what ends a test run by signal must not end it before it has removed the cluster.
     keeper.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
     let mut keeper = keeper.spawn().expect("a shell");

@@ -7,6 +7,7 @@
 use sqlx::{AnyConnection, AssertSqlSafe, Executor as _, Row as _};
 
 use super::errors::{DatabaseError, failed};
+use super::transaction::Transaction;
 use super::{Database, Engine};
 use crate::clock::Millis;
 use crate::names::Digest;
@@ -134,7 +135,7 @@ impl Database {
         }
     }
 
-    async fn lock_schema(&self) -> Result<sqlx::Transaction<'static, sqlx::Any>, StoreError> {
+    async fn lock_schema(&self) -> Result<Transaction, StoreError> {
         let mut transaction = self.begin().await.map_err(failed("to begin"))?;
         if self.engine == Engine::Postgres {
             transaction.execute(POSTGRES_LOCK).await.map_err(failed("to lock the schema"))?;

@@ -3,10 +3,11 @@
 //! Locks are taken in one order, so that none waits in a circle: the scopes' rules, the inbox key, the entry.
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, AnyConnection, AssertSqlSafe, Transaction};
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::errors::{failed, is_conflict};
 use super::rows::{name, places, plain};
+use super::transaction::Transaction;
 use super::{Database, entries, events};
 use crate::names::{Scope, VersionName};
 use crate::registry::release::ReleaseRef;
@@ -28,11 +29,11 @@ pub(super) async fn commit(database: &Database, commit: &Commit<'_>) -> Result<C
     }
 }
 
-/// Leaving early drops the transaction, which takes back whatever it wrote.
 async fn commit_once(database: &Database, commit: &Commit<'_>) -> Result<Committed, StoreError> {
     let mut transaction = database.begin().await.map_err(failed(COMMITTING))?;
     let ground = lock_rules(database, &mut transaction, commit).await?;
     if ground.active != judged(commit) {
+        transaction.roll_back().await.map_err(failed(COMMITTING))?;
         return Ok(Committed::RulesMoved);
     }
     if !insert_inbox(&mut transaction, commit).await? {
@@ -126,12 +127,8 @@ async fn insert_inbox(connection: &mut AnyConnection, commit: &Commit<'_>) -> Re
 }
 
 /// Reads the version only after everything was taken back: what this transaction wrote says that it is active.
-async fn exists(
-    database: &Database,
-    transaction: Transaction<'static, Any>,
-    commit: &Commit<'_>,
-) -> Result<Committed, StoreError> {
-    transaction.rollback().await.map_err(failed(COMMITTING))?;
+async fn exists(database: &Database, transaction: Transaction, commit: &Commit<'_>) -> Result<Committed, StoreError> {
+    transaction.roll_back().await.map_err(failed(COMMITTING))?;
     let version = &commit.version;
     match database.version(commit.tenant, &version.kind, &version.id, Some(&version.version)).await? {
         Some(existing) => Ok(Committed::Exists { existing }),
@@ -230,30 +227,37 @@ pub(super) async fn roll_back(database: &Database, rollback: &Rollback<'_>) -> R
 
 async fn roll_back_once(database: &Database, rollback: &Rollback<'_>) -> Result<RolledBack, StoreError> {
     let mut transaction = database.begin().await.map_err(failed(ROLLING_BACK))?;
-    let Some(entry) = lock_entry(database, &mut transaction, rollback).await? else { return Ok(RolledBack::NoEntry) };
-    let previous = entry.current_version.clone();
-    let target = entries::select_version(rollback.tenant, rollback.kind, rollback.id, Some(rollback.target))
-        .fetch_optional(&mut *transaction)
+    let unchanged = match lock_entry(database, &mut transaction, rollback).await? {
+        None => RolledBack::NoEntry,
+        Some(_) if !has_target(&mut transaction, rollback).await? => RolledBack::NoVersion,
+        Some(entry) if entry.current_version == *rollback.target => {
+            RolledBack::Done { previous: entry.current_version.clone(), entry }
+        }
+        Some(before) => {
+            let entry = move_entry(&mut transaction, rollback).await?;
+            events::insert_event(rollback.tenant, &rollback.event)
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed(ROLLING_BACK))?;
+            transaction.commit().await.map_err(failed(ROLLING_BACK))?;
+            return Ok(RolledBack::Done { previous: before.current_version, entry });
+        }
+    };
+    transaction.roll_back().await.map_err(failed(ROLLING_BACK))?;
+    Ok(unchanged)
+}
+
+async fn has_target(connection: &mut AnyConnection, rollback: &Rollback<'_>) -> Result<bool, StoreError> {
+    let row = entries::select_version(rollback.tenant, rollback.kind, rollback.id, Some(rollback.target))
+        .fetch_optional(connection)
         .await
         .map_err(failed(ROLLING_BACK))?;
-    if target.is_none() {
-        return Ok(RolledBack::NoVersion);
-    }
-    if previous == *rollback.target {
-        return Ok(RolledBack::Done { previous, entry });
-    }
-    let entry = move_entry(&mut transaction, rollback).await?;
-    events::insert_event(rollback.tenant, &rollback.event)
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed(ROLLING_BACK))?;
-    transaction.commit().await.map_err(failed(ROLLING_BACK))?;
-    Ok(RolledBack::Done { previous, entry })
+    Ok(row.is_some())
 }
 
 async fn lock_entry(
     database: &Database,
-    transaction: &mut Transaction<'static, Any>,
+    connection: &mut AnyConnection,
     rollback: &Rollback<'_>,
 ) -> Result<Option<EntryRow>, StoreError> {
     let text = format!(
@@ -265,7 +269,7 @@ async fn lock_entry(
         .bind(rollback.tenant.to_string())
         .bind(rollback.kind.to_string())
         .bind(rollback.id.to_string())
-        .fetch_optional(&mut **transaction)
+        .fetch_optional(connection)
         .await
         .map_err(failed(ROLLING_BACK))?;
     row.as_ref().map(entries::entry).transpose()

@@ -172,14 +172,20 @@ pub(super) async fn activate(
         .await
         .map_err(&failed)?;
     let target = select_release(tenant, scope, number).fetch_optional(&mut *transaction).await.map_err(&failed)?;
-    let (Some(ruleset), Some(target)) = (ruleset, target) else { return Ok(Activation::Missing) };
-    let active: Option<i64> = plain(&ruleset, "active_number")?;
-    if expected.is_some_and(|expected| expected != active) {
-        return Ok(Activation::Moved { active });
-    }
-    if active == Some(number) {
-        return Ok(Activation::Unchanged);
-    }
+    let active: Option<i64> = ruleset.as_ref().map(|row| plain(row, "active_number")).transpose()?.flatten();
+    let decided = match target.as_ref().map(|row| plain::<String>(row, "digest")).transpose()? {
+        None => Err(Activation::Missing),
+        Some(_) if expected.is_some_and(|expected| expected != active) => Err(Activation::Moved { active }),
+        Some(_) if active == Some(number) => Err(Activation::Unchanged),
+        Some(digest) => Ok(digest),
+    };
+    let digest = match decided {
+        Ok(digest) => digest,
+        Err(unchanged) => {
+            transaction.roll_back().await.map_err(&failed)?;
+            return Ok(unchanged);
+        }
+    };
     sqlx::query(
         "UPDATE rulesets SET active_number = $3, active_digest = $4, activated_at = $5
          WHERE tenant_id = $1 AND scope = $2",
@@ -187,7 +193,7 @@ pub(super) async fn activate(
     .bind(tenant.to_string())
     .bind(scope.to_string())
     .bind(number)
-    .bind(plain::<String>(&target, "digest")?)
+    .bind(digest)
     .bind(at.0)
     .execute(&mut *transaction)
     .await

@@ -1,0 +1,10 @@
+-- The statements of one commit (src/sql/publishing.rs), as pgbench runs them; commit.rs gives the variables.
+\set n random(1, 9000000000000000000)
+BEGIN;
+SELECT r.scope, r.active_number AS number, r.active_digest AS digest, e.highest_version FROM rulesets r LEFT JOIN entries e ON e.tenant_id = r.tenant_id AND e.kind = 'agents' AND e.id = 'bench-' || :client_id WHERE r.tenant_id = 'default' AND r.scope IN (:scope, 'policies') ORDER BY r.scope FOR SHARE OF r;
+INSERT INTO inbox (tenant_id, key, created_at) VALUES ('default', :key || :client_id || '-' || :n, 1700000000000) ON CONFLICT (tenant_id, key) DO NOTHING;
+INSERT INTO entries (tenant_id, kind, id, name, description, status, current_version, highest_version, tags, created_at, updated_at) VALUES ('default', 'agents', 'bench-' || :client_id, 'a bench agent', 'what it is for', 'active', CAST(:n AS text), CAST(:n AS text), '["a","b"]', 1700000000000, 1700000000000) ON CONFLICT (tenant_id, kind, id) DO UPDATE SET name = excluded.name, description = excluded.description, current_version = excluded.current_version, tags = excluded.tags, updated_at = excluded.updated_at, highest_version = CASE WHEN entries.highest_version = '1' THEN '2' ELSE entries.highest_version END RETURNING kind, id, name, description, status, current_version, highest_version, tags, created_at, updated_at;
+INSERT INTO decisions (tenant_id, id, kind, entry_id, version, outcome, body, created_at) VALUES ('default', '018bcfe5-6800-72dd-' || :n, 'agents', 'bench-' || :client_id, CAST(:n AS text), 'approved', :decision, 1700000000000);
+INSERT INTO versions (tenant_id, kind, entry_id, version, digest, submitted_digest, manifest, decision_id, published_by, published_at) VALUES ('default', 'agents', 'bench-' || :client_id, CAST(:n AS text), :digest, :digest, :manifest, '018bcfe5-6800-72dd-' || :n, 'ada', 1700000000000) ON CONFLICT (tenant_id, kind, entry_id, version) DO NOTHING;
+INSERT INTO events (tenant_id, id, what, kind, entry_id, body, created_at) VALUES ('default', '018bcfe5-6800-72dd-' || :n, 'entry.published', 'agents', 'bench-' || :client_id, :event, 1700000000000);
+END;
