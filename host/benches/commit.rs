@@ -18,7 +18,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use hallmark::clock::{Millis, new_id};
 use hallmark::config::Limits;
 use hallmark::names::{Digest, Tenant};
-use hallmark::registry::release::ReleaseRef;
+use hallmark::registry::publish::Approved;
 use hallmark::registry::store::{Commit, Committed, DecisionRow, NewEvent, NewRelease, Store as _, VersionRow};
 use hallmark::sql::Database;
 use tokio::runtime::Runtime;
@@ -35,7 +35,7 @@ static DURABLE: postgres::Cluster =
 /// A database with rules in force.
 struct Ground {
     database: Database,
-    judged: Vec<ReleaseRef>,
+    approved: Approved,
     versions: AtomicU64,
 }
 
@@ -56,7 +56,7 @@ async fn ground(address: &str) -> Arc<Ground> {
         database.activate(&tenant, &release.scope, release.number, None, AT).await.expect("it is activated");
         judged.push(release);
     }
-    Arc::new(Ground { database, judged, versions: AtomicU64::new(0) })
+    Arc::new(Ground { database, approved: approval::approve(&judged), versions: AtomicU64::new(0) })
 }
 
 /// JSON of about that many bytes, no two parts alike.
@@ -74,7 +74,6 @@ fn json(size_bytes: usize) -> String {
 
 async fn publish(ground: &Ground, writer: usize, manifest: &Arc<str>, record: &str, event: &str) {
     let tenant = Tenant::default_tenant();
-    let approved = approval::approve(&ground.judged);
     let number = ground.versions.fetch_add(1, Ordering::Relaxed);
     let digest = Digest::of(b"bench");
     let version = VersionRow {
@@ -92,7 +91,7 @@ async fn publish(ground: &Ground, writer: usize, manifest: &Arc<str>, record: &s
     let (kind, entry) = (version.kind.clone(), version.id.clone());
     let commit = Commit {
         tenant: &tenant,
-        approved: &approved,
+        approved: &ground.approved,
         inbox_key: format!("registry:agent:{entry}:{}", version.version),
         name: "a bench agent".to_owned(),
         description: Some("what it is for".to_owned()),
