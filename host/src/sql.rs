@@ -82,8 +82,12 @@ impl Database {
         self.readers.close().await;
     }
 
+    /// Begins in a task of its own, which a caller that goes away does not stop: sqlx gives a connection back with its
+    /// transaction open where it is dropped while PostgreSQL answers BEGIN, and what is written through it next is lost.
     async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
-        self.writers.begin_with(self.engine.begin()).await
+        let (pool, statement) = (self.writers.clone(), self.engine.begin());
+        let begun = tokio::spawn(async move { pool.begin_with(statement).await });
+        begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
     }
 
     async fn read_all(&self, what: &'static str, statement: Statement) -> Result<Vec<AnyRow>, StoreError> {

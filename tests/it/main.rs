@@ -1,3 +1,7 @@
-//! The integration tests: one binary, one file for each behaviour.
+//! The one integration binary: one file per behaviour, through the outermost door that stays fast.
 
+mod store;
 mod tidy;
+
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,3 +1,5 @@
-//! What the integration tests share.
+//! What the tests share.
 
+pub mod approval;
 pub mod host;
+pub mod postgres;

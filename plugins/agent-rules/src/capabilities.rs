@@ -13,8 +13,8 @@ const DECLARED: &str = "/capabilities";
 
 /// Checks the declared capabilities and those that are used.
 pub fn check(paths: &Places, submission: &Submission, findings: &mut Findings) {
-    let declared = match submission.get::<Vec<Value>>(DECLARED) {
-        Ok(declared) => declared.map(Value::Array),
+    let declared = match submission.get::<Option<Vec<Value>>>(DECLARED) {
+        Ok(declared) => declared.flatten().map(Value::Array),
         Err(mismatch) => return findings.add(mismatch.into()),
     };
     let names = declared.as_ref().map(|declared| check_declared(declared, findings)).unwrap_or_default();

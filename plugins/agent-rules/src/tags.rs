@@ -13,8 +13,8 @@ const SEPARATORS: &[u8] = b"-._:";
 
 /// Checks the submission's tags.
 pub fn check(tags_max: usize, length_max: usize, submission: &Submission, findings: &mut Findings) {
-    let tags = match submission.get::<Vec<String>>(TAGS) {
-        Ok(tags) => tags.unwrap_or_default(),
+    let tags = match submission.get::<Option<Vec<String>>>(TAGS) {
+        Ok(tags) => tags.flatten().unwrap_or_default(),
         Err(mismatch) => return findings.add(mismatch.into()),
     };
     if tags.len() > tags_max {

@@ -38,8 +38,11 @@ impl Validator for ServiceRules {
         findings::describe(description.settings_schema(include_str!("settings.schema.json")), codes::ALL)
     }
 
-    fn configure(settings: Settings) -> Result<Self, Vec<Finding>> {
+    fn configure(mut settings: Settings) -> Result<Self, Vec<Finding>> {
         let wrong = findings::unknown_severities(&settings.severities, codes::ALL);
+        // TOML has no null, so an empty text says none too.
+        settings.registry_kind.take_if(|kind| kind.is_empty());
+        settings.default_host.take_if(|host| host.is_empty());
         if wrong.is_empty() { Ok(Self { settings }) } else { Err(wrong) }
     }
 

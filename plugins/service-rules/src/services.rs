@@ -79,7 +79,7 @@ pub fn check_addresses(manifest: &Manifest, services: &str, left: &Left, finding
                 // No text is no address; what to say is the same.
                 _ => "",
             };
-            if let Some(finding) = judge(text, &place).filter(|_| !left.touches(&place)) {
+            if let Some(finding) = judge(text, &place).filter(|_| !left.touches(place)) {
                 findings.add(finding);
             }
         }

@@ -1,0 +1,128 @@
+//! The load run: the built binary under closed loops of requests, each figure beside a baseline of the same run. Run
+//! it with `cargo bench --bench load`; `docs/BENCHMARKS.md` says what it gave and on what machine.
+
+#[path = "../../../tests/support/mod.rs"]
+mod support;
+
+mod bare;
+mod client;
+mod pgbench;
+mod rules;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use client::{Outcome, load, post};
+use support::host::{Host, Options};
+
+/// Connections of every load, as in the figures of the peers.
+const CONNECTIONS: usize = 8;
+/// Time of every load.
+const TIME: Duration = Duration::from_secs(8);
+
+fn main() {
+    if std::env::var_os(bare::CHILD).is_some() {
+        return bare::serve();
+    }
+    // `cargo test` builds benches too and runs them with `--test`: there is nothing to test here.
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let wanted = |name: &str| std::env::args().skip(1).all(|word| word.starts_with('-') || name.contains(&word));
+    println!("{:<44} {:>10} {:>8} {:>9} {:>9} {:>9}  statuses", "load", "per second", "ratio", "p50", "p99", "max");
+    if wanted("validate") {
+        validate(folder.path());
+    }
+    if wanted("loops") {
+        beside_loops(folder.path());
+    }
+    if wanted("publish") {
+        publish(folder.path());
+    }
+}
+
+fn show(what: &str, outcome: &Outcome, baseline: f64) {
+    let millis = |time: Duration| format!("{:.2} ms", time.as_secs_f64() * 1e3);
+    println!(
+        "{what:<44} {:>10.0} {:>7.1}% {:>9} {:>9} {:>9}  {:?}",
+        outcome.rate,
+        outcome.rate / baseline * 100.0,
+        millis(outcome.p50),
+        millis(outcome.p99),
+        millis(outcome.max),
+        outcome.statuses
+    );
+}
+
+fn address(url: &str) -> SocketAddr {
+    url.trim_start_matches("http://").parse().expect("an address")
+}
+
+fn posts(host: &Host, path: &str, body: impl Fn(u64) -> String + Sync) -> Outcome {
+    load(address(&host.url), CONNECTIONS, TIME, &|number| post(path, &host.token, &body(number)))
+}
+
+/// `POST …/validate` beside a bare handler that parses the same body and sends it back.
+fn validate(folder: &Path) {
+    let body = rules::service_submission(0);
+    let bare = bare::Bare::start();
+    let echo = load(bare.address, CONNECTIONS, TIME, &|_| post("/", "none", &body));
+    show("bare handler: parse and echo", &echo, echo.rate);
+
+    let small = Options::new()
+        .modules(&rules::plain_services(folder))
+        .policies(&rules::policies(&folder.join("one"), 1))
+        .start();
+    let outcome = posts(&small, "/api/services/validate", |_| body.clone());
+    show("validate: one policy of one CEL rule", &outcome, echo.rate);
+    drop(small);
+
+    let chain = Options::new()
+        .modules(&support::host::root().join("examples/modules/services"))
+        .policies(&rules::policies(&folder.join("fifty"), 50))
+        .start();
+    let outcome = posts(&chain, "/api/services/validate", |_| body.clone());
+    show("validate: services chain, 50 CEL rules", &outcome, echo.rate);
+}
+
+/// A healthy plugin's requests alone, and beside two clients whose plugin loops.
+fn beside_loops(folder: &Path) {
+    let modules = rules::with_loop(&folder.join("loops"));
+    let host = Options::new().modules(&modules).start();
+    let body = rules::note_submission();
+    let alone = load(address(&host.url), 1, TIME, &|_| post("/api/notes/validate", &host.token, &body));
+    show("healthy plugin, one client, alone", &alone, alone.rate);
+    let (healthy, looping) = std::thread::scope(|scope| {
+        let looping = scope.spawn(|| {
+            load(address(&host.url), 2, TIME, &|_| post("/api/loops/validate", &host.token, &rules::loop_submission()))
+        });
+        let healthy = load(address(&host.url), 1, TIME, &|_| post("/api/notes/validate", &host.token, &body));
+        (healthy, looping.join().expect("the looping load"))
+    });
+    show("healthy plugin beside two that loop", &healthy, alone.rate);
+    show("  the two that loop", &looping, alone.rate);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", host.process())).unwrap_or_default();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("VmHWM unknown");
+    println!("  peak memory of the host: {}", peak.trim_start_matches("VmHWM:").trim());
+}
+
+/// `POST …/publish` on both engines; on PostgreSQL beside pgbench, which commits the same rows.
+fn publish(folder: &Path) {
+    let modules = rules::plain_services(&folder.join("publish"));
+    let policies = rules::policies(&folder.join("publish-one"), 1);
+    let sqlite = Options::new().modules(&modules).policies(&policies).start();
+    let outcome = posts(&sqlite, "/api/services/publish", rules::service_submission);
+    show("publish on SQLite", &outcome, outcome.rate);
+    drop(sqlite);
+
+    let cluster = pgbench::Cluster::start();
+    let host = Options::new().modules(&modules).policies(&policies).database(&cluster.url).start();
+    let warm = posts(&host, "/api/services/publish", |number| rules::service_submission(number + 1_000_000_000));
+    let commits = cluster.commits(CONNECTIONS, TIME);
+    println!("{:<44} {commits:>10.0} {:>7.1}%", "pgbench: the same rows", 100.0);
+    let outcome = posts(&host, "/api/services/publish", |number| rules::service_submission(number + 2_000_000_000));
+    show("publish on PostgreSQL, first", &warm, commits);
+    show("publish on PostgreSQL", &outcome, commits);
+}

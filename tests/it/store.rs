@@ -1,0 +1,211 @@
+//! The store's contract, on every engine: each case below runs on SQLite and on PostgreSQL.
+
+mod publishing;
+mod reading;
+mod rules;
+mod schema;
+
+use hallmark::clock::{Millis, new_id};
+use hallmark::config::Limits;
+use hallmark::names::{Digest, Scope, Tenant};
+use hallmark::registry::publish::Approved;
+use hallmark::registry::release::ReleaseRef;
+use hallmark::registry::store::{
+    Activation, Commit, Committed, DecisionRow, NewEvent, NewRelease, Store as _, StoreError, VersionRow,
+};
+use hallmark::sql::Database;
+
+use crate::support::approval::approve;
+use crate::support::postgres;
+
+// Every case twice, so that none is forgotten on one engine.
+macro_rules! on_every_engine {
+    ($($file:ident: $($case:ident),+;)+) => {
+        mod sqlite {
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$file::$case(super::World::sqlite().await).await;
+            })+)+
+        }
+
+        mod postgresql {
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$file::$case(super::World::postgres().await).await;
+            })+)+
+        }
+    };
+}
+
+on_every_engine! {
+    publishing:
+        writes_everything_of_a_publish,
+        archives_the_version_before,
+        tells_all_but_one_of_400_publishes_that_the_version_exists,
+        keeps_every_version_of_one_entry_published_at_once,
+        lets_different_entries_be_published_at_once,
+        tells_that_a_version_exists_whose_inbox_key_is_gone,
+        refuses_a_commit_whose_rules_moved,
+        refuses_a_commit_judged_before_the_first_policies,
+        commits_nothing_under_retired_rules_while_rules_change,
+        leaves_all_or_nothing_of_a_commit_that_is_dropped,
+        leaves_nothing_of_a_commit_that_fails,
+        rolls_back_and_forth,
+        tells_what_a_rollback_lacks;
+    rules:
+        numbers_releases_made_at_once,
+        activates_what_the_caller_expects,
+        lists_active_releases_by_scope,
+        keeps_plugins_by_digest,
+        lets_one_of_two_activations_win;
+    reading:
+        pages_entries_in_byte_order,
+        keeps_tenants_apart,
+        finds_tokens_by_hash,
+        keeps_decisions,
+        gives_events_in_order_until_announced,
+        names_versions_newest_first;
+    schema:
+        says_what_to_run_on_an_empty_database,
+        says_what_to_run_on_an_older_schema,
+        says_what_to_run_on_a_newer_schema,
+        refuses_a_changed_migration,
+        migrates_once_for_hosts_that_start_at_once,
+        reverts_and_migrates_again,
+        holds_its_answer_when_the_database_is_away;
+}
+
+/// A database of one test, and what opens it again as another host would.
+pub struct World {
+    address: String,
+    database: Database,
+    tenant: Tenant,
+    folder: Option<tempfile::TempDir>,
+}
+
+pub const AT: Millis = Millis(1_700_000_000_000);
+
+impl World {
+    async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let address = format!("sqlite:{}/reg istry?.db", folder.path().display());
+        Self::open(address, Some(folder)).await
+    }
+
+    async fn postgres() -> Self {
+        Self::open(postgres::new_database().await, None).await
+    }
+
+    async fn open(address: String, folder: Option<tempfile::TempDir>) -> Self {
+        let database = Database::connect(&address, &Limits::default()).await.expect("it opens");
+        Self { address, database, tenant: Tenant::default_tenant(), folder }
+    }
+
+    /// With its schema and its tenant.
+    async fn ready(self) -> Self {
+        self.database.migrate(AT).await.expect("it migrates");
+        self.database.ensure_tenant(&self.tenant, AT).await.expect("the tenant is made");
+        self
+    }
+
+    /// With an active release of the module `agents`, which is returned.
+    async fn with_rules(self) -> (Self, Vec<ReleaseRef>) {
+        let world = self.ready().await;
+        let release = world.activate_new("module:agents", "{}").await;
+        (world, vec![release])
+    }
+
+    async fn second_host(&self) -> Database {
+        Database::connect(&self.address, &Limits::default()).await.expect("it opens again")
+    }
+
+    async fn create(&self, scope: &str, rules: &str) -> ReleaseRef {
+        self.create_for(&self.tenant, scope, rules).await
+    }
+
+    async fn create_for(&self, tenant: &Tenant, scope: &str, rules: &str) -> ReleaseRef {
+        let release = NewRelease {
+            scope: scope.parse().expect("a scope"),
+            digest: Digest::of(rules.as_bytes()),
+            rules: rules.to_owned(),
+            author: "ada".to_owned(),
+            message: "try".to_owned(),
+            created_at: AT,
+        };
+        self.database.create_release(tenant, &release).await.expect("a release").release
+    }
+
+    async fn activate_new(&self, scope: &str, rules: &str) -> ReleaseRef {
+        let release = self.create(scope, rules).await;
+        assert_eq!(self.activate(&release.scope, release.number, None).await, Activation::Activated);
+        release
+    }
+
+    async fn activate(&self, scope: &Scope, number: i64, expected: Option<Option<i64>>) -> Activation {
+        self.database.activate(&self.tenant, scope, number, expected, AT).await.expect("an answer")
+    }
+
+    async fn publish(&self, judged: &[ReleaseRef], id: &str, version: &str) -> Committed {
+        publish(&self.database, judged, id, version).await.expect("an answer")
+    }
+}
+
+/// Publishes an agent, as the gate would after it approved.
+pub async fn publish(
+    database: &Database,
+    judged: &[ReleaseRef],
+    id: &str,
+    version: &str,
+) -> Result<Committed, StoreError> {
+    let approved = approve(judged);
+    let tenant = Tenant::default_tenant();
+    database.commit(&commit(&tenant, &approved, id, version)).await
+}
+
+pub fn commit<'a>(tenant: &'a Tenant, approved: &'a Approved, id: &str, version: &str) -> Commit<'a> {
+    let (kind, entry) = ("agents".parse().expect("a kind"), id.parse().expect("an id"));
+    let manifest = format!("{{\"agentId\":\"{id}\",\"version\":\"{version}\"}}");
+    let version = VersionRow {
+        kind,
+        id: entry,
+        version: version.parse().expect("a version"),
+        status: "active".to_owned(),
+        digest: Digest::of(manifest.as_bytes()),
+        submitted_digest: Digest::of(b"submitted"),
+        manifest: manifest.into(),
+        decision: new_id(AT).parse().expect("an id"),
+        published_by: "ada".to_owned(),
+        published_at: AT,
+    };
+    Commit {
+        tenant,
+        approved,
+        inbox_key: format!("registry:agent:{}:{}", version.id, version.version),
+        name: format!("{id} {}", version.version),
+        description: Some("an agent".to_owned()),
+        tags: "[\"a\"]".to_owned(),
+        decision: DecisionRow {
+            id: version.decision.clone(),
+            kind: version.kind.clone(),
+            entry: version.id.clone(),
+            version: version.version.clone(),
+            outcome: "approved".to_owned(),
+            body: "{}".to_owned(),
+            created_at: AT,
+        },
+        event: NewEvent {
+            id: new_id(AT),
+            what: "entry.published".to_owned(),
+            kind: version.kind.clone(),
+            entry: version.id.clone(),
+            body: "{}".to_owned(),
+            created_at: AT,
+        },
+        version,
+        is_higher: |one, other| semver(one) > semver(other),
+    }
+}
+
+fn semver(text: &str) -> semver::Version {
+    text.parse().expect("a semantic version")
+}

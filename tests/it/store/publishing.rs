@@ -1,0 +1,326 @@
+//! Commit and rollback.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::Poll;
+
+use futures_util::future::{join_all, poll_fn};
+use hallmark::clock::new_id;
+use hallmark::config::Limits;
+use hallmark::names::{EntryId, KindName, VersionName};
+use hallmark::registry::store::{
+    Activation, Committed, DecisionRow, EntryRow, NewEvent, Rollback, RolledBack, Store as _, StoreError,
+};
+use hallmark::sql::Database;
+
+use super::{AT, World, commit, publish};
+use crate::support::approval::approve;
+
+fn agents() -> KindName {
+    "agents".parse().expect("a kind")
+}
+
+fn id(text: &str) -> EntryId {
+    text.parse().expect("an id")
+}
+
+fn version(text: &str) -> VersionName {
+    text.parse().expect("a version")
+}
+
+fn written(committed: Committed) -> EntryRow {
+    match committed {
+        Committed::Written { entry } => entry,
+        other => panic!("not written: {other:?}"),
+    }
+}
+
+async fn status(world: &World, entry: &str, name: &str) -> Option<String> {
+    let found = world.database.version(&world.tenant, &agents(), &id(entry), Some(&version(name))).await;
+    found.expect("an answer").map(|row| row.status)
+}
+
+pub async fn writes_everything_of_a_publish(world: World) {
+    let (world, judged) = world.with_rules().await;
+    let approved = approve(&judged);
+    let commit = commit(&world.tenant, &approved, "a", "1.0.0");
+    let entry = written(world.database.commit(&commit).await.expect("an answer"));
+    assert_eq!(entry.current_version.as_str(), "1.0.0");
+    assert_eq!(entry.highest_version.as_str(), "1.0.0");
+    assert_eq!((entry.name.as_str(), entry.tags.as_str(), entry.status.as_str()), ("a 1.0.0", "[\"a\"]", "active"));
+    assert_eq!(world.database.entry(&world.tenant, &agents(), &id("a")).await.expect("an answer"), Some(entry));
+    let read = world.database.version(&world.tenant, &agents(), &id("a"), None).await.expect("an answer");
+    assert_eq!(read.as_ref(), Some(&commit.version));
+    let decision = world.database.decision(&world.tenant, &commit.decision.id).await.expect("an answer");
+    assert_eq!(decision.as_ref(), Some(&commit.decision));
+    let events = world.database.pending_events(10).await.expect("events");
+    assert_eq!(events.len(), 1);
+    assert_eq!((&events[0].event, &events[0].tenant), (&commit.event, &world.tenant));
+}
+
+pub async fn archives_the_version_before(world: World) {
+    let (world, judged) = world.with_rules().await;
+    let first = written(world.publish(&judged, "a", "1.2.0").await);
+    let lower = written(world.publish(&judged, "a", "1.1.9").await);
+    assert_eq!((lower.current_version.as_str(), lower.highest_version.as_str()), ("1.1.9", "1.2.0"));
+    assert_eq!((lower.created_at, lower.name.as_str()), (first.created_at, "a 1.1.9"));
+    let higher = written(world.publish(&judged, "a", "1.10.0").await);
+    assert_eq!((higher.current_version.as_str(), higher.highest_version.as_str()), ("1.10.0", "1.10.0"));
+    let statuses =
+        [status(&world, "a", "1.2.0").await, status(&world, "a", "1.1.9").await, status(&world, "a", "1.10.0").await];
+    assert_eq!(statuses.map(Option::unwrap_or_default), ["archived", "archived", "active"]);
+    let Committed::Exists { existing } = world.publish(&judged, "a", "1.2.0").await else { panic!("it exists") };
+    assert_eq!((existing.version.as_str(), existing.status.as_str()), ("1.2.0", "archived"));
+}
+
+pub async fn tells_all_but_one_of_400_publishes_that_the_version_exists(world: World) {
+    let (world, judged) = world.with_rules().await;
+    let hosts = [Arc::new(world.second_host().await), Arc::new(world.second_host().await)];
+    let publishes = (0..400).map(|number| {
+        let (host, judged) = (hosts[number % 2].clone(), judged.clone());
+        tokio::spawn(async move { publish(&host, &judged, "a", "1.0.0").await })
+    });
+    let (mut won, mut told) = (0, 0);
+    for answer in join_all(publishes).await {
+        match answer.expect("no panic").expect("no error") {
+            Committed::Written { .. } => won += 1,
+            Committed::Exists { existing } => {
+                assert_eq!((existing.version.as_str(), existing.status.as_str()), ("1.0.0", "active"));
+                told += 1;
+            }
+            Committed::RulesMoved => panic!("no rules moved"),
+        }
+    }
+    assert_eq!((won, told), (1, 399));
+    assert_eq!(world.database.pending_events(10).await.expect("events").len(), 1);
+}
+
+pub async fn keeps_every_version_of_one_entry_published_at_once(world: World) {
+    let (world, judged) = world.with_rules().await;
+    let hosts = [Arc::new(world.second_host().await), Arc::new(world.second_host().await)];
+    let publishes = (0..60).map(|number| {
+        let (host, judged) = (hosts[number % 2].clone(), judged.clone());
+        tokio::spawn(async move { publish(&host, &judged, "a", &format!("1.{number}.0")).await })
+    });
+    for answer in join_all(publishes).await {
+        written(answer.expect("no panic").expect("no error"));
+    }
+    let entry = world.database.entry(&world.tenant, &agents(), &id("a")).await.expect("an answer").expect("an entry");
+    assert_eq!(entry.highest_version.as_str(), "1.59.0");
+    let names = world.database.version_names(&world.tenant, &agents(), &id("a")).await.expect("names");
+    assert_eq!(names.len(), 60);
+    let active: Vec<_> = names.iter().filter(|(_, status, _)| status == "active").collect();
+    assert_eq!(active.len(), 1);
+    assert_eq!(active[0].0, entry.current_version);
+    // The last event is that of the version that stayed active: the order of events is the order of the entry.
+    let events = world.database.pending_events(100).await.expect("events");
+    assert_eq!(events.len(), 60);
+    assert!(events.is_sorted_by(|one, next| one.sequence < next.sequence));
+}
+
+pub async fn lets_different_entries_be_published_at_once(world: World) {
+    let (world, judged) = world.with_rules().await;
+    let hosts = [Arc::new(world.second_host().await), Arc::new(world.second_host().await)];
+    let publishes = (0..100).map(|number| {
+        let (host, judged) = (hosts[number % 2].clone(), judged.clone());
+        tokio::spawn(async move { publish(&host, &judged, &format!("agent-{number:03}"), "1.0.0").await })
+    });
+    for answer in join_all(publishes).await {
+        written(answer.expect("no panic").expect("no error"));
+    }
+    let page = world.database.entries(&world.tenant, &agents(), None, 100).await.expect("a page");
+    assert_eq!((page.items.len(), page.more), (100, false));
+}
+
+pub async fn tells_that_a_version_exists_whose_inbox_key_is_gone(world: World) {
+    let (world, judged) = world.with_rules().await;
+    written(world.publish(&judged, "a", "1.0.0").await);
+    written(world.publish(&judged, "a", "2.0.0").await);
+    let approved = approve(&judged);
+    let mut again = commit(&world.tenant, &approved, "a", "1.0.0");
+    again.inbox_key = "registry:agent:a:forgotten".to_owned();
+    let Committed::Exists { existing } = world.database.commit(&again).await.expect("an answer") else {
+        panic!("it exists")
+    };
+    assert_eq!((existing.version.as_str(), existing.status.as_str()), ("1.0.0", "archived"));
+    let entry = world.database.entry(&world.tenant, &agents(), &id("a")).await.expect("an answer").expect("an entry");
+    assert_eq!(entry.current_version.as_str(), "2.0.0");
+    assert_eq!(world.database.decision(&world.tenant, &again.decision.id).await.expect("an answer"), None);
+}
+
+pub async fn refuses_a_commit_whose_rules_moved(world: World) {
+    let (world, judged) = world.with_rules().await;
+    let next = world.activate_new("module:agents", "{\"next\":1}").await;
+    assert_eq!(world.publish(&judged, "a", "1.0.0").await, Committed::RulesMoved);
+    assert_eq!(world.database.entry(&world.tenant, &agents(), &id("a")).await.expect("an answer"), None);
+    assert!(world.database.pending_events(10).await.expect("events").is_empty());
+    written(world.publish(&[next], "a", "1.0.0").await);
+    // Another module's rules are no concern of an agent's.
+    world.activate_new("module:services", "{}").await;
+    let now = world.database.active_release_refs(&world.tenant).await.expect("refs");
+    written(world.publish(&now[..1], "a", "1.1.0").await);
+}
+
+pub async fn refuses_a_commit_judged_before_the_first_policies(world: World) {
+    let (world, judged) = world.with_rules().await;
+    world.create("policies", "{}").await;
+    written(world.publish(&judged, "a", "1.0.0").await);
+    let policies = world.activate_new("policies", "{\"first\":1}").await;
+    assert_eq!(world.publish(&judged, "a", "1.1.0").await, Committed::RulesMoved);
+    written(world.publish(&[policies, judged[0].clone()], "a", "1.1.0").await);
+}
+
+/// Publishers judge by what they read as active and commit; meanwhile the rules change. A publish judged under a
+/// release that was retired before its commit began must be told so.
+pub async fn commits_nothing_under_retired_rules_while_rules_change(world: World) {
+    let (world, judged) = world.with_rules().await;
+    let world = Arc::new(world);
+    let in_force = Arc::new(AtomicI64::new(judged[0].number));
+    let publishers = (0..4).map(|publisher| {
+        let (world, in_force) = (world.clone(), in_force.clone());
+        tokio::spawn(async move {
+            let (mut done, mut attempt) = (0, 0);
+            while done < 10 {
+                let judged = world.database.active_release_refs(&world.tenant).await.expect("refs");
+                let retired = judged[0].number < in_force.load(Ordering::SeqCst);
+                attempt += 1;
+                match world.publish(&judged, &format!("agent-{publisher}"), &format!("1.{attempt}.0")).await {
+                    Committed::Written { .. } if retired => panic!("committed under a retired release"),
+                    Committed::Written { .. } => done += 1,
+                    Committed::RulesMoved => {}
+                    Committed::Exists { .. } => panic!("no version is published twice"),
+                }
+            }
+        })
+    });
+    let publishers: Vec<_> = publishers.collect();
+    for change in 0..20 {
+        let release = world.create("module:agents", &format!("{{\"change\":{change}}}")).await;
+        assert_eq!(world.activate(&release.scope, release.number, None).await, Activation::Activated);
+        in_force.store(release.number, Ordering::SeqCst);
+    }
+    for publisher in publishers {
+        publisher.await.expect("no panic");
+    }
+}
+
+/// Polls a future so often, then drops it.
+async fn polled<T>(future: impl Future<Output = T>, mut polls: u32) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending => {
+            polls -= 1;
+            if polls == 0 { Poll::Ready(None) } else { Poll::Pending }
+        }
+    })
+    .await
+}
+
+/// Drops the future of a commit after its first poll, its second, and so on, until one ends by itself.
+pub async fn leaves_all_or_nothing_of_a_commit_that_is_dropped(world: World) {
+    let (world, judged) = world.with_rules().await;
+    let approved = approve(&judged);
+    let mut limits = Limits::default();
+    limits.set("database_connections_max=1").expect("a limit");
+    let host = Database::connect(&world.address, &limits).await.expect("it opens");
+    for polls in 1..1000 {
+        let name = format!("agent-{polls}");
+        let commit = commit(&world.tenant, &approved, &name, "1.0.0");
+        if let Some(answer) = polled(host.commit(&commit), polls).await {
+            written(answer.expect("no error"));
+            assert!(polls > 4, "a commit waits more often than that");
+            return;
+        }
+        // The connection is given back clean: what is written through it next is there for others.
+        let refused = DecisionRow { id: new_id(AT).parse().expect("an id"), ..commit.decision.clone() };
+        host.insert_decision(&world.tenant, &refused).await.expect("it is written");
+        let seen = world.database.decision(&world.tenant, &refused.id).await.expect("an answer");
+        assert_eq!(seen.as_ref(), Some(&refused), "after {polls} polls");
+        // Dropped while the commit itself is under way it may be there: then all of it must be.
+        let events = world.database.pending_events(1000).await.expect("events");
+        let found = [
+            world.database.entry(&world.tenant, &agents(), &id(&name)).await.expect("an answer").is_some(),
+            world.database.version(&world.tenant, &agents(), &id(&name), None).await.expect("an answer").is_some(),
+            world.database.decision(&world.tenant, &commit.decision.id).await.expect("an answer").is_some(),
+            events.iter().any(|row| row.event == commit.event),
+        ];
+        assert!(found == [true; 4] || found == [false; 4], "{found:?} after {polls} polls");
+        if found == [false; 4] {
+            written(publish(&host, approved.releases(), &name, "1.0.0").await.expect("an answer"));
+        }
+    }
+    panic!("no commit ended");
+}
+
+pub async fn leaves_nothing_of_a_commit_that_fails(world: World) {
+    let (world, judged) = world.with_rules().await;
+    written(world.publish(&judged, "a", "1.0.0").await);
+    let taken = world.database.pending_events(1).await.expect("events").remove(0).event.id;
+    let approved = approve(&judged);
+    let mut failing = commit(&world.tenant, &approved, "a", "2.0.0");
+    failing.event.id = taken;
+    let error = world.database.commit(&failing).await.expect_err("the event's id is taken");
+    assert!(matches!(error, StoreError::Broken(..)), "{error:?}");
+    assert_eq!(error.to_string(), "the database refused: to commit a publish");
+    assert_eq!(status(&world, "a", "2.0.0").await, None);
+    assert_eq!(world.database.decision(&world.tenant, &failing.decision.id).await.expect("an answer"), None);
+    let entry = world.database.entry(&world.tenant, &agents(), &id("a")).await.expect("an answer").expect("an entry");
+    assert_eq!((entry.current_version.as_str(), entry.highest_version.as_str()), ("1.0.0", "1.0.0"));
+    written(world.publish(&judged, "a", "2.0.0").await);
+}
+
+async fn roll_back(world: &World, entry: &str, target: &str) -> RolledBack {
+    let (kind, id, target) = (agents(), id(entry), version(target));
+    let rollback = Rollback {
+        tenant: &world.tenant,
+        kind: &kind,
+        id: &id,
+        target: &target,
+        name: format!("{entry} back at {target}"),
+        description: None,
+        tags: "[]".to_owned(),
+        at: hallmark::clock::Millis(AT.0 + 1),
+        event: NewEvent {
+            id: new_id(AT),
+            what: "entry.rolled-back".to_owned(),
+            kind: kind.clone(),
+            entry: id.clone(),
+            body: "{}".to_owned(),
+            created_at: AT,
+        },
+    };
+    world.database.rollback(&rollback).await.expect("an answer")
+}
+
+pub async fn rolls_back_and_forth(world: World) {
+    let (world, judged) = world.with_rules().await;
+    written(world.publish(&judged, "a", "1.0.0").await);
+    written(world.publish(&judged, "a", "2.0.0").await);
+    let RolledBack::Done { previous, entry } = roll_back(&world, "a", "1.0.0").await else { panic!("it is done") };
+    assert_eq!((previous.as_str(), entry.current_version.as_str()), ("2.0.0", "1.0.0"));
+    assert_eq!((entry.highest_version.as_str(), entry.name.as_str()), ("2.0.0", "a back at 1.0.0"));
+    assert_eq!((entry.description.as_deref(), entry.updated_at.0), (None, AT.0 + 1));
+    assert_eq!(status(&world, "a", "1.0.0").await.as_deref(), Some("active"));
+    assert_eq!(status(&world, "a", "2.0.0").await.as_deref(), Some("archived"));
+    let events = world.database.pending_events(10).await.expect("events");
+    assert_eq!(events.last().map(|row| row.event.what.as_str()), Some("entry.rolled-back"));
+    assert_eq!(events.len(), 3);
+    // To where it is already: nothing is written.
+    let RolledBack::Done { previous, entry: same } = roll_back(&world, "a", "1.0.0").await else {
+        panic!("it is done")
+    };
+    assert_eq!((previous.as_str(), &same), ("1.0.0", &entry));
+    assert_eq!(world.database.pending_events(10).await.expect("events").len(), 3);
+    let RolledBack::Done { entry, .. } = roll_back(&world, "a", "2.0.0").await else { panic!("it is done") };
+    assert_eq!(entry.current_version.as_str(), "2.0.0");
+}
+
+pub async fn tells_what_a_rollback_lacks(world: World) {
+    let (world, judged) = world.with_rules().await;
+    assert_eq!(roll_back(&world, "a", "1.0.0").await, RolledBack::NoEntry);
+    written(world.publish(&judged, "a", "1.0.0").await);
+    assert_eq!(roll_back(&world, "a", "9.0.0").await, RolledBack::NoVersion);
+    assert_eq!(world.database.pending_events(10).await.expect("events").len(), 1);
+}

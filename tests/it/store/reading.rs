@@ -1,0 +1,135 @@
+//! Pages, tokens, decisions and events.
+
+use hallmark::clock::{Millis, new_id};
+use hallmark::names::{EntryId, KindName, Tenant};
+use hallmark::registry::store::{Activation, Committed, DecisionRow, Store as _, TokenRow};
+
+use super::{AT, World, commit};
+use crate::support::approval::approve;
+
+fn agents() -> KindName {
+    "agents".parse().expect("a kind")
+}
+
+pub async fn pages_entries_in_byte_order(world: World) {
+    let (world, judged) = world.with_rules().await;
+    for id in ["b", "a-b", "Z", "a.b", "a_b", "aB", "9", "ab"] {
+        assert!(matches!(world.publish(&judged, id, "1.0.0").await, Committed::Written { .. }));
+    }
+    let (mut seen, mut after): (Vec<EntryId>, Option<EntryId>) = (Vec::new(), None);
+    loop {
+        let page = world.database.entries(&world.tenant, &agents(), after.as_ref(), 3).await.expect("a page");
+        assert_eq!(page.more, seen.len() + page.items.len() < 8);
+        seen.extend(page.items.into_iter().map(|entry| entry.id));
+        after = seen.last().cloned();
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(seen.iter().map(EntryId::as_str).collect::<Vec<_>>(), ["9", "Z", "a-b", "a.b", "aB", "a_b", "ab", "b"]);
+    let whole = world.database.entries(&world.tenant, &agents(), None, 8).await.expect("a page");
+    assert_eq!((whole.items.len(), whole.more), (8, false));
+    let none =
+        world.database.entries(&world.tenant, &"skills".parse().expect("a kind"), None, 8).await.expect("a page");
+    assert_eq!((none.items.len(), none.more), (0, false));
+}
+
+pub async fn keeps_tenants_apart(world: World) {
+    let (world, judged) = world.with_rules().await;
+    assert!(matches!(world.publish(&judged, "a", "1.0.0").await, Committed::Written { .. }));
+    let other: Tenant = "other".parse().expect("a tenant");
+    world.database.ensure_tenant(&other, AT).await.expect("it is made");
+    world.database.ensure_tenant(&other, AT).await.expect("it is there");
+    let id: EntryId = "a".parse().expect("an id");
+    assert_eq!(world.database.entry(&other, &agents(), &id).await.expect("an answer"), None);
+    assert_eq!(world.database.version(&other, &agents(), &id, None).await.expect("an answer"), None);
+    assert!(world.database.active_release_refs(&other).await.expect("an answer").is_empty());
+    let own = world.create_for(&other, "module:agents", "{\"own\":true}").await;
+    let activated = world.database.activate(&other, &own.scope, own.number, None, AT).await.expect("an answer");
+    assert_eq!(activated, Activation::Activated);
+    let approved = approve(&[own]);
+    let same = commit(&other, &approved, "a", "1.0.0");
+    assert!(matches!(world.database.commit(&same).await.expect("an answer"), Committed::Written { .. }));
+    let approved = approve(&judged);
+    let foreign = commit(&other, &approved, "b", "1.0.0");
+    assert_eq!(world.database.commit(&foreign).await.expect("an answer"), Committed::RulesMoved);
+}
+
+pub async fn finds_tokens_by_hash(world: World) {
+    let world = world.ready().await;
+    let token = TokenRow {
+        id: new_id(AT),
+        tenant: world.tenant.clone(),
+        name: "admin".to_owned(),
+        prefix: "hm_abc".to_owned(),
+        hash: "5f".repeat(32),
+        role: "admin".to_owned(),
+        created_at: AT,
+        revoked_at: None,
+    };
+    assert_eq!(world.database.token_by_hash(&token.hash).await.expect("an answer"), None);
+    assert!(world.database.insert_token(&token).await.expect("an answer"));
+    let again = TokenRow { id: new_id(AT), ..token.clone() };
+    assert!(!world.database.insert_token(&again).await.expect("an answer"));
+    let revoked = TokenRow { id: new_id(AT), hash: "6a".repeat(32), revoked_at: Some(Millis(7)), ..token.clone() };
+    assert!(world.database.insert_token(&revoked).await.expect("an answer"));
+    for row in [token, revoked] {
+        assert_eq!(world.database.token_by_hash(&row.hash).await.expect("an answer"), Some(row));
+    }
+}
+
+pub async fn keeps_decisions(world: World) {
+    let world = world.ready().await;
+    let decision = DecisionRow {
+        id: new_id(AT).parse().expect("an id"),
+        kind: agents(),
+        entry: "never-published".parse().expect("an id"),
+        version: "1.0.0".parse().expect("a version"),
+        outcome: "rejected".to_owned(),
+        body: "{\"findings\":[\"ünïcode \\u0000\"]}".to_owned(),
+        created_at: AT,
+    };
+    world.database.insert_decision(&world.tenant, &decision).await.expect("it is written");
+    let read = world.database.decision(&world.tenant, &decision.id).await.expect("an answer");
+    assert_eq!(read, Some(decision));
+    let unknown = new_id(AT).parse().expect("an id");
+    assert_eq!(world.database.decision(&world.tenant, &unknown).await.expect("an answer"), None);
+}
+
+pub async fn gives_events_in_order_until_announced(world: World) {
+    let (world, judged) = world.with_rules().await;
+    for version in 1..=6 {
+        world.publish(&judged, "a", &format!("{version}.0.0")).await;
+    }
+    let all = world.database.pending_events(100).await.expect("events");
+    assert!(all.is_sorted_by(|one, next| one.sequence < next.sequence));
+    assert_eq!(all.len(), 6);
+    let first = world.database.pending_events(2).await.expect("events");
+    assert_eq!(first, all[..2]);
+    let announced: Vec<_> = [0, 2, 3].map(|place: usize| all[place].sequence).to_vec();
+    world.database.mark_announced(&announced, AT).await.expect("they are marked");
+    world.database.mark_announced(&announced, AT).await.expect("they are marked again");
+    world.database.mark_announced(&[], AT).await.expect("nothing to mark");
+    let left = world.database.pending_events(100).await.expect("events");
+    assert_eq!(left, [all[1].clone(), all[4].clone(), all[5].clone()]);
+    let rest: Vec<_> = left.iter().map(|row| row.sequence).collect();
+    world.database.mark_announced(&rest, AT).await.expect("they are marked");
+    world.publish(&judged, "a", "7.0.0").await;
+    let next = world.database.pending_events(100).await.expect("events");
+    assert!(next.len() == 1 && next[0].sequence > all[5].sequence);
+}
+
+pub async fn names_versions_newest_first(world: World) {
+    let (world, judged) = world.with_rules().await;
+    let approved = approve(&judged);
+    for (version, at) in [("2.0.0", 5), ("1.0.0", 9), ("3.0.0", 7)] {
+        let mut commit = commit(&world.tenant, &approved, "a", version);
+        commit.version.published_at = Millis(at);
+        world.database.commit(&commit).await.expect("an answer");
+    }
+    let names = world.database.version_names(&world.tenant, &agents(), &"a".parse().expect("an id")).await;
+    let names: Vec<_> =
+        names.expect("names").into_iter().map(|(name, status, at)| (String::from(name), status, at.0)).collect();
+    let expected = [("1.0.0", "archived", 9), ("3.0.0", "active", 7), ("2.0.0", "archived", 5)];
+    assert_eq!(names, expected.map(|(name, status, at)| (name.to_owned(), status.to_owned(), at)));
+}

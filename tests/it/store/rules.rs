@@ -1,0 +1,119 @@
+//! Plugins, releases and activation.
+
+use futures_util::future::join_all;
+use hallmark::clock::Millis;
+use hallmark::names::{Digest, Scope};
+use hallmark::registry::store::{Activation, NewRelease, PluginRow, Store as _};
+
+use super::{AT, World};
+
+fn agents() -> Scope {
+    "module:agents".parse().expect("a scope")
+}
+
+pub async fn numbers_releases_made_at_once(world: World) {
+    let world = world.ready().await;
+    let other = world.second_host().await;
+    let releases: Vec<_> = (0..40)
+        .map(|number| NewRelease {
+            scope: agents(),
+            digest: Digest::of(format!("{number}").as_bytes()),
+            rules: format!("{number}"),
+            author: "ada".to_owned(),
+            message: "at once".to_owned(),
+            created_at: AT,
+        })
+        .collect();
+    let made = join_all(releases.iter().enumerate().map(|(place, release)| {
+        let host = if place % 2 == 0 { &world.database } else { &other };
+        host.create_release(&world.tenant, release)
+    }))
+    .await;
+    let mut numbers = Vec::new();
+    for (made, wanted) in made.into_iter().zip(&releases) {
+        let made = made.expect("a release");
+        let read = world.database.release(&world.tenant, &agents(), made.release.number).await.expect("an answer");
+        assert_eq!(read.as_ref(), Some(&made));
+        assert_eq!((&made.rules, &made.release.digest), (&wanted.rules, &wanted.digest));
+        numbers.push(made.release.number);
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=40).collect::<Vec<_>>());
+    let listed = world.database.releases(&world.tenant, &agents()).await.expect("releases");
+    assert!(listed.is_sorted_by(|one, next| one.release.number > next.release.number));
+    assert_eq!(listed.len(), 40);
+}
+
+pub async fn activates_what_the_caller_expects(world: World) {
+    let world = world.ready().await;
+    assert_eq!(world.activate(&agents(), 1, None).await, Activation::Missing);
+    world.create("module:agents", "1").await;
+    world.create("module:agents", "2").await;
+    assert_eq!(world.activate(&agents(), 3, None).await, Activation::Missing);
+    assert_eq!(world.activate(&agents(), 1, Some(Some(2))).await, Activation::Moved { active: None });
+    assert_eq!(world.activate(&agents(), 1, Some(None)).await, Activation::Activated);
+    assert_eq!(world.activate(&agents(), 1, None).await, Activation::Unchanged);
+    assert_eq!(world.activate(&agents(), 2, Some(None)).await, Activation::Moved { active: Some(1) });
+    assert_eq!(world.activate(&agents(), 2, Some(Some(1))).await, Activation::Activated);
+    assert_eq!(world.activate(&agents(), 1, None).await, Activation::Activated);
+    let refs = world.database.active_release_refs(&world.tenant).await.expect("refs");
+    assert_eq!(refs.iter().map(|it| it.number).collect::<Vec<_>>(), [1]);
+}
+
+pub async fn lists_active_releases_by_scope(world: World) {
+    let world = world.ready().await;
+    assert!(world.database.active_releases(&world.tenant).await.expect("an answer").is_empty());
+    let services = world.activate_new("module:services", "{\"s\":1}").await;
+    let policies = world.activate_new("policies", "{\"p\":1}").await;
+    let agents = world.activate_new("module:agents", "{\"a\":1}").await;
+    world.create("module:idle", "{}").await;
+    let expected = vec![agents, services, policies];
+    assert_eq!(world.database.active_release_refs(&world.tenant).await.expect("refs"), expected);
+    let rows = world.database.active_releases(&world.tenant).await.expect("rows");
+    assert_eq!(rows.iter().map(|row| row.release.clone()).collect::<Vec<_>>(), expected);
+    assert_eq!(rows.iter().map(|row| row.rules.as_str()).collect::<Vec<_>>(), ["{\"a\":1}", "{\"s\":1}", "{\"p\":1}"]);
+}
+
+pub async fn keeps_plugins_by_digest(world: World) {
+    let world = world.ready().await;
+    let plugin = |name: &str, bytes: &str, at: i64| PluginRow {
+        digest: Digest::of(bytes.as_bytes()),
+        name: name.to_owned(),
+        version: "1.0.0".to_owned(),
+        contract: "hallmark:plugin@0.1.0".to_owned(),
+        inspection: "{}".to_owned(),
+        size_bytes: 5_000_000_000,
+        pushed_by: "ada".to_owned(),
+        pushed_at: Millis(at),
+    };
+    let rows = [plugin("Zeta", "z", 9), plugin("cel", "2", 7), plugin("cel", "1", 8), plugin("agent-rules", "a", 10)];
+    for row in &rows {
+        assert!(world.database.insert_plugin(&world.tenant, row).await.expect("an answer"));
+        assert!(!world.database.insert_plugin(&world.tenant, row).await.expect("an answer"));
+        let read = world.database.plugin(&world.tenant, &row.digest).await.expect("an answer");
+        assert_eq!(read.as_ref(), Some(row));
+    }
+    let unknown = world.database.plugin(&world.tenant, &Digest::of(b"unknown")).await.expect("an answer");
+    assert_eq!(unknown, None);
+    let listed = world.database.plugins(&world.tenant).await.expect("plugins");
+    assert_eq!(listed, [rows[0].clone(), rows[3].clone(), rows[1].clone(), rows[2].clone()]);
+}
+
+pub async fn lets_one_of_two_activations_win(world: World) {
+    let world = world.ready().await;
+    let other = world.second_host().await;
+    for number in 1..=10 {
+        world.create("module:agents", &number.to_string()).await;
+    }
+    assert_eq!(world.activate(&agents(), 10, None).await, Activation::Activated);
+    let scope = agents();
+    let answers = join_all((1..10).map(|number| {
+        let host = if number % 2 == 0 { &world.database } else { &other };
+        host.activate(&world.tenant, &scope, number, Some(Some(10)), AT)
+    }))
+    .await;
+    let answers: Vec<_> = answers.into_iter().map(|answer| answer.expect("no error")).collect();
+    let won = answers.iter().filter(|answer| **answer == Activation::Activated).count();
+    let moved = answers.iter().filter(|answer| matches!(answer, Activation::Moved { active: Some(_) })).count();
+    assert_eq!((won, moved), (1, 8));
+}
