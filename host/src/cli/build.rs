@@ -109,6 +109,8 @@ pub fn build(dirs: &[PathBuf], options: &Options<'_>) -> Result<Vec<Built>, Buil
 /// A crate that can be a plugin.
 struct Package {
     name: String,
+    /// What cargo knows it by; its name may also be that of a dependency.
+    id: String,
     manifest: PathBuf,
     workspace: PathBuf,
     target: PathBuf,
@@ -126,6 +128,7 @@ struct Metadata {
 #[derive(Deserialize)]
 struct MetadataPackage {
     name: String,
+    id: String,
     manifest_path: PathBuf,
     targets: Vec<MetadataTarget>,
 }
@@ -163,7 +166,7 @@ fn read_package(dir: &Path) -> Result<Package, BuildError> {
     if !makes_a_module {
         return Err(not_a_plugin("its Cargo.toml needs [lib] with crate-type = [\"cdylib\", \"rlib\"]"));
     }
-    Ok(Package { name: package.name, manifest, workspace, target: metadata.target_directory, outside })
+    Ok(Package { name: package.name, id: package.id, manifest, workspace, target: metadata.target_directory, outside })
 }
 
 /// One message of `cargo build --message-format=json`, as far as it is of use.
@@ -186,7 +189,7 @@ fn compile(
     command.args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"]);
     command.arg("--manifest-path").arg(workspace.join("Cargo.toml"));
     for package in packages {
-        command.args(["--package", &package.name]);
+        command.args(["--package", &package.id]);
     }
     command
         .env("CARGO_ENCODED_RUSTFLAGS", toolchain::path_flags(workspace, &packages[0].outside, toolchain).join("\x1f"));

@@ -14,7 +14,7 @@ use hallmark_plugin::{
 
 use crate::scope::Scope;
 use crate::syntax::Part;
-use crate::uses::{FINDINGS_MAX, Name, Uses};
+use crate::uses::{FINDINGS_MAX, Name, TooLarge, Uses};
 
 /// What a binding sets.
 #[derive(Debug, serde::Deserialize)]
@@ -55,15 +55,17 @@ impl Resolver for Placeholders {
     }
 
     fn resolve(&self, submission: &Submission, variables: &[Variable]) -> Resolution {
-        let text = submission.json("").unwrap_or_default();
-        let unused = unused(variables, &[]);
+        let Some(text) = submission.json("") else { return Resolution::default() };
+        // Most submissions have no placeholder: the text alone says so.
         if !text.contains('$') {
-            return Resolution { findings: unused, ..Resolution::default() };
+            return Resolution { findings: unused(variables, &[]), ..Resolution::default() };
         }
-        let resolution = serde_json::from_str::<Value>(&text)
-            .map_err(|error| Finding::error("submission.unreadable").message(error.to_string()))
-            .and_then(|value| resolve(&value, &self.scope, &submission.subject().document, variables));
-        resolution.unwrap_or_else(|finding| Resolution { findings: vec![finding], ..Resolution::default() })
+        let refused = |finding| Resolution { findings: vec![finding], ..Resolution::default() };
+        match serde_json::from_str::<Value>(&text) {
+            Ok(value) => resolve(&value, &self.scope, &submission.subject().document, variables)
+                .unwrap_or_else(|too_large| refused(too_large.into())),
+            Err(error) => refused(Finding::error("submission.unreadable").message(error.to_string())),
+        }
     }
 }
 
@@ -75,7 +77,7 @@ struct Known<'a> {
     variable: Option<&'a Variable>,
 }
 
-fn resolve(submission: &Value, scope: &Scope, document: &str, variables: &[Variable]) -> Result<Resolution, Finding> {
+fn resolve(submission: &Value, scope: &Scope, document: &str, variables: &[Variable]) -> Result<Resolution, TooLarge> {
     let mut uses = Uses::gather(submission, scope, document)?;
     let known: Vec<_> = uses.names.iter().map(|name| find_value(name, variables)).collect();
     let mut resolution = Resolution { findings: std::mem::take(&mut uses.findings), ..Resolution::default() };
@@ -114,7 +116,7 @@ fn substitute(
     parts: &[Part<'_>],
     uses: &mut Uses<'_>,
     known: &[Known<'_>],
-) -> Result<Option<Substitution>, Finding> {
+) -> Result<Option<Substitution>, TooLarge> {
     let mut text = String::new();
     let mut origins: Vec<Origin> = Vec::new();
     for part in parts {

@@ -15,6 +15,18 @@ pub const ANSWER_MAX_BYTES: usize = 512 * 1024;
 /// Findings that one submission may make the plugin give; the host allows 500.
 pub const FINDINGS_MAX: usize = 200;
 
+/// The placeholders and their values come to more than [`ANSWER_MAX_BYTES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLarge;
+
+impl From<TooLarge> for Finding {
+    fn from(_: TooLarge) -> Self {
+        Self::error("placeholder.too-large")
+            .message(format!("the placeholders and their values come to more than {ANSWER_MAX_BYTES} bytes"))
+            .help("use fewer placeholders, or shorter values")
+    }
+}
+
 /// A place whose value a placeholder makes.
 pub struct Place<'a> {
     /// Its pointer.
@@ -54,7 +66,7 @@ impl<'a> Uses<'a> {
     ///
     /// # Errors
     /// It uses more placeholders than can be answered.
-    pub fn gather(submission: &'a Value, scope: &Scope, document: &str) -> Result<Self, Finding> {
+    pub fn gather(submission: &'a Value, scope: &Scope, document: &str) -> Result<Self, TooLarge> {
         let (scope, start) = scope.start(document);
         let mut uses = Self::default();
         uses.walk(submission, &scope, &start, &mut String::new())?;
@@ -70,17 +82,15 @@ impl<'a> Uses<'a> {
     ///
     /// # Errors
     /// There are too many.
-    pub fn spend(&mut self, size_bytes: usize) -> Result<(), Finding> {
+    pub fn spend(&mut self, size_bytes: usize) -> Result<(), TooLarge> {
         self.size_bytes = self.size_bytes.saturating_add(size_bytes);
         if self.size_bytes <= ANSWER_MAX_BYTES {
             return Ok(());
         }
-        Err(Finding::error("placeholder.too-large")
-            .message(format!("the placeholders and their values come to more than {ANSWER_MAX_BYTES} bytes"))
-            .help("use fewer placeholders, or shorter values"))
+        Err(TooLarge)
     }
 
-    fn walk(&mut self, value: &'a Value, scope: &Scope, reach: &Reach, path: &mut String) -> Result<(), Finding> {
+    fn walk(&mut self, value: &'a Value, scope: &Scope, reach: &Reach, path: &mut String) -> Result<(), TooLarge> {
         match value {
             Value::String(text) if *reach == Reach::Inside && text.contains('$') => self.read_text(text, path),
             Value::Object(members) if *reach == Reach::Inside && members.contains_key("$var") => {
@@ -104,7 +114,7 @@ impl<'a> Uses<'a> {
         reach: &Reach,
         path: &mut String,
         token: &str,
-    ) -> Result<(), Finding> {
+    ) -> Result<(), TooLarge> {
         // A scalar without a dollar sign needs neither a path nor a scope, and most are such.
         match value {
             Value::String(text) if !text.contains('$') => return Ok(()),
@@ -128,7 +138,7 @@ impl<'a> Uses<'a> {
         Ok(())
     }
 
-    fn read_text(&mut self, text: &'a str, path: &str) -> Result<(), Finding> {
+    fn read_text(&mut self, text: &'a str, path: &str) -> Result<(), TooLarge> {
         match syntax::parse(text) {
             Ok(None) => Ok(()),
             Ok(Some(parts)) => self.add(path, parts, None),
@@ -136,7 +146,7 @@ impl<'a> Uses<'a> {
         }
     }
 
-    fn read_object(&mut self, members: &'a Map<String, Value>, path: &str) -> Result<(), Finding> {
+    fn read_object(&mut self, members: &'a Map<String, Value>, path: &str) -> Result<(), TooLarge> {
         match read_variable(members) {
             Ok((name, default, description)) => {
                 let variable = Part::Variable { name, default: default.map(Cow::Borrowed) };
@@ -146,7 +156,7 @@ impl<'a> Uses<'a> {
         }
     }
 
-    fn add(&mut self, path: &str, parts: Vec<Part<'a>>, description: Option<&'a str>) -> Result<(), Finding> {
+    fn add(&mut self, path: &str, parts: Vec<Part<'a>>, description: Option<&'a str>) -> Result<(), TooLarge> {
         self.spend(path.len())?;
         for part in &parts {
             let Part::Variable { name, default } = part else { continue };
@@ -170,7 +180,7 @@ impl<'a> Uses<'a> {
         Ok(())
     }
 
-    fn refuse(&mut self, path: &str, error: &SyntaxError) -> Result<(), Finding> {
+    fn refuse(&mut self, path: &str, error: &SyntaxError) -> Result<(), TooLarge> {
         self.spend(path.len() + error.message.len() + error.help.len())?;
         self.findings.push(Finding::error("placeholder.syntax").at(path).message(&error.message).help(&error.help));
         Ok(())
