@@ -64,11 +64,18 @@ fn check_declared<'a>(declared: &'a Value, findings: &mut Findings) -> BTreeMap<
 
 fn undeclared_finding(name: &str, place: &str, has_list: bool, all: &[&str]) -> Finding {
     // Without a list, one patch declares all, so that the patches of several findings agree.
-    let patch =
-        if has_list { Patch::new().add("/capabilities/-", name) } else { Patch::new().add(DECLARED, all.to_vec()) };
-    codes::CAPABILITIES_UNDECLARED
+    const DECLARED_BY_A_FIX_MAX: usize = 50;
+    let patch = match has_list {
+        true => Some(Patch::new().add("/capabilities/-", name)),
+        false if all.len() <= DECLARED_BY_A_FIX_MAX => Some(Patch::new().add(DECLARED, all.to_vec())),
+        false => None,
+    };
+    let finding = codes::CAPABILITIES_UNDECLARED
         .at(place)
         .message(format!("the manifest uses the capability {}, which {DECLARED} does not declare", quoted(name)))
-        .help(format!("add {} to {DECLARED}, or stop using it", quoted(name)))
-        .fix(patch)
+        .help(format!("add {} to {DECLARED}, or stop using it", quoted(name)));
+    match patch {
+        Some(patch) => finding.fix(patch),
+        None => finding,
+    }
 }

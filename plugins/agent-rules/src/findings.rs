@@ -11,9 +11,14 @@ use serde::Deserialize;
 pub const OMITTED: Code = Code {
     name: "findings.omitted",
     severity: Severity::Info,
-    summary: "There are more findings than `findings_max`; this one counts the rest and weighs as much as the worst of them.",
+    summary: "There are more findings than `findings_max`, or they are too long; this one counts the rest and weighs as much as the worst of them.",
     help: "Mend what is shown and check again.",
 };
+
+/// Well below the host's `plugin_answer_max_bytes`: a submission with huge names is refused and breaks nothing.
+const FINDINGS_SIZE_MAX_BYTES: usize = 256 * 1024;
+/// A longer patch is left out of its finding.
+const FIX_SIZE_MAX_BYTES: usize = 4 * 1024;
 
 /// One finding code of a plugin.
 #[derive(Debug)]
@@ -84,6 +89,7 @@ pub struct Findings<'a> {
     severities: &'a Severities,
     findings_max: usize,
     given: Vec<Finding>,
+    size_bytes: usize,
     omitted: usize,
     omitted_worst: Severity,
 }
@@ -91,7 +97,7 @@ pub struct Findings<'a> {
 impl<'a> Findings<'a> {
     /// None yet; `findings_max` are kept.
     pub fn new(severities: &'a Severities, findings_max: usize) -> Self {
-        Self { severities, findings_max, given: Vec::new(), omitted: 0, omitted_worst: Severity::Info }
+        Self { severities, findings_max, given: Vec::new(), size_bytes: 0, omitted: 0, omitted_worst: Severity::Info }
     }
 
     /// Adds a finding, with the weight that the settings give its code.
@@ -99,17 +105,15 @@ impl<'a> Findings<'a> {
         if let Some(weight) = self.severities.get(&finding.code) {
             finding.severity = (*weight).into();
         }
-        if self.given.len() < self.findings_max {
+        finding.fix.take_if(|fix| fix.len() > FIX_SIZE_MAX_BYTES);
+        let size_bytes = self.size_bytes + size(&finding);
+        if self.given.len() < self.findings_max && size_bytes <= FINDINGS_SIZE_MAX_BYTES {
+            self.size_bytes = size_bytes;
             self.given.push(finding);
             return;
         }
         self.omitted += 1;
         self.omitted_worst = worse(self.omitted_worst, finding.severity);
-    }
-
-    /// True where a further finding would only be counted, so that its words need not be made.
-    pub fn is_full(&self) -> bool {
-        self.given.len() >= self.findings_max
     }
 
     /// What is answered to the host.
@@ -124,6 +128,12 @@ impl<'a> Findings<'a> {
         }
         self.given
     }
+}
+
+fn size(finding: &Finding) -> usize {
+    let texts =
+        [Some(&finding.code), Some(&finding.path), Some(&finding.message), finding.help.as_ref(), finding.fix.as_ref()];
+    texts.into_iter().flatten().map(String::len).sum()
 }
 
 fn worse(one: Severity, other: Severity) -> Severity {

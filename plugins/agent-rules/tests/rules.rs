@@ -291,6 +291,21 @@ fn counts_the_findings_that_it_does_not_show() {
 }
 
 #[test]
+fn huge_names_do_not_overrun_the_answer() {
+    let huge = "x*".repeat(100_000);
+    let names: Vec<_> = (0..20_000).map(|number| format!("capability-{number}")).collect();
+    let mut submission = with(&json!({
+        "tags": [huge, huge],
+        "manifest": {"capabilities": names, "permissions": {huge.clone(): 1, format!("{huge}*"): huge}},
+    }));
+    submission.as_object_mut().expect("an object").remove("capabilities");
+    let findings = bench(submission).validate::<AgentRules>();
+    let size: usize = findings.iter().map(|finding| told(finding).len()).sum();
+    assert!(size < 300 * 1024, "{size}");
+    assert_eq!(findings.last().map(|finding| finding.code.as_str()), Some("findings.omitted"));
+}
+
+#[test]
 fn refuses_wrong_settings_with_their_place() {
     let refused = |settings: Value| {
         let findings = Bench::new().settings(settings).configure_validator::<AgentRules>().expect_err("wrong settings");

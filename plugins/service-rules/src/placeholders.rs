@@ -1,4 +1,4 @@
-//! Placeholders that are still there after resolution.
+//! Placeholders that are still there after resolution, and values that the host masked.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,10 @@ use serde_json::Value;
 use crate::codes;
 use crate::findings::{Findings, quoted};
 
-/// Where placeholders were left.
+/// How the mask begins that the host puts in the place of a secret.
+const MASK: &str = "__secret_";
+
+/// Where placeholders were left, and where the value of a secret will stand: no form can be asked for there.
 #[derive(Debug, Default)]
 pub struct Left {
     places: BTreeSet<String>,
@@ -19,18 +22,26 @@ impl Left {
     /// looks like.
     pub fn check(text: &str, literal_members: &[String], submission: &Submission, findings: &mut Findings) -> Self {
         let mut left = Self::default();
-        if !(text.contains('$') && (text.contains("${") || text.contains("\"$var\""))) {
+        let may_have_left = text.contains('$') && (text.contains("${") || text.contains("\"$var\""));
+        let may_have_masks = text.contains(MASK);
+        if !may_have_left && !may_have_masks {
+            return left;
+        }
+        let substituted = submission.substituted();
+        let masked = substituted.iter().filter(|substitution| substitution.value.contains(MASK));
+        left.places.extend(masked.map(|substitution| substitution.path.clone()));
+        if !may_have_left {
             return left;
         }
         // The host hands out JSON alone.
         let Ok(document) = serde_json::from_str::<Value>(text) else { return left };
-        let substituted = submission.substituted().into_iter().map(|substitution| substitution.path).collect();
+        let substituted = substituted.into_iter().map(|substitution| substitution.path).collect();
         let mut search = Search { substituted, literal_members, left: &mut left, findings };
         search.visit(&document, submission.subject().document.clone());
         left
     }
 
-    /// True where one was left at the place or below: what else is wrong there is not worth a word.
+    /// True where there is one at the place or below: what else is wrong there is not worth a word.
     pub fn touches(&self, place: impl FnOnce() -> String) -> bool {
         if self.places.is_empty() {
             return false;
@@ -119,11 +130,6 @@ fn placeholder_end(inner: &str) -> Option<usize> {
     let after = &inner[name..];
     let is_placeholder = starts_right && after.starts_with(['}', ':']);
     is_placeholder.then(|| after.find('}').map(|end| name + end + 1)).flatten()
-}
-
-/// True where a text carries the mask that the host puts in the place of a secret: its form cannot be judged.
-pub fn is_masked(text: &str) -> bool {
-    text.contains("__secret_")
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::address::{Address, THIS_MACHINE, machine, parse_port};
 use crate::codes;
 use crate::findings::{Findings, cut, quoted};
 use crate::manifest::{Loose, Manifest, Place, Service, Token};
-use crate::placeholders::{Left, is_masked};
+use crate::placeholders::Left;
 
 /// What a value says about a port.
 #[derive(Debug, PartialEq, Eq)]
@@ -137,7 +137,7 @@ fn stated_ports<'b>(
 }
 
 fn written(text: &str) -> Port {
-    if is_masked(text) { Port::Unclaimed } else { parse_port(text).map_or(Port::Malformed, Port::Number) }
+    parse_port(text).map_or(Port::Malformed, Port::Number)
 }
 
 fn read_port(value: &Loose) -> Port {
@@ -193,7 +193,6 @@ mod tests {
             ("[::1]:8080:80/tcp", Port::Number(8080)),
             ("53:53/udp", Port::Unclaimed),
             ("3000-3005", Port::Unclaimed),
-            ("__secret_PORT__", Port::Unclaimed),
             ("", Port::Malformed),
             ("http", Port::Malformed),
             ("0", Port::Malformed),

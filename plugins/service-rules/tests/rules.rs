@@ -117,7 +117,6 @@ fn asks_for_well_formed_addresses() {
     assert!(endpoint("ftp://a/b").message.ends_with("its scheme is neither http nor https"));
     assert_eq!(endpoint("").fix, None);
     assert_eq!(check(json!([{"slug": "api", "baseUrl": 80}]))[0].code, "base-url.form");
-    assert_eq!(check(json!([{"slug": "api", "baseUrl": "__secret_URL__"}])), []);
 }
 
 #[test]
@@ -260,10 +259,7 @@ fn asks_for_ports_that_are_numbers() {
     assert_eq!(check(json!([{"slug": "a", "port": 70000}]))[0].message, "70000 is not a port");
     assert_eq!(check(json!([{"slug": "a", "port": 80.5}]))[0].message, "the value is not a port");
     let port = |value: Value| check(json!([{"slug": "a", "env": [{"key": "PORT", "value": value}]}])).len();
-    assert_eq!(
-        [json!("0"), json!(0), json!(""), json!(null), json!("__secret_PORT__"), json!("x")].map(port),
-        [0, 0, 0, 0, 0, 1]
-    );
+    assert_eq!([json!("0"), json!(0), json!(""), json!(null), json!("x")].map(port), [0, 0, 0, 0, 1]);
 }
 
 #[test]
@@ -303,6 +299,21 @@ fn what_a_resolver_put_there_is_data() {
     let services = json!([{"slug": "a", "devCommand": "PORT=${PORT} npm start"}]);
     assert_eq!(check(services.clone()).len(), 1);
     assert_eq!(check_with(json!({"literal_members": ["devCommand"]}), services), []);
+}
+
+#[test]
+fn asks_for_no_form_where_a_secret_will_stand() {
+    let services = json!([{"slug": "a", "baseUrl": "__secret_URL__", "env": {"PORT": "__secret_PORT__"}}]);
+    let masked = |path: &str, name: &str| Substitution {
+        path: format!("/manifest/services/0/{path}"),
+        value: format!("\"__secret_{name}__\""),
+        origins: Vec::new(),
+    };
+    let bench = || bench(json!({"services": services}));
+    let substituted = vec![masked("baseUrl", "URL"), masked("env/PORT", "PORT")];
+    assert_eq!(bench().substituted(substituted).validate::<ServiceRules>(), []);
+    let by_hand = bench().validate::<ServiceRules>();
+    assert_eq!(places(&by_hand).len(), 2, "{by_hand:?}");
 }
 
 /// A document of 2,000 services with 10,000 references, a chain and a circle through all of them: a walk over all
