@@ -140,6 +140,8 @@ fn a_message_that_cannot_be_evaluated_still_tells_the_finding() {
         {"id": "r", "title": "t", "expression": "false", "message": "{{manifest.licence}} and {{ 1 + 1 }}{{ null }}"},
     ]));
     assert_eq!(findings[0].message, "(No such key: licence) and 2null");
+    let findings = decide(json!([{"id": "r", "title": "the title", "expression": "false", "message": "{{ '' }} "}]));
+    assert_eq!(findings[0].message, "the title", "a finding has a message");
 }
 
 #[test]
@@ -189,7 +191,7 @@ fn an_expression_that_does_not_compile_is_refused_with_its_position() {
 
 #[test]
 fn ids_and_paths_have_their_form() {
-    for id in ["", "A", "a b", "a..b", &"a".repeat(91)] {
+    for id in ["", "A", "a b", "a..b", "-a", "a-", &"a".repeat(91)] {
         let refusals = refused(json!([{"id": id, "title": "t", "expression": "true"}]));
         assert_eq!(refusals, [("/rules/0/id".to_owned(), format!("'{id}' is not a rule's id"))]);
     }
