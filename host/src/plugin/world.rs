@@ -30,7 +30,6 @@ struct Datetime {
 #[component(variant)]
 enum StreamError {
     #[component(name = "last-operation-failed")]
-    #[expect(dead_code, reason = "the contract of WASI has it; nothing here fails")]
     LastOperationFailed(Resource<IoError>),
     #[component(name = "closed")]
     Closed,

@@ -1,0 +1,155 @@
+//! The command line as people and programs meet it: what it writes, and its exit codes. Judging needs no server here.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::host::root;
+
+fn hallmark(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hallmark"));
+    for name in ["HALLMARK_SERVER", "HALLMARK_TOKEN", "HALLMARK_TOKEN_FILE", "DATABASE_URL"] {
+        command.env_remove(name);
+    }
+    command.current_dir(root()).args(arguments).output().expect("the binary runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+/// `validate` with the examples' rules and a cache that all tests of this file share.
+fn validate(arguments: &[&str]) -> Output {
+    let cache = root().join("target/tmp/cli-cache");
+    let cache = cache.to_str().expect("a path in UTF-8");
+    let rules =
+        ["validate", "--modules", "examples/modules", "--policies", "examples/policies", "--cache", cache];
+    hallmark(&[&rules, arguments].concat())
+}
+
+/// Each finding of a JSON report as `severity code path`.
+fn findings(output: &Output) -> Vec<String> {
+    let document: Value = serde_json::from_slice(&output.stdout).expect("a JSON report");
+    let results = document["results"].as_array().expect("results").iter();
+    let malformed = |result: &Value| result["malformed"]["detail"].as_str().map(|detail| format!("malformed {detail}"));
+    let told = |finding: &Value| {
+        let word = |field: &str| finding[field].as_str().unwrap_or_default().to_owned();
+        format!("{} {} {}", word("severity"), word("code"), word("path"))
+    };
+    results
+        .flat_map(|result| {
+            let findings = result["report"]["findings"].as_array().cloned().unwrap_or_default();
+            malformed(result).into_iter().chain(findings.iter().map(told).collect::<Vec<_>>())
+        })
+        .collect()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn every_valid_example_is_valid() {
+    let output = validate(&["examples/manifests/valid"]);
+    assert_eq!(text(&output.stdout), "4 manifests: 4 valid, 0 rejected (0 errors, 0 warnings)\n");
+    assert_eq!((text(&output.stderr).as_str(), output.status.code()), ("", Some(0)));
+}
+
+/// Every invalid example with everything that is said of it.
+const INVALID: &[(&str, &[&str])] = &[];
+
+#[test]
+fn every_invalid_example_is_refused_for_what_is_wrong_with_it() {
+    let folder = root().join("examples/manifests/invalid");
+    let pinned: Vec<_> = INVALID.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(names(&folder), pinned, "each invalid example has its findings pinned, and each pin its example");
+    let mut wrong = Vec::new();
+    for (name, expected) in INVALID {
+        let output = validate(&[&format!("examples/manifests/invalid/{name}"), "--output", "json"]);
+        let found = findings(&output);
+        if found != *expected || output.status.code() != Some(1) {
+            wrong.push((name, output.status.code(), found, text(&output.stderr)));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn findings_stand_beside_the_lines_they_are_about() {
+    let output = validate(&["examples/manifests/invalid/agent-unknown-field.yaml"]);
+    assert_eq!(text(&output.stdout), "");
+    assert_eq!(output.status.code(), Some(1));
+    let output = validate(&["examples/manifests/invalid/agent-duplicate-key.yaml"]);
+    assert_eq!(text(&output.stdout), "");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn variables_reach_the_placeholders_and_secrets_do_not_show() {
+    let example = "examples/manifests/invalid/agent-missing-placeholder.yaml";
+    let output = validate(&[example, "--var", "AGENT_CPU=500m", "--output", "json"]);
+    assert_eq!((findings(&output).as_slice(), output.status.code()), (&[][..], Some(0)));
+    let output = validate(&[example, "--secret-var", "AGENT_CPU=hush-hush", "--output", "json"]);
+    let report = text(&output.stdout);
+    assert!(!report.contains("hush-hush") && report.contains("__secret_AGENT_CPU__"), "{report}");
+}
+
+#[test]
+fn manifests_beside_and_published_answer_look_ups() {
+    let folder = TempDir::new().expect("a folder");
+    let service = std::fs::read_to_string(root().join("examples/manifests/valid/service.yaml")).expect("the example");
+    let service = service.replace("serviceId: weather", "serviceId: nowhere");
+    std::fs::write(folder.path().join("service.yaml"), service).expect("a file");
+    let folder = folder.path().to_str().expect("a path in UTF-8");
+    let agent = "examples/manifests/invalid/agent-unknown-service.yaml";
+    assert_eq!(validate(&[agent, "--registry", folder]).status.code(), Some(0));
+    assert_eq!(validate(&[agent, folder]).status.code(), Some(0));
+    assert_eq!(validate(&[agent]).status.code(), Some(1));
+}
+
+#[test]
+fn exit_codes_tell_usage_from_what_could_not_run() {
+    let nothing = hallmark(&["validate"]);
+    assert_eq!(nothing.status.code(), Some(2));
+    for (arguments, expected, code) in [
+        (
+            &["validate", "missing.yaml", "--modules", "examples/modules"][..],
+            "error: missing.yaml: no such file or folder\n",
+            2,
+        ),
+        (
+            &["validate", "a.yaml", "--modules", "examples"],
+            "examples: no module.toml here or one folder below\n",
+            1,
+        ),
+        (
+            &["validate", "a.yaml", "--modules", "examples/modules", "--limit", "plugin_dedline_ms=1"],
+            "error: --limit: unknown name 'plugin_dedline_ms': did you mean 'plugin_deadline_ms'?\n",
+            2,
+        ),
+        (
+            &["list", "agents", "--server", "http://127.0.0.1:1", "--token", "hm_1"],
+            "error: no answer from http://127.0.0.1:1: does 'hallmark serve' run there? (--server): io: Connection \
+             refused (os error 111)\n",
+            3,
+        ),
+        (&["plugin", "check", "missing.wasm"], "error: missing.wasm: No such file or directory (os error 2)\n", 2),
+        (
+            &["plugin", "build", "examples/modules"],
+            "error: examples/modules is not a plugin's crate: it has no Cargo.toml\n",
+            3,
+        ),
+    ] {
+        let output = hallmark(arguments);
+        assert_eq!((text(&output.stderr).as_str(), output.status.code()), (expected, Some(code)), "{arguments:?}");
+    }
+    let check = hallmark(&["plugin", "check", "examples/policies/rules.yaml"]);
+    assert_eq!(check.status.code(), Some(1));
+    assert!(text(&check.stdout).starts_with("examples/policies/rules.yaml: not a WebAssembly component"));
+}
