@@ -25,7 +25,7 @@ pub async fn announce(store: Arc<dyn Store>, committed: Arc<Notify>, poll_ms: u6
         tokio::select! {
             () = &mut stop => break,
             () = committed.notified() => {}
-            () = tokio::time::sleep(Duration::from_millis(poll_ms)) => {}
+            () = tokio::time::sleep(Duration::from_millis(poll_ms.max(10))) => {}
         }
     }
     if let Err(error) = announce_pending(store.as_ref()).await {

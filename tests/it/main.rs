@@ -1,5 +1,6 @@
 //! The one integration binary: one file per behaviour, through the outermost door that stays fast.
 
+mod http;
 mod store;
 mod tidy;
 

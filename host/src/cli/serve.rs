@@ -90,7 +90,7 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
         let _ = stopped.changed().await;
     };
     let announcer =
-        tokio::spawn(announce(Arc::clone(&database) as _, registry.committed(), limits.release_poll_ms, until_stopped));
+        tokio::spawn(announce(Arc::clone(&database) as _, registry.committed(), limits.event_poll_ms, until_stopped));
     let watcher = tokio::spawn(Arc::clone(&registry).watch_rules());
     greet(&format!("http://{address}"), &token_file, &registry);
     http::serve(listener, host, shutdown).await.context("the server ended")?;
@@ -230,10 +230,8 @@ fn greet(url: &str, token_file: &Path, registry: &Registry) {
 
 /// A kind that is in force, with one of the examples' manifests of it that lies here.
 fn example(registry: &Registry) -> Option<(String, &'static str)> {
-    const EXAMPLES: [(&str, &str); 2] = [
-        ("agents", "examples/manifests/valid/agent.yaml"),
-        ("services", "examples/manifests/valid/service.yaml"),
-    ];
+    const EXAMPLES: [(&str, &str); 2] =
+        [("agents", "examples/manifests/valid/agent.yaml"), ("services", "examples/manifests/valid/service.yaml")];
     let kinds = registry.kind_names();
     EXAMPLES
         .into_iter()

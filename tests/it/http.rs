@@ -1,0 +1,293 @@
+//! The HTTP API through the built binary: what each route answers, and that whatever a client sends, the answer is a
+//! problem document with the request's id. The module here binds no plugin: what plugins do has tests of its own.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use serde_json::{Value, json};
+
+use crate::support::host::{Answer, Host, Options};
+
+fn notes_rules() -> Value {
+    json!({
+        "scope": "module:notes",
+        "kinds": [{
+            "name": "notes", "singular": "note", "idField": "noteId", "documentField": "content",
+            "schema": {
+                "type": "object",
+                "properties": {"title": {"type": "string"}},
+                "required": ["title"],
+                "additionalProperties": false,
+            },
+        }],
+    })
+}
+
+/// A host on which the kind `notes` is in force.
+fn host_with_notes(options: Options) -> Host {
+    let host = options.start();
+    let released = host.post("/api/modules/notes/releases", &json!({"rules": notes_rules(), "message": "first"}));
+    assert_eq!(released.status, 201, "{released:?}");
+    let activated = host.post("/api/modules/notes/activate", &json!({"release": 1, "expected": null}));
+    assert_eq!(activated.status, 200, "{activated:?}");
+    host
+}
+
+fn note(id: &str, version: &str, title: &str) -> Value {
+    json!({"noteId": id, "name": "A note", "version": version, "tags": ["x"], "content": {"title": title}})
+}
+
+fn told(answer: &Answer) -> (u16, &str) {
+    (answer.status, answer.body["code"].as_str().unwrap_or_default())
+}
+
+/// Sends bytes as they are and reads until the host closes.
+fn raw(host: &Host, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(host.url.trim_start_matches("http://")).expect("a connection");
+    stream.write_all(bytes).expect("sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("an answer");
+    text
+}
+
+#[test]
+fn an_entry_is_published_read_listed_and_rolled_back() {
+    let host = host_with_notes(Options::new());
+    let first = host.post("/api/notes/publish", &note("one", "1.0.0", "First"));
+    assert_eq!(first.status, 201, "{first:?}");
+    assert_eq!(first.header("location"), Some("/api/notes/one/versions/1.0.0"));
+    assert_eq!(first.body["note"]["content"], json!({"title": "First"}));
+    assert_eq!(first.body["decision"]["outcome"], "approved");
+    let decision = first.body["decision"]["id"].as_str().expect("an id");
+    assert_eq!(first.body["note"]["decisionId"], decision);
+    assert_eq!(host.get(&format!("/api/decisions/{decision}")).body, first.body["decision"]);
+
+    let again = host.post("/api/notes/publish", &note("one", "1.0.0", "First"));
+    assert_eq!(
+        (again.status, &again.body["status"], &again.body["reason"]),
+        (202, &json!("skipped"), &json!("duplicate"))
+    );
+    assert_eq!(again.body["decision"]["id"], decision);
+    let other = host.post("/api/notes/publish", &note("one", "1.0.0", "Other"));
+    assert_eq!(told(&other), (409, "version-exists"));
+    assert_eq!(
+        other.body["detail"],
+        "version 1.0.0 of note 'one' is published with other content: publish a new version"
+    );
+
+    let yaml = "noteId: one\nname: A note\nversion: 1.1.0\ncontent: {title: Second}\n";
+    let second = host.send("/api/notes/publish", "application/yaml", yaml.as_bytes());
+    assert_eq!(second.status, 201, "{second:?}");
+    let entry = host.get("/api/notes/one").body;
+    assert_eq!((&entry["version"], &entry["content"]["title"]), (&json!("1.1.0"), &json!("Second")));
+    let versions: Vec<String> = entry["versions"]
+        .as_array()
+        .expect("versions")
+        .iter()
+        .map(|version| {
+            format!("{} {}", version["version"].as_str().unwrap_or("?"), version["status"].as_str().unwrap_or("?"))
+        })
+        .collect();
+    assert_eq!(versions, ["1.1.0 active", "1.0.0 archived"]);
+    let version = host.get("/api/notes/one/versions/1.0.0").body;
+    assert_eq!((&version["status"], &version["digest"]), (&json!("archived"), &first.body["note"]["digest"]));
+
+    let back = host.post("/api/notes/one/rollback", &json!({"targetVersion": "1.0.0"}));
+    assert_eq!((back.status, &back.body["previousVersion"]), (200, &json!("1.1.0")), "{back:?}");
+    assert_eq!((&back.body["note"]["version"], &back.body["report"]["valid"]), (&json!("1.0.0"), &json!(true)));
+    assert_eq!(host.get("/api/notes/one").body["version"], "1.0.0");
+
+    for (path, detail) in [
+        ("/api/notes/two", "no entry 'two'"),
+        ("/api/notes/one/versions/9.9.9", "no version '9.9.9'"),
+        ("/api/decisions/0199e2c4-6f0d-7d11-8f64-1c9a7b2e4d55", "no decision '0199e2c4-6f0d-7d11-8f64-1c9a7b2e4d55'"),
+        ("/api/modules/none", "no module 'none'"),
+        ("/api/plugins/sha256:0", "no plugin 'sha256:0'"),
+    ] {
+        let missing = host.get(path);
+        assert_eq!((told(&missing), &missing.body["detail"]), ((404, "not-found"), &json!(detail)), "{path}");
+    }
+    let nowhere = host.post("/api/notes/one/rollback", &json!({"targetVersion": "3.0.0"}));
+    assert_eq!(told(&nowhere), (404, "not-found"));
+    assert_eq!(host.get("/api/agents").body["detail"], "no module declares the kind 'agents'; known kinds are: notes");
+}
+
+#[test]
+fn a_list_is_read_page_by_page() {
+    let host = host_with_notes(Options::new());
+    // An entry may be called as an action or a later route is.
+    let ids = ["a", "b", "publish", "validate", "versions"];
+    for id in ids.iter().rev() {
+        assert_eq!(host.post("/api/notes/publish", &note(id, "1.0.0", id)).status, 201);
+        assert_eq!(host.get(&format!("/api/notes/{id}")).body["noteId"], *id);
+        assert_eq!(host.get(&format!("/api/notes/{id}/versions/1.0.0")).body["noteId"], *id);
+    }
+    let mut seen = Vec::new();
+    let mut path = "/api/notes?limit=2".to_owned();
+    loop {
+        let page = host.get(&path).body;
+        let items = page["items"].as_array().expect("items");
+        assert!(items.iter().all(|item| item.get("content").is_none()));
+        seen.extend(items.iter().map(|item| item["noteId"].as_str().expect("an id").to_owned()));
+        let Some(cursor) = page["nextCursor"].as_str() else { break };
+        path = format!("/api/notes?limit=2&cursor={cursor}");
+    }
+    assert_eq!(seen, ids);
+
+    let cursor = host.get("/api/notes?limit=1").body["nextCursor"].as_str().expect("a cursor").to_owned();
+    let tampered = host.get(&format!("/api/notes?cursor=x{cursor}"));
+    assert_eq!(told(&tampered), (400, "bad-query"));
+    assert_eq!(
+        tampered.body["detail"],
+        "the cursor is not one that a list of notes gave: pass nextCursor unchanged, or leave it out to begin"
+    );
+    for (query, detail) in [
+        ("limit=0", "limit is a whole number from 1 to 100, not '0'"),
+        ("limit=101", "limit is a whole number from 1 to 100, not '101'"),
+        ("limit=many", "limit is a whole number from 1 to 100, not 'many'"),
+        ("limt=1", "query: unknown name 'limt': did you mean 'limit'?"),
+    ] {
+        let refused = host.get(&format!("/api/notes?{query}"));
+        assert_eq!((told(&refused), &refused.body["detail"]), ((400, "bad-query"), &json!(detail)));
+    }
+}
+
+#[test]
+fn validate_answers_what_is_wrong_and_writes_nothing() {
+    let host = host_with_notes(Options::new());
+    let valid = host.post("/api/notes/validate", &note("one", "1.0.0", "First"));
+    assert_eq!((valid.status, &valid.body["valid"]), (200, &json!(true)), "{valid:?}");
+    assert_eq!(valid.body["resolved"]["content"]["title"], "First");
+    assert_eq!(host.get("/api/notes/one").status, 404);
+
+    let invalid =
+        host.post("/api/notes/validate", &json!({"noteId": "one", "name": "A", "version": "1.0.0", "content": {}}));
+    assert_eq!((invalid.status, &invalid.body["valid"]), (200, &json!(false)));
+    assert_eq!(invalid.findings(), ["schema.required /content"]);
+    let nameless = host.post("/api/notes/validate", &json!({"content": {"title": "x"}}));
+    assert_eq!((nameless.status, &nameless.body["valid"]), (200, &json!(false)));
+    assert_eq!(told(&host.post("/api/notes/publish", &json!({"content": {"title": "x"}}))), (422, "unidentified"));
+
+    let rejected =
+        host.post("/api/notes/publish", &json!({"noteId": "one", "name": "A", "version": "1.0.0", "content": {}}));
+    assert_eq!(told(&rejected), (422, "rejected"));
+    assert_eq!(rejected.findings(), ["schema.required /content"]);
+    let decision = rejected.body["decisionId"].as_str().expect("a decision");
+    assert_eq!(host.get(&format!("/api/decisions/{decision}")).body["outcome"], "rejected");
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_with_its_place() {
+    let host =
+        host_with_notes(Options::new().limit("document_size_max_bytes", 2_000).limit("request_read_max_ms", 200));
+    let twice = host.send("/api/notes/publish", "application/json", b"{\"a\": 1,\n  \"a\": 2}");
+    assert_eq!(told(&twice), (400, "malformed"));
+    assert_eq!((&twice.body["line"], &twice.body["column"]), (&json!(2), &json!(3)), "{twice:?}");
+    let wrong_form = host.post("/api/notes/one/rollback", &json!({"target": "1.0.0"}));
+    assert_eq!(told(&wrong_form), (400, "malformed"));
+    assert_eq!(wrong_form.body["detail"], "unknown field `target`, expected `targetVersion` at line 1, column 9");
+    let text = host.send("/api/notes/publish", "text/plain", b"{}");
+    assert_eq!(told(&text), (415, "media-type"));
+    let large = host.send("/api/notes/publish", "application/json", &[b' '; 2_001]);
+    assert_eq!((told(&large), &large.body["limit"]), ((413, "too-large"), &json!("document_size_max_bytes")));
+
+    let token = format!("Authorization: Bearer {}\r\n", host.token);
+    let head =
+        |target: &str, more: &str| format!("{target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{token}{more}\r\n");
+    let chunked = head("POST /api/notes/publish", "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n");
+    let large = raw(&host, format!("{chunked}7d1\r\n{}\r\n0\r\n\r\n", " ".repeat(2_001)).as_bytes());
+    assert!(large.starts_with("HTTP/1.1 413"), "{large}");
+    let slow = head("POST /api/notes/publish", "Content-Type: application/json\r\nContent-Length: 9\r\n");
+    let slow = raw(&host, format!("{slow}{{").as_bytes());
+    assert!(slow.starts_with("HTTP/1.1 408") && slow.contains("\"code\":\"too-slow\""), "{slow}");
+    let no_text = raw(&host, head("GET /api/notes/%ff", "X-Request-Id: r-9\r\n").as_bytes());
+    assert!(no_text.starts_with("HTTP/1.1 400") && no_text.contains("\"code\":\"bad-name\""), "{no_text}");
+    assert!(no_text.contains("x-request-id: r-9") && no_text.contains("\"correlationId\":\"r-9\""), "{no_text}");
+    let stranger =
+        raw(&host, b"GET /api/notes HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer hm_0\r\n\r\n");
+    assert!(stranger.starts_with("HTTP/1.1 401") && stranger.contains("nobody holds this token"), "{stranger}");
+}
+
+#[test]
+fn rules_are_released_and_put_in_force() {
+    let host = host_with_notes(Options::new());
+    let same = host.post("/api/modules/notes/releases", &json!({"rules": notes_rules()}));
+    assert_eq!((same.status, &same.body["created"], &same.body["number"]), (200, &json!(false), &json!(1)), "{same:?}");
+    let module = host.get("/api/modules/notes").body;
+    assert_eq!((&module["name"], &module["release"]["number"]), (&json!("notes"), &json!(1)));
+    assert_eq!(module["rules"]["kinds"][0]["idField"], "noteId");
+    assert_eq!(host.get("/api/modules").body["items"][0]["kinds"], json!(["notes"]));
+
+    let mut next = notes_rules();
+    next["description"] = json!("Notes of all kinds");
+    let second = host.post("/api/modules/notes/releases", &json!({"rules": next, "message": "say what it is"}));
+    assert_eq!((second.status, &second.body["created"], &second.body["number"]), (201, &json!(true), &json!(2)));
+    assert_eq!(second.header("location"), Some("/api/modules/notes/releases/2"));
+    let moved = host.post("/api/modules/notes/activate", &json!({"release": 2, "expected": null}));
+    assert_eq!(told(&moved), (409, "release-moved"));
+    assert_eq!(moved.body["detail"], "the active release of module:notes is 1, not the one expected");
+    assert_eq!(host.post("/api/modules/notes/activate", &json!({"release": 2, "expected": 1})).status, 200);
+    let releases = host.get("/api/modules/notes/releases").body;
+    let listed: Vec<(i64, bool)> = releases["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|release| (release["number"].as_i64().unwrap_or(0), release["active"] == true))
+        .collect();
+    assert_eq!((listed, &releases["active"]), (vec![(2, true), (1, false)], &json!(2)));
+    assert_eq!(host.get("/api/modules/notes/releases/1").body["message"], "first");
+
+    assert_eq!(told(&host.post("/api/modules/notes/activate", &json!({"release": 9}))), (404, "not-found"));
+    assert_eq!(told(&host.get("/api/modules/notes/releases/x")), (400, "bad-name"));
+    let astray = host.post("/api/modules/other/releases", &json!({"rules": notes_rules()}));
+    assert_eq!(told(&astray), (400, "bad-name"));
+    assert_eq!(
+        astray.body["detail"],
+        "the path is of the scope 'module:other', the rules are of 'module:notes': make them one"
+    );
+    let refused =
+        host.post("/api/policies/releases", &json!({"rules": {"scope": "policies", "kinds": notes_rules()["kinds"]}}));
+    assert_eq!(told(&refused), (422, "bad-rules"));
+    assert_eq!(refused.findings(), ["rules.kind /kinds"]);
+    assert_eq!(host.get("/api/policies").body, json!({"scope": "policies", "release": null, "rules": null}));
+
+    let unfit = host.send("/api/plugins", "application/wasm", b"no component");
+    assert_eq!(told(&unfit), (422, "plugin-unfit"));
+    assert_eq!(host.get("/api/plugins").body, json!({"items": []}));
+}
+
+#[test]
+fn health_and_metrics_tell_what_happened() {
+    let host = host_with_notes(Options::new());
+    assert_eq!(host.post("/api/notes/publish", &note("one", "1.0.0", "First")).status, 201);
+    let health = host.get("/health");
+    assert_eq!(health.status, 200);
+    assert_eq!(
+        health.body,
+        json!({
+            "status": "ok", "version": env!("CARGO_PKG_VERSION"), "database": "ok", "objectStore": "ok", "rules": "ok",
+            "plugins": {"quarantined": []},
+        })
+    );
+    assert_eq!(host.get("/readyz").body, json!({"status": "ok"}));
+    assert_eq!(host.get("/readyz?verbose").body["database"], "ok");
+    assert_eq!(host.get("/nowhere").status, 404);
+    // The event goes out after the answer: asked for until it is there.
+    let metrics = (0..10_000).map(|_| host.get("/metrics")).find(|answer| {
+        answer
+            .body
+            .as_str()
+            .is_some_and(|text| text.contains("registry_events_announced_total{event=\"entry.published\"} 1"))
+    });
+    let metrics = metrics.expect("the event is announced");
+    let text = metrics.body.as_str().expect("text");
+    for line in [
+        "http_requests_total{method=\"POST\",route=\"/api/{kind}/publish\",status=\"201\"} 1",
+        "http_requests_total{method=\"GET\",route=\"none\",status=\"404\"} 1",
+        "registry_operation_duration_ms_count{entity=\"note\",action=\"publish\",outcome=\"published\"} 1",
+        "http_request_duration_seconds_bucket{route=\"/api/{kind}/publish\",method=\"POST\",le=\"+Inf\"} 1",
+    ] {
+        assert!(text.contains(line), "{line} is missing in\n{text}");
+    }
+    assert!(host.stop(), "it ends well when it is told to");
+}
