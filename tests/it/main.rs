@@ -1,5 +1,6 @@
 //! The one integration binary: one file per behaviour, through the outermost door that stays fast.
 
+mod cli;
 mod store;
 mod tidy;
 
