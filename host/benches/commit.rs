@@ -9,7 +9,8 @@ mod approval;
 #[path = "../../tests/support/postgres.rs"]
 mod postgres;
 
-use std::process::Command;
+mod pgbench;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use hallmark::names::{Digest, Tenant};
 use hallmark::registry::publish::Approved;
 use hallmark::registry::store::{Commit, Committed, DecisionRow, NewEvent, NewRelease, Store as _, VersionRow};
 use hallmark::sql::Database;
+use pgbench::{DURABLE_SETTINGS, json, pgbench};
 use tokio::runtime::Runtime;
 
 const WRITERS: [usize; 3] = [1, 8, 32];
@@ -28,9 +30,8 @@ const AT: Millis = Millis(1_700_000_000_000);
 const ROUNDS: usize = 7;
 const ROUND_SECONDS: u32 = 2;
 
-/// As a server is run: a commit is on the disk before it is answered.
 static DURABLE: postgres::Cluster =
-    postgres::Cluster { name: "postgres-durable", settings: &["max_connections=100", "shared_buffers=128MB"] };
+    postgres::Cluster { name: "postgres-durable", settings: DURABLE_SETTINGS };
 
 /// A database with rules in force.
 struct Ground {
@@ -57,19 +58,6 @@ async fn ground(address: &str) -> Arc<Ground> {
         judged.push(release);
     }
     Arc::new(Ground { database, approved: approval::approve(&judged), versions: AtomicU64::new(0) })
-}
-
-/// JSON of about that many bytes, no two parts alike.
-fn json(size_bytes: usize) -> String {
-    let mut text = "{".to_owned();
-    for number in 0.. {
-        let member = format!("\"field{number}\":\"{}\",", &Digest::of(&[number]).hex()[..24]);
-        if text.len() + member.len() > size_bytes {
-            break;
-        }
-        text.push_str(&member);
-    }
-    text + "\"end\":true}"
 }
 
 async fn publish(ground: &Ground, writer: usize, manifest: &Arc<str>, record: &str, event: &str) {
@@ -162,7 +150,7 @@ fn compare(runtime: &Runtime, address: &str) {
         runtime.block_on(publish_many(&ground, writers, 20 * writers as u64));
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            theirs.push(pgbench(writers, address));
+            theirs.push(pgbench(writers, address, "module:agents", ROUND_SECONDS));
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate of some thousands")]
             let commits = (theirs[theirs.len() - 1] * f64::from(ROUND_SECONDS)) as u32;
             let elapsed = runtime.block_on(publish_many(&ground, writers, commits.into()));
@@ -176,23 +164,6 @@ fn compare(runtime: &Runtime, address: &str) {
 fn middle(mut rates: Vec<f64>) -> f64 {
     rates.sort_by(f64::total_cmp);
     rates[rates.len() / 2]
-}
-
-/// Its commits a second.
-fn pgbench(clients: usize, address: &str) -> f64 {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/commit.pgbench.sql");
-    let define = |name: &str, value: &str| format!("--define={name}={value}");
-    let output = Command::new("pgbench")
-        .args(["--no-vacuum", "--protocol=prepared", "--jobs=2", &format!("--time={ROUND_SECONDS}")])
-        .args([format!("--client={clients}"), format!("--file={script}")])
-        .args([define("scope", "module:agents"), define("key", "registry:agent:bench-")])
-        .args([define("manifest", &json(2048)), define("decision", &json(1024)), define("event", &json(200))])
-        .args([define("digest", Digest::of(b"bench").as_str()), address.to_owned()])
-        .output()
-        .expect("pgbench runs: apt-get install postgresql");
-    let report = String::from_utf8_lossy(&output.stdout).into_owned();
-    let rate = report.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
-    rate.unwrap_or_else(|| panic!("pgbench: {report}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
 fn main() {

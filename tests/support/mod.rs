@@ -3,6 +3,7 @@
 pub mod approval;
 pub mod host;
 pub mod postgres;
+pub mod rules;
 
 use postgres::Cluster;
 

@@ -1,12 +1,15 @@
 //! The load run: the built binary under closed loops of requests, each figure beside a baseline of the same run. Run
 //! it with `cargo bench --bench load`; `docs/BENCHMARKS.md` says what it gave and on what machine.
 
+#![expect(clippy::print_stdout, reason = "the figures are what it is run for")]
+
+#[path = "../pgbench.rs"]
+mod pgbench;
 #[path = "../../../tests/support/mod.rs"]
 mod support;
 
 mod bare;
 mod client;
-mod pgbench;
 mod rules;
 
 use std::net::SocketAddr;
@@ -15,6 +18,7 @@ use std::time::Duration;
 
 use client::{Outcome, load, post};
 use support::host::{Host, Options};
+use support::rules::{module, submission};
 
 /// Connections of every load, as in the figures of the peers.
 const CONNECTIONS: usize = 8;
@@ -72,7 +76,7 @@ fn validate(folder: &Path) {
     show("bare handler: parse and echo", &echo, echo.rate);
 
     let small = Options::new()
-        .modules(&rules::plain_services(folder))
+        .modules(&module(folder, "service", ""))
         .policies(&rules::policies(&folder.join("one"), 1))
         .start();
     let outcome = posts(&small, "/api/services/validate", |_| body.clone());
@@ -91,12 +95,13 @@ fn validate(folder: &Path) {
 fn beside_loops(folder: &Path) {
     let modules = rules::with_loop(&folder.join("loops"));
     let host = Options::new().modules(&modules).start();
-    let body = rules::note_submission();
+    let body = submission("note", "a").to_string();
+    let endless = submission("loop", "a").to_string();
     let alone = load(address(&host.url), 1, TIME, &|_| post("/api/notes/validate", &host.token, &body));
     show("healthy plugin, one client, alone", &alone, alone.rate);
     let (healthy, looping) = std::thread::scope(|scope| {
         let looping = scope.spawn(|| {
-            load(address(&host.url), 2, TIME, &|_| post("/api/loops/validate", &host.token, &rules::loop_submission()))
+            load(address(&host.url), 2, TIME, &|_| post("/api/loops/validate", &host.token, &endless))
         });
         let healthy = load(address(&host.url), 1, TIME, &|_| post("/api/notes/validate", &host.token, &body));
         (healthy, looping.join().expect("the looping load"))
@@ -110,19 +115,28 @@ fn beside_loops(folder: &Path) {
 
 /// `POST …/publish` on both engines; on PostgreSQL beside pgbench, which commits the same rows.
 fn publish(folder: &Path) {
-    let modules = rules::plain_services(&folder.join("publish"));
+    let modules = module(&folder.join("publish"), "service", "");
     let policies = rules::policies(&folder.join("publish-one"), 1);
     let sqlite = Options::new().modules(&modules).policies(&policies).start();
     let outcome = posts(&sqlite, "/api/services/publish", rules::service_submission);
     show("publish on SQLite", &outcome, outcome.rate);
     drop(sqlite);
 
-    let cluster = pgbench::Cluster::start();
-    let host = Options::new().modules(&modules).policies(&policies).database(&cluster.url).start();
-    let warm = posts(&host, "/api/services/publish", |number| rules::service_submission(number + 1_000_000_000));
-    let commits = cluster.commits(CONNECTIONS, TIME);
-    println!("{:<44} {commits:>10.0} {:>7.1}%", "pgbench: the same rows", 100.0);
-    let outcome = posts(&host, "/api/services/publish", |number| rules::service_submission(number + 2_000_000_000));
-    show("publish on PostgreSQL, first", &warm, commits);
-    show("publish on PostgreSQL", &outcome, commits);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let address = runtime.block_on(support::postgres::new_database(&DURABLE));
+    let host = Options::new().modules(&modules).policies(&policies).database(&address).start();
+    // Ours, theirs, ours again: a machine that changes its pace meanwhile shows.
+    let publish = |round: u64| {
+        posts(&host, "/api/services/publish", move |number| rules::service_submission(round * 1_000_000_000 + number))
+    };
+    let first = publish(1);
+    let seconds = u32::try_from(TIME.as_secs()).expect("some seconds");
+    let commits = pgbench::pgbench(CONNECTIONS, &address, "module:services", seconds);
+    let second = publish(2);
+    println!("{:<44} {commits:>10.0} {:>7.1}%", "pgbench: the same statements", 100.0);
+    show("publish on PostgreSQL", &first, commits);
+    show("publish on PostgreSQL, again", &second, commits);
 }
+
+static DURABLE: support::postgres::Cluster =
+    support::postgres::Cluster { name: "postgres-durable", settings: pgbench::DURABLE_SETTINGS };

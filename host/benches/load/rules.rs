@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::support::host::component;
+use crate::support::rules::{module, own_binding};
 
 /// A service manifest of about 2 KB, as one of many entries.
 pub fn service_submission(number: u64) -> String {
@@ -39,78 +40,13 @@ pub fn service_submission(number: u64) -> String {
     .to_string()
 }
 
-/// A submission for the healthy plugin beside the loops.
-pub fn note_submission() -> String {
-    json!({"noteId": "a", "name": "A note", "version": "1.0.0", "manifest": {"text": "hello"}}).to_string()
-}
-
-/// A submission whose plugin loops.
-pub fn loop_submission() -> String {
-    json!({"loopId": "a", "name": "A loop", "version": "1.0.0", "manifest": {"text": "hello"}}).to_string()
-}
-
-/// The kind `services` with its schema and no bindings.
-pub fn plain_services(folder: &Path) -> PathBuf {
-    module(
-        folder,
-        "services",
-        r#"
-[[kinds]]
-name = "services"
-singular = "service"
-id_field = "serviceId"
-document_field = "manifest"
-versioning = "semver"
-schema = "schema.json"
-"#,
-    )
-}
-
 /// Two kinds: the validator of one is healthy, that of the other never returns.
 pub fn with_loop(folder: &Path) -> PathBuf {
-    let hostile = component("hostile");
     for (name, breaks) in [("note", "none"), ("loop", "loop")] {
-        let text = format!(
-            r#"
-[[kinds]]
-name = "{name}s"
-singular = "{name}"
-id_field = "{name}Id"
-document_field = "manifest"
-versioning = "semver"
-schema = "schema.json"
-
-[[bindings]]
-name = "{name}-check"
-stage = "validate"
-component = "{}"
-settings = {{ breaks = "{breaks}" }}
-"#,
-            // Another file for each: a plugin is known by its bytes, and the two must not share a bulkhead.
-            own_copy(folder, &hostile, name).display()
-        );
-        module(folder, &format!("{name}s"), &text);
+        let settings = format!("{{ break = \"{breaks}\" }}");
+        module(folder, name, &own_binding(folder, name, "validate", "hostile", &settings));
     }
     folder.to_owned()
-}
-
-fn own_copy(folder: &Path, component: &Path, name: &str) -> PathBuf {
-    fs::create_dir_all(folder).expect("a folder");
-    let copy = folder.join(format!("{name}.wasm"));
-    let mut bytes = fs::read(component).expect("a component");
-    // A custom section of its own (WebAssembly core specification, 5.5.3) makes other bytes of the same plugin.
-    bytes.extend([0, u8::try_from(name.len() + 1).expect("short"), u8::try_from(name.len()).expect("short")]);
-    bytes.extend(name.as_bytes());
-    fs::write(&copy, bytes).expect("a file");
-    copy
-}
-
-fn module(folder: &Path, name: &str, text: &str) -> PathBuf {
-    let home = folder.join(name);
-    fs::create_dir_all(&home).expect("a folder");
-    fs::write(home.join("schema.json"), r#"{"type": "object"}"#).expect("a file");
-    fs::write(home.join("module.toml"), format!("[module]\nname = \"{name}\"\n{text}")).expect("a file");
-    home
 }
 
 /// A policy of that many CEL rules, none of which objects.

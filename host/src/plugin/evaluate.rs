@@ -113,7 +113,6 @@ impl Plugin {
                 if !matches!(cause, Cause::Facts | Cause::Start) {
                     permit.failed(limits, Instant::now());
                 }
-                tracing::warn!(plugin = &*self.name, digest = self.digest.as_str(), %cause, "a plugin broke");
                 Err(failure(cause))
             }
         }

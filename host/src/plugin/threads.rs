@@ -41,7 +41,6 @@ struct Inside {
 struct Job {
     /// `WAITS`, then either `BEGAN`, set by a thread, or `LEFT`, set by the caller; whoever is first decides.
     state: Arc<AtomicU8>,
-    began: oneshot::Sender<()>,
     work: Box<dyn FnOnce() + Send>,
 }
 
@@ -91,23 +90,27 @@ impl Threads {
 
     /// Runs the job on one of them.
     pub async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
-        let (began, has_begun) = oneshot::channel();
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
         let work = Box::new(move || {
             // Nobody may be left to hear it.
             let _ = answer.send(job());
         });
         let state = Arc::new(AtomicU8::new(WAITS));
-        self.push(Job { state: Arc::clone(&state), began, work })?;
+        self.push(Job { state: Arc::clone(&state), work })?;
         // Leaves the queue where this future is dropped while the job waits.
         let place = Place { queue: &self.queue, state: &state };
-        if tokio::time::timeout(self.wait_max, has_begun).await.is_err() && place.leave() {
-            return Err(Busy(format!(
-                "no thread of the gate was free in time (gate_queue_wait_max_ms = {})",
-                self.wait_max.as_millis()
-            )));
-        }
-        answered.await.map_err(|_| Busy("the judgement broke off; its cause is in the host's log".to_owned()))
+        // The wait ends with the answer itself where that comes in time, as it nearly always does: one wake-up.
+        let answer = match tokio::time::timeout(self.wait_max, &mut answered).await {
+            Ok(answer) => answer,
+            Err(_) if place.leave() => {
+                return Err(Busy(format!(
+                    "no thread of the gate was free in time (gate_queue_wait_max_ms = {})",
+                    self.wait_max.as_millis()
+                )));
+            }
+            Err(_) => answered.await,
+        };
+        answer.map_err(|_| Busy("the judgement broke off; its cause is in the host's log".to_owned()))
     }
 
     fn push(&self, job: Job) -> Result<(), Busy> {
@@ -158,7 +161,6 @@ fn run(job: Job) {
     if job.state.compare_exchange(WAITS, BEGAN, Ordering::AcqRel, Ordering::Acquire).is_err() {
         return;
     }
-    let _ = job.began.send(());
     // A fault of the host in one judgement must not cost the others their thread. The panic itself is logged by
     // the process's hook.
     if catch_unwind(AssertUnwindSafe(job.work)).is_err() {

@@ -108,7 +108,13 @@ impl Record {
                 Some(answer)
             }
             Err(failure) => {
-                tracing::warn!(binding = binding.name, mode = ?binding.mode, %failure, "a plugin broke");
+                tracing::warn!(
+                    binding = binding.name,
+                    mode = ?binding.mode,
+                    digest = failure.digest.as_str(),
+                    %failure,
+                    "a plugin broke"
+                );
                 self.failures.push(FailureRecord {
                     plugin: binding.name.clone(),
                     digest: failure.digest.clone(),

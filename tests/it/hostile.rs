@@ -1,0 +1,224 @@
+//! Guests that break each limit, in the built host: the publisher is told which plugin and which limit, with 503, and
+//! nobody else notices.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::host::{Answer, Host, Options};
+use crate::support::rules::{module, own_binding, submission};
+
+/// What each guest breaks: its settings, the limit that the problem names, and its words.
+const DAMAGES: &[(&str, Option<&str>, &str)] = &[
+    ("loop", Some("plugin_deadline_ms"), "plugin hostile overran its deadline (plugin_deadline_ms = 60)"),
+    (
+        "memory",
+        Some("plugin_memory_max_bytes"),
+        "plugin hostile asked for more memory than it may have (plugin_memory_max_bytes = 67108864)",
+    ),
+    (
+        "stack",
+        Some("plugin_stack_max_bytes"),
+        "plugin hostile overran its stack (plugin_stack_max_bytes = 524288)",
+    ),
+    ("panic", None, "plugin hostile trapped: wasm `unreachable` instruction executed"),
+    (
+        "answer",
+        Some("plugin_answer_max_bytes"),
+        "plugin hostile handed over more than it may (plugin_answer_max_bytes = 1048576)",
+    ),
+    ("findings", Some("plugin_findings_max"), "plugin hostile gave more findings than it may (plugin_findings_max = 500)"),
+    ("log", Some("plugin_log_max_bytes"), "plugin hostile logged more than it may (plugin_log_max_bytes = 65536)"),
+    (
+        "calls",
+        Some("plugin_host_calls_max"),
+        "plugin hostile called the host more often than it may (plugin_host_calls_max = 1000)",
+    ),
+    (
+        "lookups",
+        Some("plugin_lookups_max"),
+        "plugin hostile asked the registry more often than it may (plugin_lookups_max = 200)",
+    ),
+    (
+        "read",
+        Some("plugin_read_max_bytes"),
+        "plugin hostile read more than it may (plugin_read_max_bytes = 65536)",
+    ),
+    (
+        "nonsense-code",
+        None,
+        "plugin hostile answered nonsense: the code 'Not A Code' is not dotted lower case with dashes, 1 to 100 bytes",
+    ),
+    ("nonsense-path", None, "plugin hostile answered nonsense: the path 'manifest.name' is not a JSON Pointer"),
+    ("nonsense-fix", None, "plugin hostile answered nonsense: the fix is not a JSON Patch"),
+];
+
+/// A host with a module for each damage, and one whose plugin is healthy.
+fn host(folder: &Path) -> Host {
+    for (damage, _, _) in DAMAGES {
+        let settings = format!("{{ break = \"{damage}\" }}");
+        module(folder, damage, &own_binding(folder, damage, "validate", "hostile", &settings));
+    }
+    module(folder, "healthy", &own_binding(folder, "healthy", "validate", "hostile", "{ break = \"leak\" }"));
+    Options::new()
+        .modules(folder)
+        .limit("plugin_deadline_ms", 60)
+        .limit("plugin_read_max_bytes", 65_536)
+        .limit("plugin_host_calls_max", 1_000)
+        .start()
+}
+
+fn publish(host: &Host, name: &str, id: &str) -> Answer {
+    host.post(&format!("/api/{name}s/publish"), &submission(name, id))
+}
+
+#[test]
+fn each_broken_limit_is_a_503_that_names_plugin_and_limit() {
+    let folder = TempDir::new().expect("a folder");
+    let host = host(folder.path());
+    let mut wrong = String::new();
+    for (damage, limit, detail) in DAMAGES {
+        let answer = publish(&host, damage, "a");
+        let told = (answer.status, &answer.body["code"], &answer.body["limit"], &answer.body["detail"]);
+        if told != (503, &json!("plugin-failed"), &json!(limit), &json!(detail)) {
+            writeln!(wrong, "{damage}: {told:?}").expect("text");
+        }
+        assert_eq!(answer.body["plugin"], "hostile", "{damage}");
+        assert!(answer.header("retry-after").is_some(), "{damage}");
+        assert_eq!(answer.header("x-request-id"), answer.body["correlationId"].as_str(), "{damage}");
+        // The door stayed closed, nothing is half there, and the next request is served.
+        assert_eq!(host.get(&format!("/api/{damage}s/a")).status, 404, "{damage}");
+        let healthy = publish(&host, "healthy", damage);
+        assert_eq!(healthy.status, 201, "after {damage}: {healthy:?}");
+        let findings = &healthy.body["decision"]["findings"];
+        assert_eq!(findings[0]["message"], "1", "an evaluation saw what another one left: {findings}");
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn a_plugin_that_keeps_breaking_is_quarantined_and_others_are_not() {
+    let folder = TempDir::new().expect("a folder");
+    module(folder.path(), "panic", &own_binding(folder.path(), "panic", "validate", "hostile", "{ break = \"panic\" }"));
+    module(folder.path(), "healthy", &own_binding(folder.path(), "healthy", "validate", "hostile", "{ break = \"none\" }"));
+    let host = Options::new().modules(folder.path()).limit("plugin_quarantine_ms", 3_600_000).start();
+    for attempt in 0..5 {
+        let answer = publish(&host, "panic", "a");
+        assert_eq!(answer.body["detail"], "plugin hostile trapped: wasm `unreachable` instruction executed", "{attempt}");
+    }
+    let answer = publish(&host, "panic", "a");
+    assert_eq!(
+        (answer.status, answer.body["detail"].as_str()),
+        (
+            503,
+            Some(
+                "plugin hostile is in quarantine after 5 failures in a row (plugin_failures_max, plugin_quarantine_ms)"
+            )
+        )
+    );
+    assert_eq!(publish(&host, "healthy", "a").status, 201);
+    let ready = host.get("/readyz?verbose");
+    assert_eq!(ready.status, 200, "one broken plugin does not take the host out of service: {ready:?}");
+    assert!(ready.body.to_string().contains("hostile"), "it is visible: {ready:?}");
+}
+
+#[test]
+fn a_healthy_plugin_is_judged_beside_two_that_loop() {
+    let folder = TempDir::new().expect("a folder");
+    for name in ["first", "second"] {
+        module(folder.path(), name, &own_binding(folder.path(), name, "validate", "hostile", "{ break = \"loop\" }"));
+    }
+    module(folder.path(), "healthy", &own_binding(folder.path(), "healthy", "validate", "hostile", "{ break = \"none\" }"));
+    let host = Options::new()
+        .modules(folder.path())
+        .limit("plugin_failures_max", 1_000_000)
+        .limit("plugin_deadline_ms", 1_000)
+        .start();
+    std::thread::scope(|scope| {
+        let looping: Vec<_> = ["first", "second"]
+            .into_iter()
+            .flat_map(|name| [name; 4])
+            .map(|name| scope.spawn({ let host = &host; move || publish(host, name, "a") }))
+            .collect();
+        let mut healthy = 0;
+        // While every loop still runs, the healthy plugin's requests are answered, one after the other.
+        while looping.iter().all(|request| !request.is_finished()) {
+            let answer = publish(&host, "healthy", &format!("a{healthy}"));
+            assert_eq!(answer.status, 201, "{answer:?}");
+            healthy += 1;
+        }
+        assert!(healthy > 10, "only {healthy} healthy requests were answered while two plugins looped");
+        for request in looping {
+            assert_eq!(request.join().expect("an answer").status, 503);
+        }
+    });
+}
+
+#[test]
+fn an_observing_plugin_that_breaks_never_decides() {
+    let folder = TempDir::new().expect("a folder");
+    let binding = own_binding(folder.path(), "panic", "validate", "hostile", "{ break = \"panic\" }");
+    module(folder.path(), "panic", &format!("{binding}mode = \"observe\"\n"));
+    let objects = own_binding(folder.path(), "objects", "validate", "hostile", "{ break = \"error\" }");
+    module(folder.path(), "object", &format!("{objects}mode = \"observe\"\n"));
+    let host = Options::new().modules(folder.path()).start();
+    let broken = publish(&host, "panic", "a");
+    assert_eq!(broken.status, 201, "{broken:?}");
+    assert_eq!(broken.body["decision"]["failures"][0]["plugin"], "panic");
+    assert_eq!(broken.body["decision"]["failures"][0]["mode"], "observe");
+    let objected = publish(&host, "object", "a");
+    assert_eq!(objected.status, 201, "{objected:?}");
+    assert_eq!(objected.body["decision"]["findings"][0]["mode"], "observe");
+    assert_eq!(objected.body["decision"]["findings"][0]["code"], "hostile.error");
+}
+
+#[test]
+fn overload_is_shed_with_503_and_retry_after() {
+    let folder = TempDir::new().expect("a folder");
+    module(folder.path(), "loop", &own_binding(folder.path(), "loop", "validate", "hostile", "{ break = \"loop\" }"));
+    let host = Options::new()
+        .modules(folder.path())
+        .limit("gate_threads", 1)
+        .limit("gate_queue_max", 1)
+        .limit("plugin_failures_max", 1_000_000)
+        .start();
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let requests: Vec<_> = (0..16).map(|_| scope.spawn(|| publish(&host, "loop", "a"))).collect();
+        requests.into_iter().map(|request| request.join().expect("an answer")).collect()
+    });
+    assert!(answers.iter().all(|answer| answer.status == 503 && answer.header("retry-after").is_some()), "{answers:?}");
+    let shed = answers.iter().filter(|answer| answer.body["code"] == "busy").collect::<Vec<_>>();
+    assert!(!shed.is_empty(), "{answers:?}");
+    assert_eq!(shed[0].body["detail"], "the host is busy: the gate's queue is full (gate_queue_max = 1)");
+}
+
+#[test]
+fn a_plugin_that_breaks_when_it_is_configured_is_refused_with_its_release() {
+    let folder = TempDir::new().expect("a folder");
+    for (damage, words) in [
+        ("configure-panic", "binding 'configure-panic': it broke when it was tried: plugin hostile trapped"),
+        (
+            "configure-loop",
+            "binding 'configure-loop': it broke when it was tried: plugin hostile overran its deadline \
+             (plugin_configure_deadline_ms = 100)",
+        ),
+        ("configure-refuse", "binding 'configure-refuse': its settings are refused"),
+    ] {
+        let host = Options::new().limit("plugin_configure_deadline_ms", 100).start();
+        let bytes = std::fs::read(crate::support::host::component("hostile")).expect("a component");
+        let pushed = host.send("/api/plugins", "application/wasm", &bytes);
+        assert_eq!(pushed.status, 201, "{pushed:?}");
+        let rules = json!({
+            "scope": "module:things",
+            "kinds": [{"name": "things", "singular": "thing", "idField": "thingId", "documentField": "manifest", "schema": true}],
+            "bindings": [{"name": damage, "stage": "validate", "plugin": pushed.body["digest"], "settings": {"break": damage}}],
+        });
+        let answer = host.post("/api/modules/things/releases", &json!({"rules": rules}));
+        assert_eq!((answer.status, &answer.body["code"]), (422, &json!("plugin-unfit")), "{answer:?}");
+        let detail = answer.body["detail"].as_str().expect("a text");
+        assert!(detail.starts_with(words), "{detail}");
+        assert_eq!(host.get("/api/modules/things").status, 404);
+    }
+}
