@@ -113,10 +113,10 @@ limits! {
     plugin_component_max_bytes: usize = 32 * 1024 * 1024,
     /// Bytes of one binding's settings.
     plugin_settings_max_bytes: usize = 1024 * 1024,
-    /// Evaluations of one plugin that run at once.
-    plugin_running_max: usize = 4,
-    /// Evaluations of one plugin that wait for their turn; past it the host answers 503.
-    plugin_waiting_max: usize = 4,
+    /// Evaluations of one plugin that run at once; 0 means a quarter of the gate's threads, at least two.
+    plugin_running_max: usize = 0,
+    /// Milliseconds that an evaluation waits for its turn behind others of the same plugin before it is answered 503.
+    plugin_turn_wait_max_ms: u64 = 100,
     /// Failures in a row after which a plugin is quarantined.
     plugin_failures_max: u32 = 5,
     /// Milliseconds of quarantine, in which the plugin is not run and its submissions are answered 503.

@@ -272,13 +272,13 @@ pub enum Cause {
         /// The import.
         import: String,
     },
-    /// Too many of its evaluations wait.
-    #[error("is busy (plugin_running_max = {running}, plugin_waiting_max = {waiting})")]
+    /// Too many of its evaluations run, for too long.
+    #[error("is busy (plugin_running_max = {running}, plugin_turn_wait_max_ms = {wait_ms})")]
     Busy {
-        /// The limit in force.
+        /// Evaluations that may run at once.
         running: usize,
-        /// The limit in force.
-        waiting: usize,
+        /// The limit in force, milliseconds.
+        wait_ms: u64,
     },
     /// It broke too often and rests.
     #[error("is in quarantine after {failures} failures in a row (plugin_failures_max, plugin_quarantine_ms)")]

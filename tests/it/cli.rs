@@ -24,8 +24,7 @@ fn text(bytes: &[u8]) -> String {
 fn validate(arguments: &[&str]) -> Output {
     let cache = root().join("target/tmp/cli-cache");
     let cache = cache.to_str().expect("a path in UTF-8");
-    let rules =
-        ["validate", "--modules", "examples/modules", "--policies", "examples/policies", "--cache", cache];
+    let rules = ["validate", "--modules", "examples/modules", "--policies", "examples/policies", "--cache", cache];
     hallmark(&[&rules, arguments].concat())
 }
 
@@ -123,11 +122,7 @@ fn exit_codes_tell_usage_from_what_could_not_run() {
             "error: missing.yaml: no such file or folder\n",
             2,
         ),
-        (
-            &["validate", "a.yaml", "--modules", "examples"],
-            "examples: no module.toml here or one folder below\n",
-            1,
-        ),
+        (&["validate", "a.yaml", "--modules", "examples"], "examples: no module.toml here or one folder below\n", 1),
         (
             &["validate", "a.yaml", "--modules", "examples/modules", "--limit", "plugin_dedline_ms=1"],
             "error: --limit: unknown name 'plugin_dedline_ms': did you mean 'plugin_deadline_ms'?\n",

@@ -1,11 +1,11 @@
-//! What keeps one plugin's trouble its own: how many of its evaluations run and wait, and the rest that it takes
+//! What keeps one plugin's trouble its own: how many of its evaluations run, how long more wait, and the rest that it takes
 //! after it broke too often in a row. Shared by every binding of the same component.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Cause;
+use super::{Cause, engine};
 use crate::config::Limits;
 use crate::names::Digest;
 
@@ -75,7 +75,7 @@ impl Bulkhead {
 
     /// Waits for a turn, in a queue behind itself alone.
     pub fn enter(&self, limits: &Limits, now: Instant) -> Result<Permit<'_>, Cause> {
-        let busy = || Cause::Busy { running: limits.plugin_running_max, waiting: limits.plugin_waiting_max };
+        let running_max = engine::running_max(limits);
         let mut inside = self.inside();
         if let Some(until) = inside.rests_until {
             if now < until || inside.is_tried {
@@ -85,26 +85,22 @@ impl Bulkhead {
             inside.running += 1;
             return Ok(Permit { bulkhead: self, is_trial: true });
         }
-        if inside.running >= limits.plugin_running_max {
-            if inside.waiting >= limits.plugin_waiting_max {
-                return Err(busy());
-            }
-            inside.waiting += 1;
-            let wait_max = Duration::from_millis(limits.plugin_wall_max_ms);
-            let (woken, timeout) = self
-                .left
-                .wait_timeout_while(inside, wait_max, |inside| {
-                    inside.running >= limits.plugin_running_max && inside.rests_until.is_none()
-                })
-                .unwrap_or_else(PoisonError::into_inner);
-            inside = woken;
-            inside.waiting -= 1;
-            if inside.rests_until.is_some() {
-                return Err(Cause::Quarantined { failures: inside.failures });
-            }
-            if timeout.timed_out() {
-                return Err(busy());
-            }
+        // Not their number but their time is bounded: a brisk plugin may have every thread wait for a moment, a slow
+        // one keeps none for long.
+        let wait_max = Duration::from_millis(limits.plugin_turn_wait_max_ms);
+        inside.waiting += 1;
+        let (mut inside, _) = self
+            .left
+            .wait_timeout_while(inside, wait_max, |inside| {
+                inside.running >= running_max && inside.rests_until.is_none()
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        inside.waiting -= 1;
+        if inside.rests_until.is_some() {
+            return Err(Cause::Quarantined { failures: inside.failures });
+        }
+        if inside.running >= running_max {
+            return Err(Cause::Busy { running: running_max, wait_ms: limits.plugin_turn_wait_max_ms });
         }
         inside.running += 1;
         Ok(Permit { bulkhead: self, is_trial: false })
@@ -155,7 +151,7 @@ mod tests {
     fn limits() -> Limits {
         Limits {
             plugin_running_max: 1,
-            plugin_waiting_max: 0,
+            plugin_turn_wait_max_ms: 1,
             plugin_failures_max: 2,
             plugin_quarantine_ms: 1_000,
             ..Limits::default()
@@ -203,12 +199,12 @@ mod tests {
     }
 
     #[test]
-    fn bounds_what_runs_and_what_waits() {
+    fn bounds_what_runs_and_how_long_more_wait() {
         let bulkhead = Bulkhead::new("x");
         let now = Instant::now();
         let running = bulkhead.enter(&limits(), now).expect("a turn");
-        assert_eq!(bulkhead.enter(&limits(), now).err(), Some(Cause::Busy { running: 1, waiting: 0 }));
-        let patient = Limits { plugin_waiting_max: 1, plugin_wall_max_ms: 60_000, ..limits() };
+        assert_eq!(bulkhead.enter(&limits(), now).err(), Some(Cause::Busy { running: 1, wait_ms: 1 }));
+        let patient = Limits { plugin_turn_wait_max_ms: 60_000, ..limits() };
         std::thread::scope(|scope| {
             let waits = scope.spawn(|| bulkhead.enter(&patient, now).is_ok());
             while bulkhead.inside().waiting == 0 {

@@ -16,7 +16,8 @@ use crate::names::hex;
 pub const HOST_STACK_BYTES: usize = 2 * 1024 * 1024;
 
 /// Bytes of a slot's memory that are cleared by hand when an instance goes, rather than given back to the kernel and
-/// faulted in again. Most checks touch less; beyond it the kernel's way is the cheaper one.
+/// faulted in again. Measured, with the kernel's list of written pages: a check that reads two fields takes 6.6 us with
+/// this and 21 us without, one that writes 512 KiB 39 us and 158 us. Each slot may keep so much of the host's memory.
 const KEEP_RESIDENT_BYTES: usize = 1024 * 1024;
 
 /// Instances beyond one for each gate thread: the command line, `configure` and `describe` need some.
@@ -62,6 +63,15 @@ impl Engine {
 pub fn gate_threads(limits: &Limits) -> usize {
     match limits.gate_threads {
         0 => thread::available_parallelism().map_or(1, usize::from) * 8,
+        asked => asked,
+    }
+}
+
+/// Evaluations of one plugin that may run at once. A quarter of the threads leaves two looping plugins no way to take
+/// them all.
+pub fn running_max(limits: &Limits) -> usize {
+    match limits.plugin_running_max {
+        0 => (gate_threads(limits) / 4).max(2),
         asked => asked,
     }
 }

@@ -190,6 +190,8 @@ fn take_variables(
             });
         }
     }
+    // The contract promises this order.
+    variables.sort_by(|one, other| one.name.cmp(&other.name));
     variables
 }
 

@@ -84,7 +84,7 @@ impl Policy for Cel {
             "Judges submissions by rules in the Common Expression Language; the settings hold the rules.",
         )
         .settings_schema(include_str!("settings.schema.json"))
-        .code("rule.*", "The rule of that id does not hold.", "The rule's own `message` and `help` say what it asks for.")
+        .code("rule", "Given as `rule.<id>`: the rule of that id does not hold.", "The rule's own `message` and `help` say what it asks for.")
         .code(
             "policy.not-evaluated",
             "A rule could not be evaluated, so it cannot be said to hold.",
@@ -214,6 +214,9 @@ fn compile_rule(settings: RuleSettings, at: &str, compiler: &mut Compiler) -> Re
                 .help("use lower case letters, digits, dashes and dots between words, at most 90 characters"),
         );
     }
+    if settings.title.trim().is_empty() {
+        findings.push(Finding::setting(format!("{at}/title")).message("the rule has no title"));
+    }
     if let Some(path) = settings.path.as_deref().filter(|path| !pointer::is_pointer(path)) {
         findings.push(Finding::setting(format!("{at}/path")).message(format!("'{path}' is not a JSON Pointer")));
     }
@@ -252,8 +255,10 @@ fn compile_rule(settings: RuleSettings, at: &str, compiler: &mut Compiler) -> Re
 }
 
 fn is_rule_id(id: &str) -> bool {
-    let is_word =
-        |word: &str| !word.is_empty() && word.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    let is_word = |word: &str| {
+        let is_plain = word.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        is_plain && !word.is_empty() && !word.starts_with('-') && !word.ends_with('-')
+    };
     id.len() <= 90 && id.split('.').all(is_word)
 }
 
@@ -269,7 +274,8 @@ fn judge(rule: &Rule, context: &Context<'_, '_>, document: &str) -> Option<Findi
     let finding = match holds {
         Ok(true) => return None,
         Ok(false) => {
-            let message = rule.message.as_ref().map_or_else(|| rule.title.clone(), |message| message.write(context));
+            let message = rule.message.as_ref().map(|message| message.write(context));
+            let message = message.filter(|text| !text.trim().is_empty()).unwrap_or_else(|| rule.title.clone());
             let finding = Finding::new(rule.severity, &rule.code).message(message);
             match &rule.help {
                 Some(help) => finding.help(help),

@@ -47,6 +47,10 @@ fn a_rule_that_holds_says_nothing() {
         "manifest.tools.map(tool, tool.name) == ['search', 'shell']",
         "['search', 'shell'] == manifest.tools.map(tool, tool.name)",
         "manifest.limits.ids == [1, 2, 3] && [1, 2, 3] == manifest.limits.ids",
+        "manifest.tools[0] == {'name': 'search', 'safe': true} && {'safe': true, 'name': 'search'} == manifest.tools[0]",
+        "{'name': 'shell', 'safe': false} in manifest.tools && manifest.tools.filter(t, t.safe)[0].name == 'search'",
+        "manifest.tools.map(t, t)[1].name == 'shell' && manifest.tools[0].size() == 2 && type(manifest) == map",
+        "manifest.tools[0].all(key, key in ['name', 'safe']) && manifest.tools + [] == submission.manifest.tools",
         "2 in manifest.limits.ids && !(4 in manifest.limits.ids)",
         "'owner' in manifest",
         "!has(manifest.licence)",
@@ -140,6 +144,8 @@ fn a_message_that_cannot_be_evaluated_still_tells_the_finding() {
         {"id": "r", "title": "t", "expression": "false", "message": "{{manifest.licence}} and {{ 1 + 1 }}{{ null }}"},
     ]));
     assert_eq!(findings[0].message, "(No such key: licence) and 2null");
+    let findings = decide(json!([{"id": "r", "title": "the title", "expression": "false", "message": "{{ '' }} "}]));
+    assert_eq!(findings[0].message, "the title", "a finding has a message");
 }
 
 #[test]
@@ -189,7 +195,7 @@ fn an_expression_that_does_not_compile_is_refused_with_its_position() {
 
 #[test]
 fn ids_and_paths_have_their_form() {
-    for id in ["", "A", "a b", "a..b", &"a".repeat(91)] {
+    for id in ["", "A", "a b", "a..b", "-a", "a-", &"a".repeat(91)] {
         let refusals = refused(json!([{"id": id, "title": "t", "expression": "true"}]));
         assert_eq!(refusals, [("/rules/0/id".to_owned(), format!("'{id}' is not a rule's id"))]);
     }

@@ -260,22 +260,23 @@ fn accepted<P>(configured: Result<P, Vec<Finding>>) -> P {
 fn check_finding(description: &Description, finding: &Finding) {
     let code = &finding.code;
     assert!(is_code(code), "'{code}' is not a finding code: dotted lower case letters, digits and dashes, at most 100");
-    let described = description.finding_codes.iter().any(|known| match known.code.strip_suffix('*') {
-        Some(prefix) => code.starts_with(prefix),
-        None => *code == known.code,
+    let described = description.finding_codes.iter().any(|known| match code.strip_prefix(&*known.code) {
+        Some(rest) => rest.is_empty() || rest.starts_with('.'),
+        None => false,
     });
     assert!(described || code == "submission.unreadable", "the finding code '{code}' is not described");
     assert!(pointer::is_pointer(&finding.path), "the path '{}' of {code} is not a JSON Pointer", finding.path);
-    assert!(!finding.message.is_empty(), "{code} has no message");
+    assert!(!finding.message.trim().is_empty(), "{code} has no message");
     let fix = finding.fix.as_deref().map(serde_json::from_str::<Vec<Value>>);
     assert!(!matches!(fix, Some(Err(_))), "the fix of {code} is not a JSON Patch: {:?}", finding.fix);
 }
 
 fn is_code(code: &str) -> bool {
-    code.len() <= 100
-        && code
-            .split('.')
-            .all(|part| !part.is_empty() && part.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')))
+    let is_part = |part: &str| {
+        let is_plain = part.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        is_plain && !part.is_empty() && !part.starts_with('-') && !part.ends_with('-')
+    };
+    code.len() <= 100 && code.split('.').all(is_part)
 }
 
 fn highest<'a>(versions: impl Iterator<Item = &'a str>) -> String {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wasmtime::Store;
-use wasmtime::component::{ComponentExportIndex, HasSelf, Instance, InstancePre, Linker};
+use wasmtime::component::{ComponentExportIndex, HasSelf, Instance, InstancePre, Linker, TypedFunc};
 
 use self::exports::hallmark::plugin::{metadata, policy_stage, resolver_stage, validator_stage};
 use self::hallmark::plugin::{log, registry, submission, types};
@@ -31,6 +31,8 @@ wasmtime::component::bindgen!({
     path: "../wit/hallmark-plugin",
     imports: { default: trappable },
 });
+
+type Configure<'a> = TypedFunc<(&'a str,), (Result<(), Vec<types::Finding>>,)>;
 
 /// The contract's name, as an inspection shows it.
 pub const VERSION: &str = "hallmark:plugin@0.1.0";
@@ -117,11 +119,7 @@ impl Entry {
         })
     }
 
-    fn configure_func<'a>(
-        &self,
-        store: &mut Store<State>,
-        instance: &Instance,
-    ) -> wasmtime::Result<wasmtime::component::TypedFunc<(&'a str,), (Result<(), Vec<types::Finding>>,)>> {
+    fn configure_func<'a>(&self, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<Configure<'a>> {
         instance.get_typed_func(&mut *store, self.configure)
     }
 
