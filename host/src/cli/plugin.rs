@@ -80,7 +80,12 @@ fn build_all(arguments: &BuildArguments) -> Outcome {
     match arguments.output {
         Output::Text => {
             for component in built {
-                show::out(&format!("{}  {} bytes  {}", component.path.display(), component.size_bytes, component.digest));
+                show::out(&format!(
+                    "{}  {} bytes  {}",
+                    component.path.display(),
+                    component.size_bytes,
+                    component.digest
+                ));
             }
         }
         Output::Json => {
