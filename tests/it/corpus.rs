@@ -132,7 +132,7 @@ fn broken_copies_of_an_agent_manifest_are_refused_with_their_place() {
         broken(&|text| text.replace("- publisher: [\"events.value.target.defined\"]", "- publisher: [\"*\"]")),
         ["permissions.wildcard /manifest/spec/permissions/roles/2/publisher/0"]
     );
-    let twice = broken(&|text| text.replace("metadata:\n", "metadata:\n  name: other\n"));
+    let twice = broken(&|text| text.replace("name: target-agent", "name: target-agent\n  name: other"));
     assert_eq!(twice.len(), 1, "{twice:?}");
     assert!(twice[0].contains("'name' stands twice in one object"), "{twice:?}");
     assert_eq!(host.get("/api/agents/target-agent").status, 404, "nothing of them was stored");

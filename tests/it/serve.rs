@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -88,7 +89,9 @@ fn postgres() -> String {
 #[test]
 fn two_hosts_on_one_database_store_a_version_once() {
     let database = postgres();
-    let hosts: Vec<Host> = (0..2).map(|_| Options::examples().database(&database).start()).collect();
+    let objects = TempDir::new().expect("a folder");
+    let host = || Options::examples().database(&database).objects(objects.path()).start();
+    let hosts: Vec<Host> = (0..2).map(|_| host()).collect();
     let body = fs::read(root().join("examples/manifests/valid/agent.yaml")).expect("an example");
     let (created, skipped) = (AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
@@ -104,6 +107,14 @@ fn two_hosts_on_one_database_store_a_version_once() {
     assert_eq!((created.into_inner(), skipped.into_inner()), (1, 15));
 }
 
+/// Asks until the answer is yes; what takes a minute is never coming.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let asked = Instant::now();
+    while !is_so() {
+        assert!(asked.elapsed() < Duration::from_secs(60), "a minute went by before {what}");
+    }
+}
+
 /// Swaps the rules of a kind, under load, on a host that shares its database with another; no request fails, and what
 /// is stored was judged by rules that were active.
 fn swap_under_load(hosts: &[Host], folder: &Path) {
@@ -112,9 +123,7 @@ fn swap_under_load(hosts: &[Host], folder: &Path) {
     assert_eq!(applied.status.code(), Some(0), "{}", text(&applied.stderr));
     // Every host knows the kind before the load begins.
     for host in hosts {
-        while host.get("/api/notes").status != 200 {
-            std::thread::yield_now();
-        }
+        until("the kind is known", || host.get("/api/notes").status == 200);
     }
     let (swapped, stop) = (AtomicBool::new(false), AtomicBool::new(false));
     std::thread::scope(|scope| {
@@ -139,9 +148,9 @@ fn swap_under_load(hosts: &[Host], folder: &Path) {
             })
             .collect();
         let strict_text = own_binding(folder, "check", "validate", "hostile", "{ break = \"error\" }");
-        while hosts[0].get("/api/notes?limit=1").body["items"].as_array().is_none_or(Vec::is_empty) {
-            std::thread::yield_now();
-        }
+        until("something is stored", || {
+            hosts[0].get("/api/notes?limit=1").body["items"].as_array().is_some_and(|items| !items.is_empty())
+        });
         let strict = module(folder, "note", &strict_text);
         let applied = against(&hosts[0], &["module", "apply", argument(&strict)]);
         assert_eq!(applied.status.code(), Some(0), "{}", text(&applied.stderr));
@@ -170,6 +179,7 @@ fn rules_change_under_load_without_a_failed_request_on_sqlite() {
 #[test]
 fn rules_change_under_load_without_a_failed_request_on_two_hosts() {
     let (folder, database) = (TempDir::new().expect("a folder"), postgres());
-    let hosts: Vec<Host> = (0..2).map(|_| Options::new().database(&database).start()).collect();
+    let objects = folder.path().join("objects");
+    let hosts: Vec<Host> = (0..2).map(|_| Options::new().database(&database).objects(&objects).start()).collect();
     swap_under_load(&hosts, folder.path());
 }

@@ -53,6 +53,11 @@ impl Options {
         self
     }
 
+    /// The components' folder, which hosts of one database share.
+    pub fn objects(self, folder: &Path) -> Self {
+        self.argument("--objects").argument(&folder.display().to_string())
+    }
+
     /// A limit.
     pub fn limit(self, name: &str, value: u64) -> Self {
         self.argument("--limit").argument(&format!("{name}={value}"))

@@ -40,6 +40,9 @@ pub struct Arguments {
     /// The database: sqlite:PATH or postgres://…; without it a SQLite file in the data folder.
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     database: Option<String>,
+    /// The folder of the components; without it one in the data folder. Hosts that share a database share it.
+    #[arg(long, value_name = "DIR")]
+    objects: Option<PathBuf>,
     /// A folder of module folders to apply at the start.
     #[arg(long, value_name = "DIR")]
     modules: Option<PathBuf>,
@@ -141,7 +144,10 @@ async fn open_registry(
     limits: &Arc<Limits>,
     database: Arc<Database>,
 ) -> anyhow::Result<Arc<Registry>> {
-    let blobs = Blobs::in_folder(&arguments.data.join("objects"))?;
+    let blobs = match &arguments.objects {
+        Some(folder) => Blobs::in_folder(folder)?,
+        None => Blobs::in_folder(&arguments.data.join("objects"))?,
+    };
     let cache = arguments.data.join("cache");
     let sandbox = Sandbox::start(Arc::clone(limits), Some(&cache)).map_err(|text| anyhow!(text))?;
     Ok(Registry::open(database, blobs, sandbox, Arc::clone(limits), Tenant::default_tenant()).await?)

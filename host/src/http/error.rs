@@ -334,6 +334,9 @@ fn unfit(binding: Option<String>, unfit: Unfit) -> Problem {
     let whose = binding.as_deref().map_or_else(String::new, |name| format!("binding '{name}': "));
     match unfit {
         Unfit::TooLarge { limit_bytes, .. } => Problem::too_large("plugin_component_max_bytes", limit_bytes),
+        Unfit::Load(why) => {
+            Problem::new(Code::Unavailable, format!("{whose}its bytes cannot be loaded: try again")).caused_by(why)
+        }
         Unfit::Settings(remarks) => Problem::new(Code::PluginUnfit, format!("{whose}its settings are refused"))
             .found(Findings::Remarks(remarks)),
         Unfit::Broke(failure) => {

@@ -224,10 +224,7 @@ impl Registry {
         let (registry, runtime) = (Arc::clone(self), Handle::current());
         off_path(move || {
             let component = |digest: &Digest| {
-                runtime
-                    .block_on(registry.blobs.get(digest))
-                    .map(|bytes| bytes.to_vec())
-                    .map_err(|error| format!("{digest}: {error}"))
+                runtime.block_on(registry.blobs.get(digest)).map(|bytes| bytes.to_vec()).map_err(|error| chain(&error))
             };
             RulesInForce::load(&registry.sandbox, releases, &component, Some(&previous))
         })
@@ -268,6 +265,12 @@ fn parse_rules(row: &ReleaseRow) -> Result<Rules, RegistryError> {
             row.release.number, row.release.scope
         ))
     })
+}
+
+/// An error with its causes, for the log and for who waits for a host to be ready.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Runs slow, blocking work away from the threads that answer requests.
