@@ -24,8 +24,7 @@ fn text(bytes: &[u8]) -> String {
 fn validate(arguments: &[&str]) -> Output {
     let cache = root().join("target/tmp/cli-cache");
     let cache = cache.to_str().expect("a path in UTF-8");
-    let rules =
-        ["validate", "--modules", "examples/modules", "--policies", "examples/policies", "--cache", cache];
+    let rules = ["validate", "--modules", "examples/modules", "--policies", "examples/policies", "--cache", cache];
     hallmark(&[&rules, arguments].concat())
 }
 
@@ -123,11 +122,7 @@ fn exit_codes_tell_usage_from_what_could_not_run() {
             "error: missing.yaml: no such file or folder\n",
             2,
         ),
-        (
-            &["validate", "a.yaml", "--modules", "examples"],
-            "examples: no module.toml here or one folder below\n",
-            1,
-        ),
+        (&["validate", "a.yaml", "--modules", "examples"], "examples: no module.toml here or one folder below\n", 1),
         (
             &["validate", "a.yaml", "--modules", "examples/modules", "--limit", "plugin_dedline_ms=1"],
             "error: --limit: unknown name 'plugin_dedline_ms': did you mean 'plugin_deadline_ms'?\n",
@@ -152,4 +147,26 @@ fn exit_codes_tell_usage_from_what_could_not_run() {
     let check = hallmark(&["plugin", "check", "examples/policies/rules.yaml"]);
     assert_eq!(check.status.code(), Some(1));
     assert!(text(&check.stdout).starts_with("examples/policies/rules.yaml: not a WebAssembly component"));
+}
+
+#[test]
+fn refused_settings_are_told_with_what_to_look_at() {
+    let folder = TempDir::new().expect("a folder");
+    let component = root().join("plugins/target/components/placeholders.wasm");
+    let module = format!(
+        "[module]\nname = \"notes\"\n[[kinds]]\nname = \"notes\"\nsingular = \"note\"\nid_field = \"noteId\"\n\
+         schema = \"note.json\"\n[[bindings]]\nname = \"fill\"\nstage = \"resolve\"\ncomponent = {component:?}\n\
+         settings = {{ pathz = [] }}\n"
+    );
+    std::fs::write(folder.path().join("module.toml"), module).expect("a file");
+    std::fs::write(folder.path().join("note.json"), "{}").expect("a file");
+    let modules = folder.path().to_str().expect("a path in UTF-8");
+    let output = hallmark(&["validate", "--modules", modules, "--cache", modules, "examples/manifests/valid"]);
+    assert_eq!(
+        text(&output.stderr),
+        "error: the settings of the binding 'fill' are refused:\n  \
+         Additional properties are not allowed ('pathz' was unexpected)\n    \
+         help: see the settings schema in `hallmark plugin check`\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
 }
