@@ -30,8 +30,7 @@ const AT: Millis = Millis(1_700_000_000_000);
 const ROUNDS: usize = 7;
 const ROUND_SECONDS: u32 = 2;
 
-static DURABLE: postgres::Cluster =
-    postgres::Cluster { name: "postgres-durable", settings: DURABLE_SETTINGS };
+static DURABLE: postgres::Cluster = postgres::Cluster { name: "postgres-durable", settings: DURABLE_SETTINGS };
 
 /// A database with rules in force.
 struct Ground {

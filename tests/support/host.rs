@@ -152,7 +152,8 @@ impl Answer {
 impl Host {
     /// GET with the admin's token.
     pub fn get(&self, path: &str) -> Answer {
-        let request = agent().get(format!("{}{path}", self.url)).header("Authorization", format!("Bearer {}", self.token));
+        let request =
+            agent().get(format!("{}{path}", self.url)).header("Authorization", format!("Bearer {}", self.token));
         answer(request.call().expect("an answer"))
     }
 

@@ -100,9 +100,8 @@ fn beside_loops(folder: &Path) {
     let alone = load(address(&host.url), 1, TIME, &|_| post("/api/notes/validate", &host.token, &body));
     show("healthy plugin, one client, alone", &alone, alone.rate);
     let (healthy, looping) = std::thread::scope(|scope| {
-        let looping = scope.spawn(|| {
-            load(address(&host.url), 2, TIME, &|_| post("/api/loops/validate", &host.token, &endless))
-        });
+        let looping =
+            scope.spawn(|| load(address(&host.url), 2, TIME, &|_| post("/api/loops/validate", &host.token, &endless)));
         let healthy = load(address(&host.url), 1, TIME, &|_| post("/api/notes/validate", &host.token, &body));
         (healthy, looping.join().expect("the looping load"))
     });

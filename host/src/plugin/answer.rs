@@ -136,9 +136,7 @@ pub fn description(
     let settings_schema: Value = serde_json::from_str(settings_schema)
         .map_err(|error| format!("describe() answers a settings schema that is not JSON: {error}"))?;
     schema(&settings_schema)?;
-    // `rule.*` stands for the codes that settings name, as a policy's rules are.
-    let is_documented = |code: &str| is_code(code.strip_suffix(".*").unwrap_or(code));
-    if let Some(wrong) = finding_codes.iter().find(|documented| !is_documented(&documented.code)) {
+    if let Some(wrong) = finding_codes.iter().find(|documented| !is_code(&documented.code)) {
         return Err(format!(
             "describe() documents the code {}, which is not dotted lower case letters, digits and dashes, at most \
              {CODE_MAX_BYTES} bytes",

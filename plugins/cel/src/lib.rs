@@ -84,7 +84,7 @@ impl Policy for Cel {
             "Judges submissions by rules in the Common Expression Language; the settings hold the rules.",
         )
         .settings_schema(include_str!("settings.schema.json"))
-        .code("rule.*", "Given as `rule.<id>`: the rule of that id does not hold.", "The rule's own `message` and `help` say what it asks for.")
+        .code("rule", "Given as `rule.<id>`: the rule of that id does not hold.", "The rule's own `message` and `help` say what it asks for.")
         .code(
             "policy.not-evaluated",
             "A rule could not be evaluated, so it cannot be said to hold.",

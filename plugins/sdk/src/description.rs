@@ -26,7 +26,8 @@ pub struct Description {
 /// One documented finding code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FindingCode {
-    /// The code, or where settings name the codes, the start of their family: `rule.*` for `rule.owner`.
+    /// The code. It also stands for the codes that begin with it and a dot, where settings make them: `rule` for
+    /// `rule.owner`.
     pub code: Cow<'static, str>,
     /// One sentence: when it is given.
     pub summary: Cow<'static, str>,
