@@ -185,3 +185,25 @@ fn exit_codes_tell_usage_from_what_could_not_run() {
     assert_eq!(check.status.code(), Some(1));
     assert!(text(&check.stdout).starts_with("examples/policies/rules.yaml: not a WebAssembly component"));
 }
+
+#[test]
+fn refused_settings_are_told_with_what_to_look_at() {
+    let folder = TempDir::new().expect("a folder");
+    let component = root().join("plugins/target/components/placeholders.wasm");
+    let module = format!(
+        "[module]\nname = \"notes\"\n[[kinds]]\nname = \"notes\"\nsingular = \"note\"\nid_field = \"noteId\"\n\
+         schema = \"note.json\"\n[[bindings]]\nname = \"fill\"\nstage = \"resolve\"\ncomponent = {component:?}\n\
+         settings = {{ pathz = [] }}\n"
+    );
+    std::fs::write(folder.path().join("module.toml"), module).expect("a file");
+    std::fs::write(folder.path().join("note.json"), "{}").expect("a file");
+    let modules = folder.path().to_str().expect("a path in UTF-8");
+    let output = hallmark(&["validate", "--modules", modules, "--cache", modules, "examples/manifests/valid"]);
+    assert_eq!(
+        text(&output.stderr),
+        "error: the settings of the binding 'fill' are refused:\n  \
+         Additional properties are not allowed ('pathz' was unexpected)\n    \
+         help: see the settings schema in `hallmark plugin check`\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}

@@ -3,6 +3,7 @@
 mod agreement;
 mod cli;
 mod corpus;
+mod docs;
 mod hostile;
 mod http;
 mod serve;
