@@ -1,6 +1,7 @@
 //! The one integration binary: one file per behaviour, through the outermost door that stays fast.
 
 mod cli;
+mod cli_server;
 mod hostile;
 mod http;
 mod store;
