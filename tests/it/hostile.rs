@@ -199,6 +199,13 @@ fn an_observing_plugin_that_breaks_never_decides() {
     assert_eq!(objected.body["decision"]["findings"][0]["code"], "hostile.error");
 }
 
+/// Resident memory, in KiB.
+fn resident_kb(host: &Host) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", host.process())).expect("a process");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its size");
+    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
+}
+
 #[test]
 fn overload_is_shed_with_503_and_retry_after() {
     let folder = TempDir::new().expect("a folder");
@@ -209,19 +216,25 @@ fn overload_is_shed_with_503_and_retry_after() {
         .limit("gate_queue_max", 1)
         .limit("plugin_failures_max", 1_000_000)
         .start();
-    let answers: Vec<Answer> = std::thread::scope(|scope| {
-        let requests: Vec<_> = (0..16).map(|_| scope.spawn(|| publish(&host, "loop", "a"))).collect();
-        requests.into_iter().map(|request| request.join().expect("an answer")).collect()
-    });
+    let flood = || -> Vec<Answer> {
+        std::thread::scope(|scope| {
+            let requests: Vec<_> = (0..16).map(|_| scope.spawn(|| publish(&host, "loop", "a"))).collect();
+            requests.into_iter().map(|request| request.join().expect("an answer")).collect()
+        })
+    };
+    let answers = flood();
     assert!(answers.iter().all(|answer| answer.status == 503 && answer.header("retry-after").is_some()), "{answers:?}");
     let shed = answers.iter().filter(|answer| answer.body["code"] == "busy").collect::<Vec<_>>();
     assert!(!shed.is_empty(), "{answers:?}");
     assert_eq!(shed[0].body["detail"], "the host is busy: the gate's queue is full (gate_queue_max = 1)");
+    let before_kb = resident_kb(&host);
+    (0..8).for_each(|_| drop(flood()));
+    let grown_kb = resident_kb(&host).saturating_sub(before_kb);
+    assert!(grown_kb < 32 * 1024, "the host grew by {grown_kb} KiB under eight floods");
 }
 
 #[test]
 fn a_plugin_that_breaks_when_it_is_configured_is_refused_with_its_release() {
-    let folder = TempDir::new().expect("a folder");
     for (damage, words) in [
         ("configure-panic", "binding 'configure-panic': it broke when it was tried: plugin hostile trapped"),
         (

@@ -1,9 +1,12 @@
 //! The one integration binary: one file per behaviour, through the outermost door that stays fast.
 
+mod agreement;
 mod cli;
 mod cli_server;
+mod corpus;
 mod hostile;
 mod http;
+mod serve;
 mod store;
 mod tidy;
 

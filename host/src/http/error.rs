@@ -324,7 +324,7 @@ pub fn limit_of(cause: &Cause) -> Option<&'static str> {
         Cause::HostCalls { .. } => Some("plugin_host_calls_max"),
         Cause::Read { .. } => Some("plugin_read_max_bytes"),
         Cause::Lookups { .. } => Some("plugin_lookups_max"),
-        Cause::Busy { .. } => Some("plugin_waiting_max"),
+        Cause::Busy { .. } => Some("plugin_turn_wait_max_ms"),
         Cause::Quarantined { .. } => Some("plugin_failures_max"),
         Cause::Trap { .. } | Cause::Nonsense { .. } | Cause::Refused { .. } | Cause::Facts | Cause::Start => None,
     }

@@ -200,7 +200,7 @@ fn each_refusal_of_the_registry_has_its_status_and_code() {
         (RegistryError::Unidentified { findings: Vec::new() }, 422, "unidentified"),
         (RegistryError::BadRules(vec![Remark::error("a.b", "/x", "no")]), 422, "bad-rules"),
         (RegistryError::PluginFailed { failure: failure(Cause::Deadline { limit_ms: 5 }) }, 503, "plugin-failed"),
-        (RegistryError::PluginFailed { failure: failure(Cause::Busy { running: 1, waiting: 2 }) }, 503, "busy"),
+        (RegistryError::PluginFailed { failure: failure(Cause::Busy { running: 1, wait_ms: 2 }) }, 503, "busy"),
         (RegistryError::PluginFailed { failure: failure(Cause::Facts) }, 503, "unavailable"),
         (RegistryError::Busy { what: "gate_queue_max".to_owned() }, 503, "busy"),
         (RegistryError::RulesKeptMoving { tries: 8 }, 503, "busy"),

@@ -267,7 +267,7 @@ fn resolve(Schemed(mut run): Schemed<'_>) -> Result<Resolved, Stopped> {
         let Some(resolution) = run.record.take(Stage::Resolve, binding, ran) else { continue };
         run.record.say(Stage::Resolve, binding, resolution.remarks);
         if binding.mode == Mode::Enforce {
-            run.record.placeholders.extend(resolution.placeholders);
+            run.record.placeholders.extend(resolution.placeholders.into_iter().map(|told| with_default(&kind, told)));
             merge(&mut substitutions, resolution.substitutions, binding, &mut run.record);
         }
     }
@@ -341,6 +341,17 @@ fn merge(
             all.insert(substitution.path.clone(), substitution);
         }
     }
+}
+
+/// A resolver is told one value for a name, the request's where there is one, so it cannot know the module's default
+/// that was overridden.
+fn with_default(kind: &LoadedKind, mut placeholder: Placeholder) -> Placeholder {
+    let declared = kind.declarations.iter().find(|declared| declared.name == placeholder.name);
+    if let Some(default) = declared.and_then(|declared| declared.default.clone()) {
+        placeholder.default = Some(default);
+        placeholder.required = false;
+    }
+    placeholder
 }
 
 /// A variable that no placeholder names is most often a typing error.
