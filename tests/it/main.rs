@@ -2,6 +2,7 @@
 
 mod agreement;
 mod cli;
+mod cli_server;
 mod corpus;
 mod docs;
 mod hostile;
