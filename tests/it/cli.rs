@@ -197,8 +197,10 @@ fn refused_settings_are_told_with_what_to_look_at() {
     );
     std::fs::write(folder.path().join("module.toml"), module).expect("a file");
     std::fs::write(folder.path().join("note.json"), "{}").expect("a file");
-    let modules = folder.path().to_str().expect("a path in UTF-8");
-    let output = hallmark(&["validate", "--modules", modules, "--cache", modules, "examples/manifests/valid"]);
+    let note = folder.path().join("note.yaml");
+    std::fs::write(&note, "{noteId: a, name: A, version: 1.0.0, manifest: {}}").expect("a file");
+    let (modules, note) = (folder.path().display().to_string(), note.display().to_string());
+    let output = hallmark(&["validate", "--modules", &modules, "--cache", &modules, &note]);
     assert_eq!(
         text(&output.stderr),
         "error: the settings of the binding 'fill' are refused:\n  \
