@@ -227,10 +227,10 @@ mod tests {
         assert_eq!(
             told(schema.clone(), &json!({"slugg": "a", "port": "x", "zzzzzzzzzzzz": 1})),
             [
+                "schema.type /manifest/port: the value is not of type \"integer\"",
                 "schema.additional-properties /manifest/slugg: the field 'slugg' is not known here (did you mean 'slug'?)",
                 "schema.additional-properties /manifest/zzzzzzzzzzzz: the field 'zzzzzzzzzzzz' is not known here \
                  (take it out; known are: port, slug)",
-                "schema.type /manifest/port: the value is not of type \"integer\"",
                 "schema.required /manifest: the field 'slug' is missing (add 'slug')",
             ]
         );
