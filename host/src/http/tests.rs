@@ -153,6 +153,17 @@ async fn a_host_that_is_full_sheds_before_it_asks_who() {
 }
 
 #[tokio::test]
+async fn changes_have_a_number_of_their_own() {
+    let host = starting_host(Limits { changes_in_flight_max: 0, ..Limits::default() });
+    let pushed = request("POST", "/api/plugins").body(Body::empty()).expect("a request");
+    let (response, body) = ask_of(host.clone(), pushed).await;
+    assert_eq!(response.status(), 503);
+    assert_eq!(body["limit"], "changes_in_flight_max");
+    let (response, _) = ask_of(host, request("GET", "/api/plugins").body(Body::empty()).expect("a request")).await;
+    assert_eq!(response.status(), 401, "what changes nothing goes on");
+}
+
+#[tokio::test]
 async fn a_request_id_of_a_sane_form_comes_back_and_another_is_replaced() {
     let long = "x".repeat(129);
     for (given, kept) in [("req-7/a:b", true), (&long[..128], true), (&long[..], false), ("a b", false), ("", false)] {
