@@ -86,10 +86,13 @@ fn manifests_are_published_read_and_rolled_back() {
     );
 
     let (text, error, _) = told(&host, &["list", "agents", "--limit", "2"]);
-    assert_eq!(text, "release-notes  1.0.0  active  Release notes\ntriage         0.3.0  active  Triage\n");
+    assert_eq!(
+        text,
+        "release-notes  1.0.0       active  Release notes\ntranslator     2.1.0-rc.1  active  Translator\n"
+    );
     let cursor = error.trim().strip_prefix("more follow: --cursor ").expect("a cursor").to_owned();
     let (text, error, _) = told(&host, &["list", "agents", "--cursor", &cursor]);
-    assert_eq!((text.as_str(), error.as_str()), ("translator  2.1.0-rc.1  active  Translator\n", ""));
+    assert_eq!((text.as_str(), error.as_str()), ("triage  0.3.0  active  Triage\n", ""));
 
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("agent.yaml");
