@@ -2,6 +2,9 @@
 
 HALLMARK = target/release/hallmark
 
+# Nothing is built before the set-up has ended, whatever -j says.
+.NOTPARALLEL:
+
 .PHONY: run test build plugins setup-run setup-test
 
 run: setup-run plugins

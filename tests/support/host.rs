@@ -183,7 +183,7 @@ impl Host {
 
     /// Asks the host to stop and waits until it has; says whether it ended well.
     pub fn stop(mut self) -> bool {
-        let told = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
+        let told = Command::new("sh").args(["-c", &format!("kill {}", self.child.id())]).status().expect("sh runs");
         assert!(told.success());
         self.child.wait().expect("the host ends").success()
     }
