@@ -1,24 +1,13 @@
 //! The command line as people and programs meet it: what it writes, and its exit codes. Judging needs no server here.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::host::root;
-
-fn hallmark(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hallmark"));
-    for name in ["HALLMARK_SERVER", "HALLMARK_TOKEN", "HALLMARK_TOKEN_FILE", "DATABASE_URL"] {
-        command.env_remove(name);
-    }
-    command.current_dir(root()).args(arguments).output().expect("the binary runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("UTF-8")
-}
+use crate::support::command::{argument, hallmark, text};
+use crate::support::host::{component, root};
 
 /// `validate` with the examples' rules and a cache that all tests of this file share.
 fn validate(arguments: &[&str]) -> Output {
@@ -208,4 +197,25 @@ fn refused_settings_are_told_with_what_to_look_at() {
          help: see the settings schema in `hallmark plugin check`\n"
     );
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_check_says_what_a_component_is_and_needs() {
+    let output = hallmark(&["plugin", "check", argument(&component("agent-rules"))]);
+    let told = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{told}{}", text(&output.stderr));
+    for line in [
+        "agent-rules 0.1.0: Checks an agent's id, version, capabilities, permissions, tags and references to services.",
+        "contract   hallmark:plugin@0.1.0",
+        "stages     validate",
+        "snapshot   yes: it is configured once, and each evaluation starts from there",
+        "imports",
+        "  hallmark:plugin/submission@0.1.0",
+        "exports",
+        "  configure",
+        "  hallmark:plugin/validator-stage@0.1.0",
+        "finding codes",
+    ] {
+        assert!(told.lines().any(|shown| shown == line), "{line} is missing in\n{told}");
+    }
 }

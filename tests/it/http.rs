@@ -209,6 +209,40 @@ fn what_cannot_be_read_is_refused_with_its_place() {
 }
 
 #[test]
+fn variables_have_a_form_and_limits_and_a_use() {
+    let host = host_with_notes(Options::new().limit("variables_max", 2).limit("variable_size_max_bytes", 4));
+    let validated = |variables: Value| {
+        let mut submission = note("one", "1.0.0", "First");
+        submission["variables"] = variables;
+        host.post("/api/notes/validate", &submission)
+    };
+    let unused = validated(json!({"NOBODY": "x"}));
+    assert_eq!((unused.status, &unused.body["valid"]), (200, &json!(true)), "{unused:?}");
+    assert_eq!(unused.findings(), ["resolve.unused-variable /variables/NOBODY"]);
+    let finding = &unused.body["findings"][0];
+    assert_eq!(
+        (&finding["severity"], &finding["message"]),
+        (&json!("warning"), &json!("no placeholder uses the variable 'NOBODY'"))
+    );
+    for (variables, path, message) in [
+        (json!([]), "/variables", "variables are an object of names to values"),
+        (json!({"A": 1}), "/variables/A", "a variable's value is text, or {\"value\": text, \"secret\": true}"),
+        (
+            json!({"1A": "x"}),
+            "/variables/1A",
+            "a variable's name has letters, digits and '_', no digit first, at most 128",
+        ),
+        (json!({"A": "12345"}), "/variables/A", "the value has more than variable_size_max_bytes = 4"),
+        (json!({"A": "", "B": "", "C": ""}), "/variables", "3 variables are more than variables_max = 2"),
+    ] {
+        let refused = validated(variables);
+        assert_eq!((refused.status, &refused.body["valid"]), (200, &json!(false)), "{refused:?}");
+        assert_eq!(refused.findings(), [format!("schema.variable {path}")]);
+        assert_eq!(refused.body["findings"][0]["message"], message);
+    }
+}
+
+#[test]
 fn rules_are_released_and_put_in_force() {
     let host = host_with_notes(Options::new());
     let same = host.post("/api/modules/notes/releases", &json!({"rules": notes_rules()}));

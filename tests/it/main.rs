@@ -7,6 +7,7 @@ mod corpus;
 mod docs;
 mod hostile;
 mod http;
+mod javascript;
 mod serve;
 mod store;
 mod tidy;
