@@ -60,6 +60,13 @@ pub struct Report {
     pub timings: Vec<Timing>,
 }
 
+impl Report {
+    /// What a dry run says of a submission that does not say what it is: it did not get as far as the gate.
+    pub fn unidentified(findings: Vec<Finding>) -> Self {
+        Self { valid: false, findings, placeholders: Vec::new(), resolved: None, digest: None, timings: Vec::new() }
+    }
+}
+
 /// The stored record of one run of the gate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

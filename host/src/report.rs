@@ -175,7 +175,7 @@ pub struct Placeholder {
 /// The time one step took.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
-    /// The step: `decode`, a stage, or `commit`.
+    /// The step: `decode` or a stage. A commit is not timed: the record of the run is part of it.
     pub stage: String,
     /// The binding, for a plugin's own share.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -152,14 +152,7 @@ fn judge(rules: &RulesInForce, bench: &Bench, candidate: &Candidate) -> Verdict 
     match report_on(kind, bench, &body, Format::Json) {
         Ok(report) => Verdict::Judged(report),
         // As the server's dry run answers: what is wrong is told, whatever it is.
-        Err(RegistryError::Unidentified { findings }) => Verdict::Judged(Report {
-            valid: false,
-            findings,
-            placeholders: Vec::new(),
-            resolved: None,
-            digest: None,
-            timings: Vec::new(),
-        }),
+        Err(RegistryError::Unidentified { findings }) => Verdict::Judged(Report::unidentified(findings)),
         Err(error @ (RegistryError::Malformed(_) | RegistryError::TooLarge { .. })) => {
             Verdict::Refused { why: error.to_string(), findings: Vec::new() }
         }

@@ -61,14 +61,7 @@ pub async fn validate(call: Call) -> Answer {
     journal::validated(&call, &judged);
     let report = match judged {
         // A dry run answers what is wrong, whatever it is: only a request that cannot be read is refused.
-        Err(RegistryError::Unidentified { findings }) => Report {
-            valid: false,
-            findings,
-            placeholders: Vec::new(),
-            resolved: None,
-            digest: None,
-            timings: Vec::new(),
-        },
+        Err(RegistryError::Unidentified { findings }) => Report::unidentified(findings),
         other => other?,
     };
     Reply::json(Success::Found, &report)

@@ -85,7 +85,7 @@ impl Registry {
     /// Makes an earlier version the active one.
     ///
     /// # Errors
-    /// `NotFound` for an unknown entry or version, `Store`.
+    /// `NoKind`, `NotReady`, `NotFound` for an unknown entry or version, `Store`.
     pub async fn roll_back(
         self: &Arc<Self>,
         actor: &Actor,
