@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::canonical;
 use super::release::Versioning;
 use super::rules::{LoadedKind, is_variable};
 use crate::config::Limits;
@@ -224,7 +225,7 @@ fn submitted_digest(fields: &Map<String, Value>, variables: &[Variable]) -> Dige
         .filter(|variable| variable.source == Source::Request)
         .map(|variable| (variable.name.clone(), json!({"value": variable.value, "secret": variable.secret})))
         .collect();
-    let canonical = serde_json_canonicalizer::to_vec(&json!({"submission": fields, "variables": sent}))
-        .expect("what was decoded has a canonical form");
-    Digest::of(&canonical)
+    let canonical =
+        format!(r#"{{"submission":{},"variables":{}}}"#, canonical::object(fields), canonical::object(&sent));
+    Digest::of(canonical.as_bytes())
 }
