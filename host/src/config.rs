@@ -59,6 +59,8 @@ limits! {
     schema_findings_max: usize = 100,
     /// Requests held at once; past it the host answers 503.
     requests_in_flight_max: usize = 512,
+    /// Components and rules held and tried at once, which are large and slow; past it the host answers 503.
+    changes_in_flight_max: usize = 8,
     /// Milliseconds that a client may take to send a request's body.
     request_read_max_ms: u64 = 30_000,
     /// Connections held at once; past it new ones wait to be accepted.
@@ -144,10 +146,15 @@ pub fn unknown(name: &str, known: &[&str]) -> String {
     }
 }
 
+/// Bytes of a name that is compared with those that are known; no known name is near as long.
+const COMPARED_MAX_BYTES: usize = 256;
+
 /// The known name nearest to `name`, where one is near enough to be meant.
 pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
+        // The name may be a publisher's, and comparing takes time and memory by the product of the lengths.
+        .filter(|_| name.len() <= COMPARED_MAX_BYTES)
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), *candidate))
         .filter(|(distance, _)| *distance <= name.len() / 3 + 1)
         .min()
@@ -172,5 +179,12 @@ mod tests {
             Err("limit plugin_deadline_ms takes a whole number, not 'soon'".to_owned())
         );
         assert_eq!(limits.set("x"), Err("'x' is not of the form name=value".to_owned()));
+    }
+
+    #[test]
+    fn long_names_are_compared_with_none() {
+        let long = "a".repeat(COMPARED_MAX_BYTES);
+        assert_eq!(nearest(&long, &[&long]), Some(long.as_str()));
+        assert_eq!(nearest(&format!("{long}a"), &[&long]), None);
     }
 }

@@ -36,6 +36,7 @@ pub struct Host {
     limits: Arc<Limits>,
     metrics: Metrics,
     in_flight: Semaphore,
+    changes_in_flight: Semaphore,
     health: health::Watch,
 }
 
@@ -43,7 +44,9 @@ impl Host {
     /// A host that is starting.
     pub fn new(limits: Arc<Limits>, metrics: Metrics) -> Arc<Self> {
         let in_flight = Semaphore::new(limits.requests_in_flight_max.min(Semaphore::MAX_PERMITS));
-        Arc::new(Self { registry: OnceLock::new(), limits, metrics, in_flight, health: health::Watch::default() })
+        let changes_in_flight = Semaphore::new(limits.changes_in_flight_max.min(Semaphore::MAX_PERMITS));
+        let (registry, health) = (OnceLock::new(), health::Watch::default());
+        Arc::new(Self { registry, limits, metrics, in_flight, changes_in_flight, health })
     }
 
     /// Serves this registry from here on; a host has one, and the first stays.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::Millis;
 use crate::config::Limits;
@@ -346,6 +346,8 @@ pub struct Registry {
     limits: Arc<Limits>,
     tenant: Tenant,
     rules: ArcSwap<InForce>,
+    /// Components and rules that are tried now.
+    trials: Arc<Semaphore>,
     /// One refresh at a time; the others wait and find its work done.
     refreshing: tokio::sync::Mutex<()>,
     tokens: access::KnownTokens,
@@ -374,7 +376,9 @@ impl Registry {
     ) -> Result<Arc<Self>, RegistryError> {
         store.ensure_tenant(&tenant, Millis::now()).await?;
         let nothing = InForce { loaded: Arc::default(), behind: None };
+        let trials = Arc::new(Semaphore::new(limits.changes_in_flight_max.min(Semaphore::MAX_PERMITS)));
         let registry = Arc::new(Self {
+            trials,
             store,
             blobs,
             sandbox,

@@ -24,8 +24,7 @@ fn text(bytes: &[u8]) -> String {
 fn validate(arguments: &[&str]) -> Output {
     let cache = root().join("target/tmp/cli-cache");
     let cache = cache.to_str().expect("a path in UTF-8");
-    let rules =
-        ["validate", "--modules", "examples/modules", "--policies", "examples/policies", "--cache", cache];
+    let rules = ["validate", "--modules", "examples/modules", "--policies", "examples/policies", "--cache", cache];
     hallmark(&[&rules, arguments].concat())
 }
 
@@ -62,7 +61,32 @@ fn every_valid_example_is_valid() {
 }
 
 /// Every invalid example with everything that is said of it.
-const INVALID: &[(&str, &[&str])] = &[];
+const INVALID: &[(&str, &[&str])] = &[
+    ("agent-bad-id.yaml", &["error schema.id /agentId"]),
+    ("agent-bad-version.yaml", &["error schema.version /version"]),
+    (
+        "agent-duplicate-key.yaml",
+        &["malformed 'name' stands twice in one object: remove one of them at line 4, column 1"],
+    ),
+    ("agent-missing-placeholder.yaml", &["error placeholder.missing /manifest/spec/runtime/cpu"]),
+    ("agent-no-readiness-probe.yaml", &["error rule.agent.health /manifest/spec"]),
+    ("agent-unbound-dependency.yaml", &["error rule.agent.dependencies /manifest/spec/runtime/dependencies"]),
+    ("agent-undeclared-capability.yaml", &["error capabilities.undeclared /manifest/spec/capabilities/1"]),
+    ("agent-unknown-field.yaml", &["error schema.additional-properties /manifest/spec/runtime/memroy"]),
+    ("agent-unknown-service.yaml", &["error services.unknown /manifest/spec/services/0"]),
+    (
+        "service-bad-url.yaml",
+        &["error base-url.form /manifest/services/0/baseUrl", "error rule.service.transport /manifest/services"],
+    ),
+    ("service-conflicting-defaults.yaml", &["error placeholder.conflict /manifest/services/0/env/0/value"]),
+    ("service-cycle.yaml", &["error dependencies.cycle /manifest/services/1/dependsOn/0"]),
+    ("service-duplicate-slug.yaml", &["error slug.duplicate /manifest/services/1/slug"]),
+    ("service-in-clear.yaml", &["error rule.service.transport /manifest/services"]),
+    ("service-misplaced-placeholder.yaml", &["error placeholders.unresolved /manifest/services/0/displayName"]),
+    ("service-port-claimed-twice.yaml", &["error ports.duplicate /manifest/services/1/baseUrl"]),
+    ("service-secret-in-clear.yaml", &["error rule.service.secrets /manifest/services"]),
+    ("service-unknown-dependency.yaml", &["error dependencies.unknown /manifest/services/0/dependsOn/0"]),
+];
 
 #[test]
 fn every_invalid_example_is_refused_for_what_is_wrong_with_it() {
@@ -83,10 +107,22 @@ fn every_invalid_example_is_refused_for_what_is_wrong_with_it() {
 #[test]
 fn findings_stand_beside_the_lines_they_are_about() {
     let output = validate(&["examples/manifests/invalid/agent-unknown-field.yaml"]);
-    assert_eq!(text(&output.stdout), "");
+    assert_eq!(
+        text(&output.stdout),
+        "error[schema.additional-properties]: the field 'memroy' is not known here\n  \
+         --> examples/manifests/invalid/agent-unknown-field.yaml:17:7\n   |\n\
+         17 |       memroy: 512Mi\n   |       ^^^^^^\n   |\n   \
+         = note: by hallmark (schema), at /manifest/spec/runtime/memroy\n   = help: did you mean 'memory'?\n\n\
+         1 manifest: 0 valid, 1 rejected (1 error, 0 warnings)\n"
+    );
     assert_eq!(output.status.code(), Some(1));
     let output = validate(&["examples/manifests/invalid/agent-duplicate-key.yaml"]);
-    assert_eq!(text(&output.stdout), "");
+    assert_eq!(
+        text(&output.stdout),
+        "error[malformed]: 'name' stands twice in one object: remove one of them\n \
+         --> examples/manifests/invalid/agent-duplicate-key.yaml:4:1\n  |\n4 | name: Sample\n  | ^\n\n\
+         1 manifest: 0 valid, 0 rejected, 1 unreadable (1 error, 0 warnings)\n"
+    );
     assert_eq!(output.status.code(), Some(1));
 }
 
@@ -123,11 +159,7 @@ fn exit_codes_tell_usage_from_what_could_not_run() {
             "error: missing.yaml: no such file or folder\n",
             2,
         ),
-        (
-            &["validate", "a.yaml", "--modules", "examples"],
-            "examples: no module.toml here or one folder below\n",
-            1,
-        ),
+        (&["validate", "a.yaml", "--modules", "examples"], "examples: no module.toml here or one folder below\n", 1),
         (
             &["validate", "a.yaml", "--modules", "examples/modules", "--limit", "plugin_dedline_ms=1"],
             "error: --limit: unknown name 'plugin_dedline_ms': did you mean 'plugin_deadline_ms'?\n",
@@ -152,4 +184,28 @@ fn exit_codes_tell_usage_from_what_could_not_run() {
     let check = hallmark(&["plugin", "check", "examples/policies/rules.yaml"]);
     assert_eq!(check.status.code(), Some(1));
     assert!(text(&check.stdout).starts_with("examples/policies/rules.yaml: not a WebAssembly component"));
+}
+
+#[test]
+fn refused_settings_are_told_with_what_to_look_at() {
+    let folder = TempDir::new().expect("a folder");
+    let component = root().join("plugins/target/components/placeholders.wasm");
+    let module = format!(
+        "[module]\nname = \"notes\"\n[[kinds]]\nname = \"notes\"\nsingular = \"note\"\nid_field = \"noteId\"\n\
+         schema = \"note.json\"\n[[bindings]]\nname = \"fill\"\nstage = \"resolve\"\ncomponent = {component:?}\n\
+         settings = {{ pathz = [] }}\n"
+    );
+    std::fs::write(folder.path().join("module.toml"), module).expect("a file");
+    std::fs::write(folder.path().join("note.json"), "{}").expect("a file");
+    let note = folder.path().join("note.yaml");
+    std::fs::write(&note, "{noteId: a, name: A, version: 1.0.0, manifest: {}}").expect("a file");
+    let (modules, note) = (folder.path().display().to_string(), note.display().to_string());
+    let output = hallmark(&["validate", "--modules", &modules, "--cache", &modules, &note]);
+    assert_eq!(
+        text(&output.stderr),
+        "error: the settings of the binding 'fill' are refused:\n  \
+         Additional properties are not allowed ('pathz' was unexpected)\n    \
+         help: see the settings schema in `hallmark plugin check`\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
 }

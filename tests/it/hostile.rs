@@ -18,18 +18,18 @@ const DAMAGES: &[(&str, Option<&str>, &str)] = &[
         Some("plugin_memory_max_bytes"),
         "plugin hostile asked for more memory than it may have (plugin_memory_max_bytes = 67108864)",
     ),
-    (
-        "stack",
-        Some("plugin_stack_max_bytes"),
-        "plugin hostile overran its stack (plugin_stack_max_bytes = 524288)",
-    ),
-    ("panic", None, "plugin hostile trapped: wasm `unreachable` instruction executed"),
+    ("stack", Some("plugin_stack_max_bytes"), "plugin hostile overran its stack (plugin_stack_max_bytes = 524288)"),
+    ("panic", None, "plugin hostile trapped: `unreachable` instruction executed"),
     (
         "answer",
         Some("plugin_answer_max_bytes"),
         "plugin hostile handed over more than it may (plugin_answer_max_bytes = 1048576)",
     ),
-    ("findings", Some("plugin_findings_max"), "plugin hostile gave more findings than it may (plugin_findings_max = 500)"),
+    (
+        "findings",
+        Some("plugin_findings_max"),
+        "plugin hostile gave more findings than it may (plugin_findings_max = 500)",
+    ),
     ("log", Some("plugin_log_max_bytes"), "plugin hostile logged more than it may (plugin_log_max_bytes = 65536)"),
     (
         "calls",
@@ -41,24 +41,32 @@ const DAMAGES: &[(&str, Option<&str>, &str)] = &[
         Some("plugin_lookups_max"),
         "plugin hostile asked the registry more often than it may (plugin_lookups_max = 200)",
     ),
-    (
-        "read",
-        Some("plugin_read_max_bytes"),
-        "plugin hostile read more than it may (plugin_read_max_bytes = 65536)",
-    ),
+    ("read", Some("plugin_read_max_bytes"), "plugin hostile read more than it may (plugin_read_max_bytes = 65536)"),
     (
         "nonsense-code",
         None,
-        "plugin hostile answered nonsense: the code 'Not A Code' is not dotted lower case with dashes, 1 to 100 bytes",
+        "plugin hostile answered nonsense: the code 'Not A Code' of a finding is not dotted lower case letters, digits and \
+         dashes, at most 100 bytes",
     ),
-    ("nonsense-path", None, "plugin hostile answered nonsense: the path 'manifest.name' is not a JSON Pointer"),
-    ("nonsense-fix", None, "plugin hostile answered nonsense: the fix is not a JSON Patch"),
+    (
+        "nonsense-path",
+        None,
+        "plugin hostile answered nonsense: the path 'manifest.name' of finding hostile.path is not a JSON Pointer (RFC 6901)",
+    ),
+    (
+        "nonsense-fix",
+        None,
+        "plugin hostile answered nonsense: the fix of finding hostile.fix is not JSON: EOF while parsing an object at line 1 \
+         column 2",
+    ),
 ];
 
 /// A host with a module for each damage, and one whose plugin is healthy.
 fn host(folder: &Path) -> Host {
     for (damage, _, _) in DAMAGES {
-        let settings = format!("{{ break = \"{damage}\" }}");
+        // A little more than is allowed: many more would break the size of the answer first.
+        let amount = if *damage == "findings" { ", amount = 600" } else { "" };
+        let settings = format!("{{ break = \"{damage}\"{amount} }}");
         module(folder, damage, &own_binding(folder, damage, "validate", "hostile", &settings));
     }
     module(folder, "healthy", &own_binding(folder, "healthy", "validate", "hostile", "{ break = \"leak\" }"));
@@ -101,12 +109,20 @@ fn each_broken_limit_is_a_503_that_names_plugin_and_limit() {
 #[test]
 fn a_plugin_that_keeps_breaking_is_quarantined_and_others_are_not() {
     let folder = TempDir::new().expect("a folder");
-    module(folder.path(), "panic", &own_binding(folder.path(), "panic", "validate", "hostile", "{ break = \"panic\" }"));
-    module(folder.path(), "healthy", &own_binding(folder.path(), "healthy", "validate", "hostile", "{ break = \"none\" }"));
+    module(
+        folder.path(),
+        "panic",
+        &own_binding(folder.path(), "panic", "validate", "hostile", "{ break = \"panic\" }"),
+    );
+    module(
+        folder.path(),
+        "healthy",
+        &own_binding(folder.path(), "healthy", "validate", "hostile", "{ break = \"none\" }"),
+    );
     let host = Options::new().modules(folder.path()).limit("plugin_quarantine_ms", 3_600_000).start();
     for attempt in 0..5 {
         let answer = publish(&host, "panic", "a");
-        assert_eq!(answer.body["detail"], "plugin hostile trapped: wasm `unreachable` instruction executed", "{attempt}");
+        assert_eq!(answer.body["detail"], "plugin hostile trapped: `unreachable` instruction executed", "{attempt}");
     }
     let answer = publish(&host, "panic", "a");
     assert_eq!(
@@ -130,7 +146,11 @@ fn a_healthy_plugin_is_judged_beside_two_that_loop() {
     for name in ["first", "second"] {
         module(folder.path(), name, &own_binding(folder.path(), name, "validate", "hostile", "{ break = \"loop\" }"));
     }
-    module(folder.path(), "healthy", &own_binding(folder.path(), "healthy", "validate", "hostile", "{ break = \"none\" }"));
+    module(
+        folder.path(),
+        "healthy",
+        &own_binding(folder.path(), "healthy", "validate", "hostile", "{ break = \"none\" }"),
+    );
     let host = Options::new()
         .modules(folder.path())
         .limit("plugin_failures_max", 1_000_000)
@@ -140,7 +160,12 @@ fn a_healthy_plugin_is_judged_beside_two_that_loop() {
         let looping: Vec<_> = ["first", "second"]
             .into_iter()
             .flat_map(|name| [name; 4])
-            .map(|name| scope.spawn({ let host = &host; move || publish(host, name, "a") }))
+            .map(|name| {
+                scope.spawn({
+                    let host = &host;
+                    move || publish(host, name, "a")
+                })
+            })
             .collect();
         let mut healthy = 0;
         // While every loop still runs, the healthy plugin's requests are answered, one after the other.
@@ -174,6 +199,13 @@ fn an_observing_plugin_that_breaks_never_decides() {
     assert_eq!(objected.body["decision"]["findings"][0]["code"], "hostile.error");
 }
 
+/// Resident memory, in KiB.
+fn resident_kb(host: &Host) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", host.process())).expect("a process");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its size");
+    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
+}
+
 #[test]
 fn overload_is_shed_with_503_and_retry_after() {
     let folder = TempDir::new().expect("a folder");
@@ -184,19 +216,25 @@ fn overload_is_shed_with_503_and_retry_after() {
         .limit("gate_queue_max", 1)
         .limit("plugin_failures_max", 1_000_000)
         .start();
-    let answers: Vec<Answer> = std::thread::scope(|scope| {
-        let requests: Vec<_> = (0..16).map(|_| scope.spawn(|| publish(&host, "loop", "a"))).collect();
-        requests.into_iter().map(|request| request.join().expect("an answer")).collect()
-    });
+    let flood = || -> Vec<Answer> {
+        std::thread::scope(|scope| {
+            let requests: Vec<_> = (0..16).map(|_| scope.spawn(|| publish(&host, "loop", "a"))).collect();
+            requests.into_iter().map(|request| request.join().expect("an answer")).collect()
+        })
+    };
+    let answers = flood();
     assert!(answers.iter().all(|answer| answer.status == 503 && answer.header("retry-after").is_some()), "{answers:?}");
     let shed = answers.iter().filter(|answer| answer.body["code"] == "busy").collect::<Vec<_>>();
     assert!(!shed.is_empty(), "{answers:?}");
     assert_eq!(shed[0].body["detail"], "the host is busy: the gate's queue is full (gate_queue_max = 1)");
+    let before_kb = resident_kb(&host);
+    (0..8).for_each(|_| drop(flood()));
+    let grown_kb = resident_kb(&host).saturating_sub(before_kb);
+    assert!(grown_kb < 32 * 1024, "the host grew by {grown_kb} KiB under eight floods");
 }
 
 #[test]
 fn a_plugin_that_breaks_when_it_is_configured_is_refused_with_its_release() {
-    let folder = TempDir::new().expect("a folder");
     for (damage, words) in [
         ("configure-panic", "binding 'configure-panic': it broke when it was tried: plugin hostile trapped"),
         (

@@ -1,8 +1,13 @@
 //! The one integration binary: one file per behaviour, through the outermost door that stays fast.
 
+mod agreement;
 mod cli;
+mod cli_server;
+mod corpus;
+mod docs;
 mod hostile;
 mod http;
+mod serve;
 mod store;
 mod tidy;
 

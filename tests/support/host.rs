@@ -53,6 +53,11 @@ impl Options {
         self
     }
 
+    /// The components' folder, which hosts of one database share.
+    pub fn objects(self, folder: &Path) -> Self {
+        self.argument("--objects").argument(&folder.display().to_string())
+    }
+
     /// A limit.
     pub fn limit(self, name: &str, value: u64) -> Self {
         self.argument("--limit").argument(&format!("{name}={value}"))
@@ -152,7 +157,8 @@ impl Answer {
 impl Host {
     /// GET with the admin's token.
     pub fn get(&self, path: &str) -> Answer {
-        let request = agent().get(format!("{}{path}", self.url)).header("Authorization", format!("Bearer {}", self.token));
+        let request =
+            agent().get(format!("{}{path}", self.url)).header("Authorization", format!("Bearer {}", self.token));
         answer(request.call().expect("an answer"))
     }
 

@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub mod approval;
+pub mod command;
 pub mod host;
 pub mod postgres;
 pub mod rules;

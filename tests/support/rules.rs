@@ -18,11 +18,12 @@ name = "{name}s"
 [[kinds]]
 name = "{name}s"
 singular = "{name}"
-id_field = "{name}Id"
+id_field = "{}"
 document_field = "manifest"
 versioning = "semver"
 schema = "schema.json"
-{more}"#
+{more}"#,
+        id_field(name)
     );
     fs::write(home.join("module.toml"), text).expect("a file");
     home
@@ -59,6 +60,10 @@ fn own_copy(folder: &Path, component: &Path, name: &str) -> PathBuf {
 /// A submission of the kind `<name>s`.
 pub fn submission(name: &str, id: &str) -> serde_json::Value {
     serde_json::json!({
-        (format!("{name}Id")): id, "name": "One of them", "version": "1.0.0", "manifest": {"text": "hello"},
+        (id_field(name)): id, "name": "One of them", "version": "1.0.0", "manifest": {"text": "hello"},
     })
+}
+
+fn id_field(name: &str) -> String {
+    format!("{}Id", name.replace('-', ""))
 }

@@ -1,5 +1,6 @@
-//! From a plugin's Rust crate to its component, for `hallmark plugin build`. Same sources, same compiler, same bytes:
-//! no path of the machine enters a component. It compiles and wraps; what the component is worth, `plugin check` says.
+//! From a plugin's Rust crate to its component, for `hallmark plugin build`. It compiles and wraps; what the component
+//! is worth, `plugin check` says. Same sources, same compiler, same folder, same bytes. No path of the machine enters
+//! a component, but cargo's own names for crates differ between folders.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -80,7 +80,12 @@ fn build_all(arguments: &BuildArguments) -> Outcome {
     match arguments.output {
         Output::Text => {
             for component in built {
-                show::out(&format!("{}  {} bytes  {}", component.path.display(), component.size_bytes, component.digest));
+                show::out(&format!(
+                    "{}  {} bytes  {}",
+                    component.path.display(),
+                    component.size_bytes,
+                    component.digest
+                ));
             }
         }
         Output::Json => {
@@ -180,6 +185,8 @@ fn told(inspection: &Inspection) -> String {
         lines.push(title.to_owned());
         lines.extend(names.iter().map(|name| format!("  {name}")));
     }
+    lines.push("settings schema".to_owned());
+    lines.extend(report::pretty(&description.settings_schema).lines().map(|line| format!("  {line}")));
     lines.push("finding codes".to_owned());
     lines.extend(description.finding_codes.iter().map(|code| format!("  {}: {}", code.code, code.summary)));
     lines.iter().map(|line| show::plain(line)).collect::<Vec<_>>().join("\n")

@@ -126,8 +126,10 @@ fn summary(unreadable: usize, judged: &[(Candidate, Verdict)]) -> String {
         findings().filter(|finding| finding.mode == Mode::Enforce && finding.remark.severity == severity).count()
     };
     let observed = findings().filter(|finding| finding.mode == Mode::Observe).count();
-    let mut found =
-        vec![show::counted(weighing(Severity::Error), "error"), show::counted(weighing(Severity::Warning), "warning")];
+    let mut found = vec![
+        show::counted(weighing(Severity::Error) + unreadable, "error"),
+        show::counted(weighing(Severity::Warning), "warning"),
+    ];
     if observed > 0 {
         found.push(format!("{observed} observed"));
     }

@@ -40,6 +40,9 @@ pub struct Arguments {
     /// The database: sqlite:PATH or postgres://…; without it a SQLite file in the data folder.
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     database: Option<String>,
+    /// The folder of the components; without it one in the data folder. Hosts that share a database share it.
+    #[arg(long, value_name = "DIR")]
+    objects: Option<PathBuf>,
     /// A folder of module folders to apply at the start.
     #[arg(long, value_name = "DIR")]
     modules: Option<PathBuf>,
@@ -115,13 +118,19 @@ fn read_folders(arguments: &Arguments, limits: &Limits) -> Result<Vec<Folder>, T
     Ok(folders)
 }
 
-/// Makes the data folder, for its owner alone.
+/// Makes the data folder, for its owner alone. One that everybody may write to is refused: the token and the database
+/// in it could be anybody's.
 fn prepare_folder(data: &Path) -> anyhow::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(data)
-        .with_context(|| format!("the data folder {} cannot be made: name another with --data", data.display()))
+        .with_context(|| format!("the data folder {} cannot be made: name another with --data", data.display()))?;
+    let mode = fs::metadata(data).with_context(|| format!("{} cannot be read", data.display()))?.permissions().mode();
+    if mode & 0o002 != 0 {
+        bail!("the data folder {} can be written by everybody: run chmod o-w {0}", data.display());
+    }
+    Ok(())
 }
 
 async fn open_database(arguments: &Arguments, limits: &Limits) -> anyhow::Result<Arc<Database>> {
@@ -141,7 +150,10 @@ async fn open_registry(
     limits: &Arc<Limits>,
     database: Arc<Database>,
 ) -> anyhow::Result<Arc<Registry>> {
-    let blobs = Blobs::in_folder(&arguments.data.join("objects"))?;
+    let blobs = match &arguments.objects {
+        Some(folder) => Blobs::in_folder(folder)?,
+        None => Blobs::in_folder(&arguments.data.join("objects"))?,
+    };
     let cache = arguments.data.join("cache");
     let sandbox = Sandbox::start(Arc::clone(limits), Some(&cache)).map_err(|text| anyhow!(text))?;
     Ok(Registry::open(database, blobs, sandbox, Arc::clone(limits), Tenant::default_tenant()).await?)
@@ -237,4 +249,23 @@ fn example(registry: &Registry) -> Option<(String, &'static str)> {
         .into_iter()
         .find(|(kind, path)| kinds.iter().any(|known| known == kind) && Path::new(path).is_file())
         .map(|(kind, path)| (kind.to_owned(), path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_a_data_folder_that_everybody_may_write_to() {
+        let around = tempfile::tempdir().expect("a folder");
+        let data = around.path().join("data");
+        prepare_folder(&data).expect("it is made");
+        assert_eq!(fs::metadata(&data).expect("it is there").permissions().mode() & 0o777, 0o700);
+        fs::set_permissions(&data, fs::Permissions::from_mode(0o777)).expect("changed");
+        let refused = prepare_folder(&data).expect_err("refused").to_string();
+        assert_eq!(
+            refused,
+            format!("the data folder {} can be written by everybody: run chmod o-w {0}", data.display())
+        );
+    }
 }

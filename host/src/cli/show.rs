@@ -30,21 +30,17 @@ pub fn renderer() -> Renderer {
 pub fn finding(renderer: &Renderer, candidate: &Candidate, finding: &Finding) -> String {
     let remark = &finding.remark;
     let who = finding.plugin.as_deref().unwrap_or("hallmark");
-    let whose = match finding.mode {
-        Mode::Enforce => format!("{} says so ({} stage) of {}", who, finding.stage.as_str(), place(&remark.path)),
-        Mode::Observe => format!(
-            "{} says so ({} stage) of {}; it only observes, and does not decide",
-            who,
-            finding.stage.as_str(),
-            place(&remark.path)
-        ),
-    };
+    let observed = if finding.mode == Mode::Observe { "; it observes, and does not decide" } else { "" };
+    let whose = format!("by {who} ({}), at {}{observed}", finding.stage.as_str(), place(&remark.path));
     let level = match remark.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
         Severity::Info => Level::INFO,
     };
-    let span = candidate.span(&remark.path);
+    let span = match remark.code.as_str() {
+        "schema.additional-properties" | "schema.unevaluated-properties" => candidate.name_span(&remark.path),
+        _ => candidate.span(&remark.path),
+    };
     render(
         renderer,
         &level,

@@ -60,6 +60,14 @@ impl Source {
         }
     }
 
+    /// The bytes of the member's name at the pointer; as `span` where it has none.
+    pub fn name_span(&self, pointer: &str) -> Option<Range<usize>> {
+        match self.places.nearest(pointer) {
+            Some((found, place)) if found == pointer => place.key.clone().or_else(|| self.span(pointer)),
+            _ => self.span(pointer),
+        }
+    }
+
     /// The character at which decoding stopped.
     pub fn span_of(&self, malformed: &Malformed) -> Range<usize> {
         let line_start: usize = self.text.split_inclusive('\n').take(malformed.line - 1).map(str::len).sum();
@@ -183,6 +191,11 @@ impl Candidate {
     /// The bytes of the file to show for a finding.
     pub fn span(&self, path: &str) -> Option<Range<usize>> {
         self.source.span(&self.in_file(path))
+    }
+
+    /// The same for a finding about a member's name.
+    pub fn name_span(&self, path: &str) -> Option<Range<usize>> {
+        self.source.name_span(&self.in_file(path))
     }
 }
 

@@ -121,9 +121,12 @@ fn load(folders: Vec<Folder>, cache: Option<PathBuf>, limits: &Arc<Limits>) -> R
 
 /// Why rules cannot be loaded, with every remark.
 pub fn unloadable(error: &RegistryError) -> Trouble {
-    let list = |remarks: &[Remark]| -> String {
-        remarks.iter().map(|remark| format!("\n  {}: {}", remark.path, remark.message)).collect()
+    let line = |remark: &Remark| {
+        let place = if remark.path.is_empty() { String::new() } else { format!("{}: ", remark.path) };
+        let help = remark.help.as_ref().map(|help| format!("\n    help: {help}")).unwrap_or_default();
+        format!("\n  {place}{}{help}", remark.message)
     };
+    let list = |remarks: &[Remark]| remarks.iter().map(line).collect::<String>();
     Trouble::Wrong(match error {
         RegistryError::BadRules(remarks) => format!("error: the rules are refused:{}", list(remarks)),
         RegistryError::Unfit { binding, unfit: Unfit::Settings(remarks) } => {

@@ -324,7 +324,7 @@ pub fn limit_of(cause: &Cause) -> Option<&'static str> {
         Cause::HostCalls { .. } => Some("plugin_host_calls_max"),
         Cause::Read { .. } => Some("plugin_read_max_bytes"),
         Cause::Lookups { .. } => Some("plugin_lookups_max"),
-        Cause::Busy { .. } => Some("plugin_waiting_max"),
+        Cause::Busy { .. } => Some("plugin_turn_wait_max_ms"),
         Cause::Quarantined { .. } => Some("plugin_failures_max"),
         Cause::Trap { .. } | Cause::Nonsense { .. } | Cause::Refused { .. } | Cause::Facts | Cause::Start => None,
     }
@@ -334,6 +334,9 @@ fn unfit(binding: Option<String>, unfit: Unfit) -> Problem {
     let whose = binding.as_deref().map_or_else(String::new, |name| format!("binding '{name}': "));
     match unfit {
         Unfit::TooLarge { limit_bytes, .. } => Problem::too_large("plugin_component_max_bytes", limit_bytes),
+        Unfit::Load(why) => {
+            Problem::new(Code::Unavailable, format!("{whose}its bytes cannot be loaded: try again")).caused_by(why)
+        }
         Unfit::Settings(remarks) => Problem::new(Code::PluginUnfit, format!("{whose}its settings are refused"))
             .found(Findings::Remarks(remarks)),
         Unfit::Broke(failure) => {

@@ -12,6 +12,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{Method, Response, Uri};
 use futures_util::FutureExt as _;
+use tokio::sync::SemaphorePermit;
 
 use super::Host;
 use super::call::{Call, Correlation, REQUEST_ID, no_route as nothing_at};
@@ -64,6 +65,7 @@ where
             let detail = format!("the host is busy (requests_in_flight_max = {limit}): try again");
             Problem::new(Code::Busy, detail).limited_by("requests_in_flight_max")
         })?;
+        let _change = intake.is_change().then(|| change(&host)).transpose()?;
         handler(admit(Arc::clone(&host), intake, request, admitted, started).await?).await
     };
     conclude(label, &correlation, started, work).await
@@ -86,6 +88,15 @@ async fn admit(
         .map_err(|_| Problem::new(Code::BadName, "the path is not UTF-8 when its percent-encoding is undone"))?;
     let body = intake.read(body, &host.limits).await?;
     Ok(Call { host, registry, actor, correlation, started, format, body, words, uri: parts.uri })
+}
+
+/// Their bodies are up to 32 times as large as a document: they have a number of their own.
+fn change(host: &Host) -> Result<SemaphorePermit<'_>, Problem> {
+    host.changes_in_flight.try_acquire().map_err(|_| {
+        let limit = host.limits.changes_in_flight_max;
+        let detail = format!("the host is busy with other changes (changes_in_flight_max = {limit}): try again");
+        Problem::new(Code::Busy, detail).limited_by("changes_in_flight_max")
+    })
 }
 
 fn starting() -> Problem {

@@ -68,6 +68,11 @@ impl Intake {
         Problem::new(Code::MediaType, format!("{what}: send {accepted}"))
     }
 
+    /// Whether the route takes a component or rules.
+    pub fn is_change(self) -> bool {
+        matches!(self, Self::Component | Self::Rules)
+    }
+
     /// The limit on its body, by name.
     fn limit(self, limits: &Limits) -> (&'static str, usize) {
         match self {

@@ -153,6 +153,17 @@ async fn a_host_that_is_full_sheds_before_it_asks_who() {
 }
 
 #[tokio::test]
+async fn changes_have_a_number_of_their_own() {
+    let host = starting_host(Limits { changes_in_flight_max: 0, ..Limits::default() });
+    let pushed = request("POST", "/api/plugins").body(Body::empty()).expect("a request");
+    let (response, body) = ask_of(host.clone(), pushed).await;
+    assert_eq!(response.status(), 503);
+    assert_eq!(body["limit"], "changes_in_flight_max");
+    let (response, _) = ask_of(host, request("GET", "/api/plugins").body(Body::empty()).expect("a request")).await;
+    assert_eq!(response.status(), 401, "what changes nothing goes on");
+}
+
+#[tokio::test]
 async fn a_request_id_of_a_sane_form_comes_back_and_another_is_replaced() {
     let long = "x".repeat(129);
     for (given, kept) in [("req-7/a:b", true), (&long[..128], true), (&long[..], false), ("a b", false), ("", false)] {
@@ -200,7 +211,7 @@ fn each_refusal_of_the_registry_has_its_status_and_code() {
         (RegistryError::Unidentified { findings: Vec::new() }, 422, "unidentified"),
         (RegistryError::BadRules(vec![Remark::error("a.b", "/x", "no")]), 422, "bad-rules"),
         (RegistryError::PluginFailed { failure: failure(Cause::Deadline { limit_ms: 5 }) }, 503, "plugin-failed"),
-        (RegistryError::PluginFailed { failure: failure(Cause::Busy { running: 1, waiting: 2 }) }, 503, "busy"),
+        (RegistryError::PluginFailed { failure: failure(Cause::Busy { running: 1, wait_ms: 2 }) }, 503, "busy"),
         (RegistryError::PluginFailed { failure: failure(Cause::Facts) }, 503, "unavailable"),
         (RegistryError::Busy { what: "gate_queue_max".to_owned() }, 503, "busy"),
         (RegistryError::RulesKeptMoving { tries: 8 }, 503, "busy"),

@@ -1,6 +1,8 @@
 //! What a guest answers, checked before anyone acts on it. An answer without the contract's form is the guest's
 //! failure, not the publisher's, and says what is wrong for the plugin's author.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::{Cause, Description, FindingCode};
@@ -91,10 +93,10 @@ fn patch(text: &str) -> Result<Value, String> {
     Ok(patch)
 }
 
-/// Checks one substitution against the submission and those before it.
+/// Checks one substitution against the submission and the places of those before it.
 pub fn substitution(
     submission: &Value,
-    before: &[Substitution],
+    before: &mut HashSet<String>,
     path: String,
     value: &str,
     origins: Vec<Origin>,
@@ -102,7 +104,7 @@ pub fn substitution(
     if submission.pointer(&path).is_none() {
         return Err(nonsense(format!("it substitutes at {}, where the submission has nothing", quoted(&path))));
     }
-    if before.iter().any(|other| other.path == path) {
+    if !before.insert(path.clone()) {
         return Err(nonsense(format!("it substitutes twice at {}", quoted(&path))));
     }
     let value = serde_json::from_str(value)
@@ -136,9 +138,7 @@ pub fn description(
     let settings_schema: Value = serde_json::from_str(settings_schema)
         .map_err(|error| format!("describe() answers a settings schema that is not JSON: {error}"))?;
     schema(&settings_schema)?;
-    // `rule.*` stands for the codes that settings name, as a policy's rules are.
-    let is_documented = |code: &str| is_code(code.strip_suffix(".*").unwrap_or(code));
-    if let Some(wrong) = finding_codes.iter().find(|documented| !is_documented(&documented.code)) {
+    if let Some(wrong) = finding_codes.iter().find(|documented| !is_code(&documented.code)) {
         return Err(format!(
             "describe() documents the code {}, which is not dotted lower case letters, digits and dashes, at most \
              {CODE_MAX_BYTES} bytes",
@@ -150,7 +150,11 @@ pub fn description(
 
 /// The schema of a plugin's settings, ready to check them.
 pub fn schema(schema: &Value) -> Result<jsonschema::Validator, String> {
-    jsonschema::validator_for(schema)
+    jsonschema::options()
+        // A guest wrote it: nothing is fetched for it, and its patterns take linear time.
+        .offline()
+        .with_pattern_options(jsonschema::PatternOptions::regex())
+        .build(schema)
         .map_err(|error| format!("describe() answers a settings schema that is not a JSON Schema: {error}"))
 }
 
@@ -211,6 +215,16 @@ mod tests {
     }
 
     #[test]
+    fn a_settings_schema_fetches_nothing_and_its_patterns_cannot_stall() {
+        for outside in ["https://example.com/schema.json", "file:///etc/hostname"] {
+            assert!(schema(&json!({"$ref": outside})).is_err(), "{outside}");
+        }
+        // Only an engine that backtracks has look-around, and only such an engine can be stalled.
+        assert!(schema(&json!({"pattern": "^(?=a)a+$"})).is_err());
+        assert!(schema(&json!({"pattern": "^(a+)+$"})).is_ok());
+    }
+
+    #[test]
     fn counts_findings() {
         let many = vec![given("a", "", "m", None), given("b", "", "m", None)];
         assert_eq!(remarks(many.into_iter(), 1), Err(Cause::Findings { limit: 1 }));
@@ -219,15 +233,18 @@ mod tests {
     #[test]
     fn checks_substitutions_against_the_submission() {
         let submission = json!({"manifest": {"a": "${X}"}});
-        let first = substitution(&submission, &[], "/manifest/a".into(), "\"x\"", vec![]).expect("of the form");
-        let refused = |before: &[Substitution], path: &str, value: &str| {
-            substitution(&submission, before, path.to_owned(), value, vec![]).expect_err("nonsense").to_string()
+        let mut before = HashSet::new();
+        substitution(&submission, &mut before, "/manifest/a".into(), "\"x\"", vec![]).expect("of the form");
+        let refused = |before: &HashSet<String>, path: &str, value: &str| {
+            let mut before = before.clone();
+            substitution(&submission, &mut before, path.to_owned(), value, vec![]).expect_err("nonsense").to_string()
         };
+        let none = HashSet::new();
         assert_eq!(
-            refused(&[], "/manifest/b", "1"),
+            refused(&none, "/manifest/b", "1"),
             "answered nonsense: it substitutes at '/manifest/b', where the submission has nothing"
         );
-        assert_eq!(refused(&[first], "/manifest/a", "1"), "answered nonsense: it substitutes twice at '/manifest/a'");
-        assert!(refused(&[], "/manifest/a", "x").contains("what it substitutes at '/manifest/a' is not JSON: "));
+        assert_eq!(refused(&before, "/manifest/a", "1"), "answered nonsense: it substitutes twice at '/manifest/a'");
+        assert!(refused(&none, "/manifest/a", "x").contains("what it substitutes at '/manifest/a' is not JSON: "));
     }
 }

@@ -55,6 +55,14 @@ const HELP: [(&str, &str); 5] = [
     ("wasi:", "the sandbox serves WASI 0.2 without network, key-value stores and the like"),
 ];
 
+/// Components and modules within each other. The compiler's memory grows with the square of it: 5,000 levels, 58 KB of
+/// them, took a gigabyte. Those that toolchains make have two.
+const NESTING_MAX: usize = 8;
+
+/// Bytes of one function. The compiler takes a function as a whole, a thousand times its size in memory. The largest
+/// of a Python interpreter has 427 KB.
+const FUNCTION_MAX_BYTES: usize = 1024 * 1024;
+
 /// What a component's bytes say of it.
 #[derive(Debug)]
 pub struct Outline {
@@ -97,6 +105,9 @@ fn read(component: &[u8], limits: &Limits, outline: &mut Outline) -> Result<(), 
                         .to_owned(),
                 ));
             }
+            Payload::Version { .. } if depth == NESTING_MAX => {
+                return Err(Unfit::Contract(format!("it nests components and modules more than {NESTING_MAX} deep")));
+            }
             Payload::Version { .. } => depth += 1,
             Payload::End(_) => depth -= 1,
             Payload::ComponentImportSection(imports) if depth == 1 => {
@@ -115,6 +126,12 @@ fn read(component: &[u8], limits: &Limits, outline: &mut Outline) -> Result<(), 
                         outline.exports.push(export.name.name.to_owned());
                     }
                 }
+            }
+            Payload::CodeSectionEntry(body) if body.as_bytes().len() > FUNCTION_MAX_BYTES => {
+                return Err(Unfit::Contract(format!(
+                    "a function of it has {} bytes, more than {FUNCTION_MAX_BYTES}",
+                    body.as_bytes().len()
+                )));
             }
             Payload::MemorySection(memories) => {
                 for memory in memories {
@@ -246,6 +263,24 @@ mod tests {
             said(&wat::parse_str("(component)").expect("text")),
             "does not follow the contract: it does not export hallmark:plugin/metadata of hallmark:plugin@0.1.0"
         );
+    }
+
+    #[test]
+    fn refuses_what_would_cost_the_compiler_too_much() {
+        let said = |text: &str| {
+            let component = wat::parse_str(text).expect("text");
+            outline(&component, &Limits::default()).expect_err("unfit").to_string()
+        };
+        assert_eq!(
+            said(&format!("{}{}", "(component ".repeat(9), ")".repeat(9))),
+            "does not follow the contract: it nests components and modules more than 8 deep"
+        );
+        let function = format!("(component (core module (func {})))", "nop ".repeat(FUNCTION_MAX_BYTES));
+        assert_eq!(
+            said(&function),
+            "does not follow the contract: a function of it has 1048578 bytes, more than 1048576"
+        );
+        assert!(said(&format!("{}{}", "(component ".repeat(8), ")".repeat(8))).contains("does not export"));
     }
 
     #[test]

@@ -105,7 +105,9 @@ impl Shape {
     }
 
     fn steps(&self, nodes: u64, depth: u64) -> u64 {
-        let again = depth.saturating_pow(self.descents.saturating_sub(1));
+        // After the first `..` a node is met once for each of its ancestors, and each time its location, as long as the
+        // node is deep, is written down.
+        let again = depth.saturating_pow(self.descents);
         let lists = 2_u64.saturating_pow(self.commas);
         let searches = nodes.saturating_pow(self.searching_filters);
         nodes.saturating_mul(again).saturating_mul(lists).saturating_mul(searches)
@@ -172,9 +174,11 @@ mod tests {
         let deep = json!({"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": 1}}}}}}}});
         assert_eq!(
             selected(&deep, "$..*..*..*..*"),
-            Err("could take 6561 steps in this submission (plugin_query_steps_max = 1000): use fewer '..', lists and \
+            Err(
+                "could take 59049 steps in this submission (plugin_query_steps_max = 1000): use fewer '..', lists and \
                  filters within filters"
-                .to_owned())
+                    .to_owned()
+            )
         );
         assert!(selected(&deep, "$['a','a','a','a','a']['a','a','a','a','a']").is_err());
         assert!(selected(&deep, "$..[?@..[?@..a]]").is_err());

@@ -1,5 +1,7 @@
 //! Component bytes, by digest, in an object store. What is read back is proved to be what was put there.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
@@ -23,7 +25,9 @@ impl Blobs {
     /// # Errors
     /// `Blobs` where it cannot be made or used.
     pub fn in_folder(folder: &FilePath) -> Result<Self, RegistryError> {
-        std::fs::create_dir_all(folder).map_err(|error| RegistryError::Blobs(Box::new(error)))?;
+        // For its owner alone, also where the folder around it is open to others.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| RegistryError::Blobs(Box::new(error)))?;
         let objects = LocalFileSystem::new_with_prefix(folder).map_err(failed)?.with_fsync(true);
         Ok(Self { objects: Arc::new(objects) })
     }

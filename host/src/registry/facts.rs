@@ -1,5 +1,8 @@
 //! What plugins may ask of the registry, answered from the store. One judgement gets one answer to one question,
 //! however often it is asked.
+//!
+//! What is kept for that are the summaries alone. A version never changes, so its manifest can be read again, and the
+//! manifests of every question of every plugin could be hundreds of megabytes for each judgement.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -11,14 +14,14 @@ use crate::names::{EntryId, KindName, Tenant, VersionName};
 use crate::plugin::{Facts, FactsError, Summary};
 
 type Question = (String, String, Option<String>);
-type Known = Option<(Summary, Arc<str>)>;
+type Found = Option<(Summary, Arc<str>)>;
 
 /// The store, as plugins see it during one judgement. Called on gate threads, which may block.
 pub struct StoreFacts {
     store: Arc<dyn Store>,
     tenant: Tenant,
     runtime: Handle,
-    answered: Mutex<HashMap<Question, Known>>,
+    answered: Mutex<HashMap<Question, Option<Summary>>>,
 }
 
 impl StoreFacts {
@@ -27,17 +30,23 @@ impl StoreFacts {
         Self { store, tenant, runtime: Handle::current(), answered: Mutex::new(HashMap::new()) }
     }
 
-    fn ask(&self, kind: &str, id: &str, version: Option<&str>) -> Result<Known, FactsError> {
-        let question = (kind.to_owned(), id.to_owned(), version.map(str::to_owned));
-        if let Some(known) = self.answered.lock().expect("no holder of this lock panics").get(&question) {
-            return Ok(known.clone());
-        }
-        let known = self.runtime.block_on(self.find(kind, id, version)).map_err(|error| FactsError(Box::new(error)))?;
-        self.answered.lock().expect("no holder of this lock panics").insert(question, known.clone());
-        Ok(known)
+    fn known(&self, question: &Question) -> Option<Option<Summary>> {
+        self.answered.lock().expect("no holder of this lock panics").get(question).cloned()
     }
 
-    async fn find(&self, kind: &str, id: &str, version: Option<&str>) -> Result<Known, StoreError> {
+    fn read(&self, kind: &str, id: &str, version: Option<&str>) -> Result<Found, FactsError> {
+        self.runtime.block_on(self.find(kind, id, version)).map_err(|error| FactsError(Box::new(error)))
+    }
+
+    fn ask(&self, kind: &str, id: &str, version: Option<&str>) -> Result<Found, FactsError> {
+        let found = self.read(kind, id, version)?;
+        let question = (kind.to_owned(), id.to_owned(), version.map(str::to_owned));
+        let summary = found.as_ref().map(|(summary, _)| summary.clone());
+        self.answered.lock().expect("no holder of this lock panics").insert(question, summary);
+        Ok(found)
+    }
+
+    async fn find(&self, kind: &str, id: &str, version: Option<&str>) -> Result<Found, StoreError> {
         // What does not have a name's form cannot be there.
         let (Ok(kind), Ok(id)) = (kind.parse::<KindName>(), id.parse::<EntryId>()) else { return Ok(None) };
         let version = match version.map(str::parse::<VersionName>) {
@@ -46,7 +55,9 @@ impl StoreFacts {
             Some(Err(_)) => return Ok(None),
         };
         let Some(entry) = self.store.entry(&self.tenant, &kind, &id).await? else { return Ok(None) };
-        let Some(row) = self.store.version(&self.tenant, &kind, &id, version.as_ref()).await? else { return Ok(None) };
+        // Named, so that the version and what is said of the entry are of one moment.
+        let version = version.as_ref().unwrap_or(&entry.current_version);
+        let Some(row) = self.store.version(&self.tenant, &kind, &id, Some(version)).await? else { return Ok(None) };
         let summary = Summary {
             kind: kind.to_string(),
             id: id.to_string(),
@@ -61,10 +72,18 @@ impl StoreFacts {
 
 impl Facts for StoreFacts {
     fn lookup(&self, kind: &str, id: &str, version: Option<&str>) -> Result<Option<Summary>, FactsError> {
-        Ok(self.ask(kind, id, version)?.map(|(summary, _)| summary))
+        match self.known(&(kind.to_owned(), id.to_owned(), version.map(str::to_owned))) {
+            Some(known) => Ok(known),
+            None => Ok(self.ask(kind, id, version)?.map(|(summary, _)| summary)),
+        }
     }
 
     fn manifest(&self, kind: &str, id: &str, version: Option<&str>) -> Result<Option<Arc<str>>, FactsError> {
-        Ok(self.ask(kind, id, version)?.map(|(_, manifest)| manifest))
+        match self.known(&(kind.to_owned(), id.to_owned(), version.map(str::to_owned))) {
+            Some(None) => Ok(None),
+            // By the version's own name: another may be active by now.
+            Some(Some(summary)) => Ok(self.read(kind, id, Some(&summary.version))?.map(|(_, manifest)| manifest)),
+            None => Ok(self.ask(kind, id, version)?.map(|(_, manifest)| manifest)),
+        }
     }
 }

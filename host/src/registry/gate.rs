@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::canonical;
+use super::decode::{self, Format};
 use super::release::ReleaseRef;
 use super::rules::{LoadedBinding, LoadedKind};
 use super::submission::{Submission, as_finding};
@@ -278,7 +279,7 @@ fn resolve(Schemed(mut run): Schemed<'_>) -> Result<Resolved, Stopped> {
         let Some(resolution) = run.record.take(Stage::Resolve, binding, ran) else { continue };
         run.record.say(Stage::Resolve, binding, resolution.remarks);
         if binding.mode == Mode::Enforce {
-            run.record.placeholders.extend(resolution.placeholders);
+            run.record.placeholders.extend(resolution.placeholders.into_iter().map(|told| with_default(&kind, told)));
             merge(&mut substitutions, resolution.substitutions, binding, &mut run.record);
         }
     }
@@ -298,6 +299,16 @@ fn resolved(mut run: Run<'_>, substitutions: Vec<Substitution>) -> Result<Resolv
         pointer::replace(&mut value, &substitution.path, substitution.value.clone());
     }
     let canonical: Arc<str> = canonical::text(&value).into();
+    // What resolvers put in is held to what a publisher may send, or it could be stored and never be read back.
+    if !substitutions.is_empty()
+        && let Err(error) = decode::decode(canonical.as_bytes(), Format::Json, &run.bench.limits)
+    {
+        let message = format!("the submission with its placeholders replaced cannot be kept: {error}");
+        let remark = Remark::error("resolve.unreadable", "", message)
+            .with_help("send smaller values, or ask the module's owner what its resolvers put in");
+        run.record.findings.push(Finding { stage: Stage::Resolve, plugin: None, mode: Mode::Enforce, remark });
+        return Err(Stopped(Box::new(run.record)));
+    }
     let document = Arc::new(Document { value, substituted: substitutions });
     run.record.canonical = Some((Arc::clone(&canonical), Digest::of(canonical.as_bytes())));
     run.record.document = Some(Arc::clone(&document));
@@ -353,6 +364,17 @@ fn merge(
     }
 }
 
+/// A resolver is told one value for a name, the request's where there is one, so it cannot know the module's default
+/// that was overridden.
+fn with_default(kind: &LoadedKind, mut placeholder: Placeholder) -> Placeholder {
+    let declared = kind.declarations.iter().find(|declared| declared.name == placeholder.name);
+    if let Some(default) = declared.and_then(|declared| declared.default.clone()) {
+        placeholder.default = Some(default);
+        placeholder.required = false;
+    }
+    placeholder
+}
+
 /// A variable that no placeholder names is most often a typing error.
 fn unused_variables(run: &mut Run<'_>) {
     let unused: Vec<String> = run
@@ -373,5 +395,71 @@ fn unused_variables(run: &mut Run<'_>) {
             )
         };
         run.record.findings.push(Finding { stage: Stage::Resolve, plugin: None, mode: Mode::Enforce, remark });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::schema::Schema;
+    use super::*;
+    use crate::plugin::{FactsError, Summary};
+
+    struct EmptyRegistry;
+
+    impl Facts for EmptyRegistry {
+        fn lookup(&self, _: &str, _: &str, _: Option<&str>) -> Result<Option<Summary>, FactsError> {
+            Ok(None)
+        }
+
+        fn manifest(&self, _: &str, _: &str, _: Option<&str>) -> Result<Option<Arc<str>>, FactsError> {
+            Ok(None)
+        }
+    }
+
+    /// Judges a submission in which a resolver put `value` at `/manifest`.
+    fn judged(value: Value) -> Judgement {
+        let open = || Schema::compile(json!({})).expect("a schema");
+        let kind = json!({"name": "things", "singular": "thing", "idField": "thingId", "documentField": "manifest", "schema": {}});
+        let kind = Arc::new(LoadedKind {
+            kind: Arc::new(serde_json::from_value(kind).expect("a kind")),
+            module: "things".parse().expect("a name"),
+            document: "/manifest".to_owned(),
+            releases: Vec::new(),
+            envelope: open(),
+            schema: open(),
+            declarations: Vec::new().into(),
+            resolvers: Vec::new(),
+            validators: Vec::new(),
+            policies: Vec::new(),
+        });
+        let (id, version) = ("a".parse().expect("an id"), "1".parse().expect("a version"));
+        let submission = Submission::stored(&kind, id, version, json!({"manifest": null}));
+        let bench = Bench {
+            tenant: "default".to_owned(),
+            publisher: "tester".to_owned(),
+            at: Millis(0),
+            facts: Arc::new(EmptyRegistry),
+            limits: Arc::new(Limits { document_size_max_bytes: 200, ..Limits::default() }),
+        };
+        let put = Substitution { path: "/manifest".to_owned(), value, origins: Vec::new() };
+        judge_stored(submission, vec![put], &bench)
+    }
+
+    #[test]
+    fn what_a_resolver_puts_in_is_held_to_the_limits_of_a_document() {
+        let deep = (0..64).fold(json!(1), |inside, _| json!([inside]));
+        for (value, told) in [
+            (deep, "nested deeper than document_depth_max = 64"),
+            (json!("x".repeat(200)), "the document has more than document_size_max_bytes = 200"),
+            (json!(u64::MAX), "is beyond 9007199254740991"),
+        ] {
+            let Judgement::Rejected(record) = judged(value) else { panic!("it is let through: {told}") };
+            let remark = &record.findings[0].remark;
+            assert_eq!(remark.code, "resolve.unreadable");
+            assert!(remark.message.contains(told), "{}", remark.message);
+        }
+        assert!(matches!(judged(json!({"a": [1, "x"]})), Judgement::Approved(_)));
     }
 }

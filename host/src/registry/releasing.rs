@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::publish::not_found;
 use super::release::{ReleaseRef, Rules};
@@ -27,10 +28,12 @@ impl Registry {
                 .map_err(|error| RegistryError::Internal(format!("a stored inspection cannot be read: {error}")))?;
             return Ok(Pushed { plugin, inspection, created: false });
         }
-        let (sandbox, bytes) = (Arc::clone(&self.sandbox), component.clone());
-        let inspection = off_path(move || sandbox.inspect(&bytes))
-            .await?
-            .map_err(|unfit| RegistryError::Unfit { binding: None, unfit })?;
+        let (sandbox, bytes, trial) = (Arc::clone(&self.sandbox), component.clone(), self.trial()?);
+        let inspect = move || {
+            let _trial = trial;
+            sandbox.inspect(&bytes)
+        };
+        let inspection = off_path(inspect).await?.map_err(|unfit| RegistryError::Unfit { binding: None, unfit })?;
         let plugin = PluginRow {
             digest: digest.clone(),
             name: inspection.description.name.clone(),
@@ -201,7 +204,7 @@ impl Registry {
         }
         let rows = self.store.active_releases(&self.tenant).await?;
         let previous = Arc::clone(&current.loaded);
-        match self.load(rows, previous).await {
+        match self.load(rows, previous, None).await {
             Ok(loaded) => self.rules.store(Arc::new(InForce { loaded: Arc::new(loaded), behind: None })),
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the active rules cannot be loaded");
@@ -216,6 +219,7 @@ impl Registry {
         self: &Arc<Self>,
         rows: Vec<ReleaseRow>,
         previous: Arc<RulesInForce>,
+        trial: Option<OwnedSemaphorePermit>,
     ) -> Result<RulesInForce, RegistryError> {
         let releases = rows
             .into_iter()
@@ -223,15 +227,22 @@ impl Registry {
             .collect::<Result<Vec<(ReleaseRef, Rules)>, RegistryError>>()?;
         let (registry, runtime) = (Arc::clone(self), Handle::current());
         off_path(move || {
+            let _trial = trial;
             let component = |digest: &Digest| {
-                runtime
-                    .block_on(registry.blobs.get(digest))
-                    .map(|bytes| bytes.to_vec())
-                    .map_err(|error| format!("{digest}: {error}"))
+                runtime.block_on(registry.blobs.get(digest)).map(|bytes| bytes.to_vec()).map_err(|error| chain(&error))
             };
             RulesInForce::load(&registry.sandbox, releases, &component, Some(&previous))
         })
         .await?
+    }
+
+    /// The right to try something. It goes with the work, which runs to its end though its caller hangs up: without it
+    /// a caller who does so again and again could have any number of components wait for the compiler.
+    fn trial(&self) -> Result<OwnedSemaphorePermit, RegistryError> {
+        Arc::clone(&self.trials).try_acquire_owned().map_err(|_| {
+            let limit = self.limits.changes_in_flight_max;
+            RegistryError::Busy { what: format!("it tries other changes (changes_in_flight_max = {limit})") }
+        })
     }
 
     /// Loads what would be active with these rules in their scope's place, and lets go of it: whatever was compiled
@@ -257,7 +268,7 @@ impl Registry {
             created_at: Millis(0),
         });
         let previous = Arc::clone(&self.rules.load().loaded);
-        self.load(rows, previous).await.map(drop)
+        self.load(rows, previous, Some(self.trial()?)).await.map(drop)
     }
 }
 
@@ -268,6 +279,12 @@ fn parse_rules(row: &ReleaseRow) -> Result<Rules, RegistryError> {
             row.release.number, row.release.scope
         ))
     })
+}
+
+/// An error with its causes, for the log and for who waits for a host to be ready.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Runs slow, blocking work away from the threads that answer requests.

@@ -140,13 +140,13 @@ fn load_kind(
     module: &ModuleName,
     rules: &Rules,
     releases: Vec<ReleaseRef>,
-    bindings: &[(Stage, Vec<KindName>, Arc<LoadedBinding>)],
-    policies: &[(Stage, Vec<KindName>, Arc<LoadedBinding>)],
+    bindings: &[Bound],
+    policies: &[Bound],
 ) -> Result<LoadedKind, RegistryError> {
-    let at = |all: &[(Stage, Vec<KindName>, Arc<LoadedBinding>)], wanted: Stage| -> Vec<Arc<LoadedBinding>> {
+    let at = |all: &[Bound], wanted: Stage| -> Vec<Arc<LoadedBinding>> {
         all.iter()
-            .filter(|(stage, kinds, _)| *stage == wanted && (kinds.is_empty() || kinds.contains(&kind.name)))
-            .map(|(_, _, binding)| Arc::clone(binding))
+            .filter(|bound| bound.stage == wanted && (bound.kinds.is_empty() || bound.kinds.contains(&kind.name)))
+            .map(|bound| Arc::clone(&bound.binding))
             .collect()
     };
     let refused = |remark: Remark| RegistryError::BadRules(vec![remark]);
@@ -164,6 +164,13 @@ fn load_kind(
     })
 }
 
+/// A binding with where it stands.
+struct Bound {
+    stage: Stage,
+    kinds: Vec<KindName>,
+    binding: Arc<LoadedBinding>,
+}
+
 struct Loader<'a> {
     sandbox: &'a Sandbox,
     component: &'a LoadComponent<'a>,
@@ -172,7 +179,7 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn bindings(&mut self, rules: &Rules) -> Result<Vec<(Stage, Vec<KindName>, Arc<LoadedBinding>)>, RegistryError> {
+    fn bindings(&mut self, rules: &Rules) -> Result<Vec<Bound>, RegistryError> {
         let remarks = check(rules);
         if !remarks.is_empty() {
             return Err(RegistryError::BadRules(remarks));
@@ -183,7 +190,7 @@ impl Loader<'_> {
             .map(|binding| {
                 let plugin = self.plugin(binding)?;
                 let loaded = LoadedBinding { name: binding.name.clone(), mode: binding.mode, plugin };
-                Ok((binding.stage, binding.kinds.clone(), Arc::new(loaded)))
+                Ok(Bound { stage: binding.stage, kinds: binding.kinds.clone(), binding: Arc::new(loaded) })
             })
             .collect()
     }

@@ -13,6 +13,10 @@ use crate::report::Remark;
 /// Longest excerpt of a value or pattern in a message, in characters.
 const EXCERPT_MAX: usize = 120;
 
+/// Bytes that the findings of one document may take together. A document may have a name of a megabyte, and each
+/// finding below it repeats that name in its path: without this a decision would be a hundred times what was sent.
+const FINDINGS_MAX_BYTES: usize = 256 * 1024;
+
 /// Top-level fields that every kind has beside its id and document fields.
 pub const COMMON_FIELDS: [&str; 8] =
     ["name", "version", "description", "capabilities", "tags", "sourceCommit", "metadata", "variables"];
@@ -42,34 +46,42 @@ impl Schema {
         Ok(Self { validator, source })
     }
 
-    /// Every violation as a remark, `base` before each path, at most `limit` and then one that says so.
+    /// Every violation as a remark, `base` before each path, at most `limit` (and no more text than one answer should
+    /// carry) and then one that says so.
     pub fn violations(&self, instance: &Value, base: &str, limit: usize) -> Vec<Remark> {
         if self.validator.is_valid(instance) {
             return Vec::new();
         }
-        let mut remarks = Vec::new();
+        let mut remarks: Vec<Remark> = Vec::new();
+        let mut size_bytes = 0;
         for error in self.validator.iter_errors(instance) {
-            self.describe(&error, base, &mut remarks);
+            let told = remarks.len();
+            self.describe(&error, base, limit + 1 - told, &mut remarks);
             if remarks.len() > limit {
                 remarks.truncate(limit);
-                remarks.push(Remark::error(
-                    "schema.more",
-                    base,
-                    format!("there are more than {limit} violations (schema_findings_max)"),
-                ));
+                let message = format!("there are more than {limit} violations (schema_findings_max)");
+                remarks.push(Remark::error("schema.more", base, message));
+                break;
+            }
+            size_bytes += remarks[told..].iter().map(size).sum::<usize>();
+            if size_bytes > FINDINGS_MAX_BYTES {
+                shorten(&mut remarks);
+                let message = "there may be more violations: those above are too long to go on".to_owned();
+                remarks.push(Remark::error("schema.more", base, message).with_help("give the members shorter names"));
                 break;
             }
         }
         remarks
     }
 
-    fn describe(&self, error: &ValidationError<'_>, base: &str, remarks: &mut Vec<Remark>) {
+    /// Adds what the violation says, at most `limit` remarks.
+    fn describe(&self, error: &ValidationError<'_>, base: &str, limit: usize, remarks: &mut Vec<Remark>) {
         let path = format!("{base}{}", error.instance_path().as_str());
         let message = match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected }
             | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
                 let known = self.known_properties(error);
-                remarks.extend(unexpected.iter().map(|field| unknown_field(&path, field, &known)));
+                remarks.extend(unexpected.iter().take(limit).map(|field| unknown_field(&path, field, &known)));
                 return;
             }
             ValidationErrorKind::Required { property } => {
@@ -150,6 +162,25 @@ fn unknown_field(path: &str, field: &str, known: &[&str]) -> Remark {
     remark
 }
 
+/// Bytes of a remark that the document can make long.
+fn size(remark: &Remark) -> usize {
+    // A fix repeats the path, twice where it moves something.
+    remark.path.len() * if remark.fix.is_some() { 3 } else { 1 } + remark.message.len()
+}
+
+/// Keeps of the remarks as many as fit, and the first in any case.
+fn shorten(remarks: &mut Vec<Remark>) {
+    let mut left_bytes = FINDINGS_MAX_BYTES;
+    let fit = remarks.iter().take_while(|remark| {
+        let size_bytes = size(remark);
+        let fits = size_bytes <= left_bytes;
+        left_bytes = left_bytes.saturating_sub(size_bytes);
+        fits
+    });
+    let kept = fit.count().max(1);
+    remarks.truncate(kept);
+}
+
 /// `additionalProperties` as `additional-properties`.
 fn dashed(keyword: &str) -> String {
     keyword.chars().filter(|letter| *letter != '$').fold(String::new(), |mut text, letter| {
@@ -196,10 +227,10 @@ mod tests {
         assert_eq!(
             told(schema.clone(), &json!({"slugg": "a", "port": "x", "zzzzzzzzzzzz": 1})),
             [
+                "schema.type /manifest/port: the value is not of type \"integer\"",
                 "schema.additional-properties /manifest/slugg: the field 'slugg' is not known here (did you mean 'slug'?)",
                 "schema.additional-properties /manifest/zzzzzzzzzzzz: the field 'zzzzzzzzzzzz' is not known here \
                  (take it out; known are: port, slug)",
-                "schema.type /manifest/port: the value is not of type \"integer\"",
                 "schema.required /manifest: the field 'slug' is missing (add 'slug')",
             ]
         );
@@ -210,6 +241,21 @@ mod tests {
                 "schema.pattern /manifest/slug: the text does not match the pattern ^[a-z]+$",
             ]
         );
+    }
+
+    #[test]
+    fn long_names_do_not_multiply_in_findings() {
+        let long = "k".repeat(200_000);
+        let schema = json!({"additionalProperties": {"items": {"type": "string"}}});
+        let remarks = Schema::compile(schema).expect("a schema").violations(&json!({&long: [1, 2, 3]}), "", 10);
+        assert_eq!(remarks.iter().map(|remark| &*remark.code).collect::<Vec<_>>(), ["schema.type", "schema.more"]);
+        assert_eq!(remarks[1].help.as_deref(), Some("give the members shorter names"));
+
+        let schema = json!({"properties": {"a": true}, "additionalProperties": false});
+        let many: serde_json::Map<String, Value> = (0..50).map(|index| (format!("n{index}"), json!(1))).collect();
+        let remarks = Schema::compile(schema).expect("a schema").violations(&Value::Object(many), "", 10);
+        assert_eq!(remarks.len(), 11);
+        assert_eq!(remarks[10].message, "there are more than 10 violations (schema_findings_max)");
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use cel_interpreter::Value;
+use cel_interpreter::common::traits::{Container, Indexer, Iterable, Sizer, Zeroer};
 use cel_interpreter::common::types::{
-    CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelTimestamp, CelUInt,
+    CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelTimestamp, CelUInt, Type,
 };
-use cel_interpreter::common::value::Val;
+use cel_interpreter::common::value::{Builtin, BuiltinRef, Val};
 use chrono::{DateTime, TimeZone as _, Utc};
 use hallmark_plugin::Subject;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -17,6 +19,80 @@ pub type Boxed<'v> = Box<dyn Val + 'v>;
 
 /// A CEL value that is read from JSON.
 struct Json<'v>(Boxed<'v>);
+
+/// A map that is copied by reference: each step of a macro such as `all` binds a copy of its element, and elements are
+/// most often objects. To the interpreter it is a map like any other.
+#[derive(Debug, Clone)]
+struct SharedMap<'v>(Arc<CelMap<'v>>);
+
+impl<'v> Val for SharedMap<'v> {
+    fn get_type(&self) -> &Type {
+        self.0.get_type()
+    }
+
+    fn cel_type() -> &'static Type {
+        <CelMap<'v> as Val>::cel_type()
+    }
+
+    fn as_container(&self) -> Option<&dyn Container> {
+        self.0.as_container()
+    }
+
+    fn as_indexer<'b, 'w>(&'b self) -> Option<&'b (dyn Indexer + 'w)>
+    where
+        Self: 'w,
+    {
+        self.0.as_indexer()
+    }
+
+    fn into_indexer<'w>(self: Box<Self>) -> Option<Box<dyn Indexer + 'w>>
+    where
+        Self: 'w,
+    {
+        Box::new(Arc::unwrap_or_clone(self.0)).into_indexer()
+    }
+
+    fn as_iterable<'b, 'w>(&'b self) -> Option<&'b (dyn Iterable + 'w)>
+    where
+        Self: 'w,
+    {
+        self.0.as_iterable()
+    }
+
+    fn as_sizer(&self) -> Option<&dyn Sizer> {
+        self.0.as_sizer()
+    }
+
+    fn as_zeroer(&self) -> Option<&dyn Zeroer> {
+        self.0.as_zeroer()
+    }
+
+    fn equals(&self, other: &dyn Val) -> bool {
+        self.0.equals(other)
+    }
+
+    fn clone_as_boxed<'w>(&self) -> Boxed<'w>
+    where
+        Self: 'w,
+    {
+        Box::new(self.clone())
+    }
+
+    // What lets the interpreter, and a map that this one is compared with, see the map within.
+    fn as_builtin<'b, 'w>(&'b self) -> BuiltinRef<'b, 'w>
+    where
+        Self: 'w,
+    {
+        self.0.as_builtin()
+    }
+
+    fn into_builtin<'w>(self: Box<Self>) -> Option<Builtin<'w>>
+    where
+        Self: 'w,
+    {
+        Box::new(Arc::unwrap_or_clone(self.0)).into_builtin()
+    }
+}
 
 /// Reads JSON text.
 ///
@@ -85,7 +161,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
         while let Some((Name(name), Json(value))) = members.next_entry()? {
             map.insert(CelMapKey::String(name), value);
         }
-        Ok(Json(Box::new(CelMap::from(map))))
+        Ok(Json(Box::new(SharedMap(Arc::new(CelMap::from(map))))))
     }
 }
 

@@ -45,7 +45,6 @@ impl Resolver for Placeholders {
         .code("placeholder.missing", "A placeholder has no value.", "Set the variable in the request (`--var NAME=VALUE`), or give it a default: `${NAME:-default}`.")
         .code("placeholder.conflict", "Two inline defaults of one name differ.", "Write the same default everywhere, or leave it to one place. An error where an inline default would be used, else a warning.")
         .code("placeholder.syntax", "A placeholder does not have its form.", "Write `${NAME}`, `${NAME:-default}` or `{\"$var\": {\"name\": \"NAME\"}}`; `$$` is a dollar sign.")
-        .code("placeholder.unused", "The request sets a variable that nothing uses.", "Often a misspelt name. Take the variable away, or use it.")
         .code("placeholder.too-large", "The placeholders and their values come to more than the plugin may answer.", "Use fewer placeholders or shorter values.")
         .code("placeholder.more", "There are more findings than are shown.", "Mend those that are shown, and run it again.")
     }
@@ -58,7 +57,7 @@ impl Resolver for Placeholders {
         let Some(text) = submission.json("") else { return Resolution::default() };
         // Most submissions have no placeholder: the text alone says so.
         if !text.contains('$') {
-            return Resolution { findings: unused(variables, &[]), ..Resolution::default() };
+            return Resolution::default();
         }
         let refused = |finding| Resolution { findings: vec![finding], ..Resolution::default() };
         match serde_json::from_str::<Value>(&text) {
@@ -89,7 +88,6 @@ fn resolve(submission: &Value, scope: &Scope, document: &str, variables: &[Varia
     for (name, known) in uses.names.iter().zip(&known) {
         resolution.findings.extend(judge(name, known));
     }
-    resolution.findings.extend(unused(variables, &uses.names));
     limit(&mut resolution.findings);
     for (name, known) in std::mem::take(&mut uses.names).into_iter().zip(&known) {
         let placeholder = report(name, known);
@@ -172,20 +170,6 @@ fn judge(name: &Name<'_>, known: &Known<'_>) -> Vec<Finding> {
         );
     }
     findings
-}
-
-fn unused(variables: &[Variable], names: &[Name<'_>]) -> Vec<Finding> {
-    let is_unused = |variable: &&Variable| {
-        variable.source == Source::Request
-            && variable.value.is_some()
-            && names.iter().all(|name| name.name != variable.name)
-    };
-    let finding = |variable: &Variable| {
-        Finding::info("placeholder.unused")
-            .message(format!("the request sets the variable '{}', which no placeholder uses", variable.name))
-            .help("take it away, or correct its name")
-    };
-    variables.iter().filter(is_unused).map(finding).collect()
 }
 
 /// The host takes a flood of findings for a broken plugin; to the publisher the first ones say enough.

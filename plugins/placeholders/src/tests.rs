@@ -206,22 +206,6 @@ fn what_does_not_have_its_form_is_a_finding_at_its_place() {
 }
 
 #[test]
-fn a_variable_that_nothing_uses_is_told() {
-    let bench = Bench::new().variable("TYPO", "x").with_variable(module_default("IDLE", Some("x")));
-    for document in [json!({}), json!({"a": "${A:-x}"})] {
-        let bench =
-            Bench::new().variable("TYPO", "x").with_variable(module_default("IDLE", Some("x"))).document(document);
-        let resolution = bench.resolve::<Placeholders>();
-        assert_eq!(codes(&resolution), [("placeholder.unused", "")]);
-        assert_eq!(resolution.findings[0].severity, Severity::Info);
-    }
-    assert_eq!(
-        bench.resolve::<Placeholders>().findings[0].message,
-        "the request sets the variable 'TYPO', which no placeholder uses"
-    );
-}
-
-#[test]
 fn a_flood_is_answered_with_a_finding() {
     let value = "x".repeat(16 * 1024);
     let uses: Vec<_> = (0..100).map(|_| json!("${A}")).collect();

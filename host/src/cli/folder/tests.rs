@@ -138,6 +138,7 @@ fn reads_policies() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn says_which_line_and_key_is_wrong() {
     let module = "[module]\nname = \"agents\"\n";
     for (more, expected) in [

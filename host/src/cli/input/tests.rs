@@ -104,6 +104,7 @@ fn the_command_lines_variables_go_over_the_files() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn says_what_to_write_instead() {
     let folder = Folder::with(&[
         ("agent.json", r#"{"agentId": "a"}"#),

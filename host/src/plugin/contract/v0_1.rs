@@ -1,5 +1,6 @@
 //! Contract `hallmark:plugin@0.1`: its bindings, its host calls, and the way from its records to the gate's.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use wasmtime::Store;
@@ -136,11 +137,11 @@ impl Entry {
         let said =
             resolver.load(&mut *store, instance)?.call_resolve(&mut *store, &subject(&case.subject), &variables)?;
         let mut resolution = Resolution { remarks: remarks(store, said.findings)?, ..Resolution::default() };
+        let mut places = HashSet::with_capacity(said.substitutions.len());
         for given in said.substitutions {
             let origins = given.origins.into_iter().map(|said| Origin { name: said.name, source: said.source.into() });
-            let before = &resolution.substitutions;
-            let checked =
-                answer::substitution(&case.document.value, before, given.path, &given.value, origins.collect())?;
+            let (document, origins) = (&case.document.value, origins.collect());
+            let checked = answer::substitution(document, &mut places, given.path, &given.value, origins)?;
             resolution.substitutions.push(checked);
         }
         for said in said.placeholders {

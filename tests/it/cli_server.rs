@@ -1,0 +1,157 @@
+//! The command line against a running server: rules applied from folders, manifests published, read and rolled back.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::host::{Host, Options, root};
+
+fn hallmark(host: &Host, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hallmark"));
+    command.env("HALLMARK_SERVER", &host.url).env_remove("HALLMARK_TOKEN");
+    command.env("HALLMARK_TOKEN_FILE", host.data.join("admin.token"));
+    command.current_dir(root()).args(arguments).output().expect("the binary runs")
+}
+
+/// What it wrote, and its exit code.
+fn told(host: &Host, arguments: &[&str]) -> (String, String, i32) {
+    let output = hallmark(host, arguments);
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (text(output.stdout), text(output.stderr), output.status.code().expect("an exit code"))
+}
+
+/// Ids of decisions and requests are not the same twice.
+fn without_ids(text: &str) -> String {
+    let is_id = |word: &str| word.len() == 36 && word.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    let line = |line: &str| {
+        let words = line.split(' ').map(|word| {
+            let bare = word.trim_end_matches([')', ',']);
+            if is_id(bare) { word.replace(bare, "ID") } else { word.to_owned() }
+        });
+        words.collect::<Vec<_>>().join(" ")
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn applying_rules_twice_changes_nothing() {
+    let host = Options::new().start();
+    let (first, error, code) = told(&host, &["module", "apply", "examples/modules"]);
+    assert_eq!((error.as_str(), code), ("", 0));
+    let lines: Vec<_> = first.lines().map(|line| line.split(" (sha256:").next().unwrap_or(line)).collect();
+    for line in [
+        "pushed placeholders 0.1.0",
+        "pushed agent-rules 0.1.0",
+        "pushed service-rules 0.1.0",
+        "module:agents: release 1 is active, the first",
+        "module:services: release 1 is active, the first",
+    ] {
+        assert!(lines.contains(&line), "{line} in {lines:?}");
+    }
+    assert_eq!(lines.len(), 5, "a component that two modules use is pushed once");
+    let (second, error, code) = told(&host, &["module", "apply", "examples/modules"]);
+    assert_eq!(
+        second,
+        "module:agents: unchanged, release 1 is active and says the same\n\
+         module:services: unchanged, release 1 is active and says the same\n"
+    );
+    assert_eq!((error.as_str(), code), ("", 0));
+    let (policies, error, code) = told(&host, &["policy", "apply", "examples/policies"]);
+    assert!(policies.ends_with("policies: release 1 is active, the first\n"), "{policies}");
+    assert_eq!((error.as_str(), code), ("", 0));
+    let (policies, _, _) = told(&host, &["policy", "apply", "examples/policies"]);
+    assert_eq!(policies, "policies: unchanged, release 1 is active and says the same\n");
+}
+
+#[test]
+fn manifests_are_published_read_and_rolled_back() {
+    let host = Options::examples().start();
+    let (text, error, code) = told(&host, &["publish", "examples/manifests/valid", "--dry-run"]);
+    assert_eq!(
+        (text.as_str(), error.as_str(), code),
+        ("4 manifests: 4 valid, 0 rejected (0 errors, 0 warnings)\n", "", 0)
+    );
+    let (text, error, code) = told(&host, &["publish", "examples/manifests/valid"]);
+    assert_eq!(
+        without_ids(&text),
+        "published agents/release-notes 1.0.0 (decision ID)\npublished agents/triage 0.3.0 (decision ID)\n\
+         published agents/translator 2.1.0-rc.1 (decision ID)\npublished services/weather 1.0.0 (decision ID)"
+    );
+    assert_eq!((error.as_str(), code), ("", 0));
+    let (text, _, code) = told(&host, &["publish", "examples/manifests/valid/agent.yaml"]);
+    assert_eq!(
+        (text.as_str(), code),
+        ("skipped agents/release-notes 1.0.0: the same content is published already\n", 0)
+    );
+
+    let (text, error, _) = told(&host, &["list", "agents", "--limit", "2"]);
+    assert_eq!(
+        text,
+        "release-notes  1.0.0       active  Release notes\ntranslator     2.1.0-rc.1  active  Translator\n"
+    );
+    let cursor = error.trim().strip_prefix("more follow: --cursor ").expect("a cursor").to_owned();
+    let (text, error, _) = told(&host, &["list", "agents", "--cursor", &cursor]);
+    assert_eq!((text.as_str(), error.as_str()), ("triage  0.3.0  active  Triage\n", ""));
+
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("agent.yaml");
+    let example = std::fs::read_to_string(root().join("examples/manifests/valid/agent.yaml")).expect("the example");
+    std::fs::write(&path, example.replace("version: 1.0.0", "version: 1.1.0")).expect("a file");
+    let (_, error, code) = told(&host, &["publish", path.to_str().expect("UTF-8")]);
+    assert_eq!((error.as_str(), code), ("", 0));
+    let rollback = ["rollback", "agents", "release-notes", "1.0.0"];
+    let (text, _, code) = told(&host, &rollback);
+    assert_eq!((text.as_str(), code), ("agents/release-notes: 1.0.0 is the active version, 1.1.0 is archived\n", 0));
+    let (text, _, _) = told(&host, &rollback);
+    assert_eq!(text, "agents/release-notes: 1.0.0 is the active version already\n");
+
+    let (text, _, _) = told(&host, &["get", "agents", "release-notes"]);
+    let entry: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!((&entry["version"], &entry["highestVersion"]), (&"1.0.0".into(), &"1.1.0".into()));
+    let decision = entry["decisionId"].as_str().expect("a decision").to_owned();
+    let (text, _, code) = told(&host, &["decision", "show", &decision]);
+    assert!(text.starts_with("approved: agents/release-notes 1.0.0\n"), "{text}");
+    assert!(text.contains("replaced   /manifest/spec/runtime/memory from AGENT_MEMORY (module)"), "{text}");
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn a_refusal_shows_the_lines_and_what_to_change() {
+    let host = Options::examples().start();
+    let (text, error, code) = told(&host, &["publish", "examples/manifests/invalid/agent-no-readiness-probe.yaml"]);
+    assert_eq!(
+        without_ids(&text),
+        "error[rule.agent.health]: the agent 'example' has no readiness probe\n  \
+         --> examples/manifests/invalid/agent-no-readiness-probe.yaml:12:3\n   |\n12 |   spec:\n   |   ^^^^\n   |\n   \
+         = note: by cel (policy), at /manifest/spec\n   \
+         = help: add spec.health.readinessProbe, so that no traffic reaches it before it can answer\n\n\
+         rejected agents/example 1.0.0: the gate rejects it: 1 of 1 findings are errors (decision ID, correlation id ID)"
+    );
+    assert_eq!((error.as_str(), code), ("", 1));
+}
+
+#[test]
+fn problems_are_told_with_the_correlation_id() {
+    let host = Options::new().start();
+    for (arguments, expected, code) in [
+        (
+            &["get", "agents", "a"][..],
+            "error[no-kind]: No such kind\n  no module declares the kind 'agents'; known kinds are: none\n  correlation id: ID",
+            3,
+        ),
+        (
+            &["list", "agents", "--token", "hm_unknown"],
+            "error[unauthenticated]: A valid token is needed\n  nobody holds this token: it was never given out, or it was revoked\n  correlation id: ID",
+            3,
+        ),
+        (
+            &["plugin", "push", "examples/policies/rules.yaml"],
+            "error[plugin-unfit]: The plugin cannot be put to work\n  not a WebAssembly component: it does not begin as WebAssembly does\n  correlation id: ID",
+            1,
+        ),
+    ] {
+        let (text, error, ended) = told(&host, arguments);
+        assert_eq!((text.as_str(), without_ids(&error).as_str(), ended), ("", expected, code), "{arguments:?}");
+    }
+}
