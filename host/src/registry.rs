@@ -10,7 +10,6 @@ pub mod rules;
 pub mod store;
 
 pub mod access;
-mod canonical;
 mod facts;
 mod reading;
 mod releasing;
