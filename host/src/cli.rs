@@ -2,11 +2,11 @@
 //! came of it. `serve` alone names every room. Exit codes: 0 fine, 1 findings, 2 usage, 3 could not run.
 
 pub mod build;
+pub mod folder;
 
 mod client;
 mod decision;
 mod facts;
-mod folder;
 mod get;
 mod input;
 mod list;

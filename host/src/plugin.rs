@@ -398,4 +398,5 @@ pub struct Plugin {
     stage: Stage,
     compiled: evaluate::Compiled,
     bulkhead: Arc<bulkhead::Bulkhead>,
+    durations: evaluate::Durations,
 }

@@ -32,7 +32,10 @@ pub fn load(
     let answers: Vec<(u16, Duration)> = std::thread::scope(|scope| {
         let workers: Vec<_> =
             (0..connections).map(|_| scope.spawn(|| converse(address, &stop, &counter, request))).collect();
-        std::thread::park_timeout(time);
+        // A thread may be woken before its time, by what an earlier load left behind even.
+        while let Some(left) = time.checked_sub(started.elapsed()).filter(|left| !left.is_zero()) {
+            std::thread::park_timeout(left);
+        }
         stop.store(true, Ordering::Relaxed);
         workers.into_iter().flat_map(|worker| worker.join().expect("a connection that lasts")).collect()
     });

@@ -5,12 +5,20 @@
 
 #[path = "../pgbench.rs"]
 mod pgbench;
-#[path = "../../../tests/support/mod.rs"]
-mod support;
+#[path = "../samples.rs"]
+mod samples;
 
 mod bare;
 mod client;
 mod rules;
+
+#[path = "../../../tests/support"]
+#[expect(dead_code, reason = "the tests use more of it")]
+mod support {
+    pub mod host;
+    pub mod postgres;
+    pub mod rules;
+}
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -29,8 +37,8 @@ fn main() {
     if std::env::var_os(bare::CHILD).is_some() {
         return bare::serve();
     }
-    // `cargo test` builds benches too and runs them with `--test`: there is nothing to test here.
-    if std::env::args().any(|argument| argument == "--test") {
+    // `cargo test` builds and runs benches too, without this word: there is nothing to test here.
+    if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
     let folder = tempfile::TempDir::new().expect("a temporary folder");
@@ -70,7 +78,7 @@ fn posts(host: &Host, path: &str, body: impl Fn(u64) -> String + Sync) -> Outcom
 
 /// `POST …/validate` beside a bare handler that parses the same body and sends it back.
 fn validate(folder: &Path) {
-    let body = rules::service_submission(0);
+    let body = samples::service_submission(0);
     let bare = bare::Bare::start();
     let echo = load(bare.address, CONNECTIONS, TIME, &|_| post("/", "none", &body));
     show("bare handler: parse and echo", &echo, echo.rate);
@@ -94,7 +102,8 @@ fn validate(folder: &Path) {
 /// A healthy plugin's requests alone, and beside two clients whose plugin loops.
 fn beside_loops(folder: &Path) {
     let modules = rules::with_loop(&folder.join("loops"));
-    let host = Options::new().modules(&modules).start();
+    // Never put to rest, so that it loops in every one of its evaluations.
+    let host = Options::new().modules(&modules).limit("plugin_failures_max", 1_000_000_000).start();
     let body = submission("note", "a").to_string();
     let endless = submission("loop", "a").to_string();
     let alone = load(address(&host.url), 1, TIME, &|_| post("/api/notes/validate", &host.token, &body));
@@ -117,7 +126,7 @@ fn publish(folder: &Path) {
     let modules = module(&folder.join("publish"), "service", "");
     let policies = rules::policies(&folder.join("publish-one"), 1);
     let sqlite = Options::new().modules(&modules).policies(&policies).start();
-    let outcome = posts(&sqlite, "/api/services/publish", rules::service_submission);
+    let outcome = posts(&sqlite, "/api/services/publish", samples::service_submission);
     show("publish on SQLite", &outcome, outcome.rate);
     drop(sqlite);
 
@@ -126,7 +135,7 @@ fn publish(folder: &Path) {
     let host = Options::new().modules(&modules).policies(&policies).database(&address).start();
     // Ours, theirs, ours again: a machine that changes its pace meanwhile shows.
     let publish = |round: u64| {
-        posts(&host, "/api/services/publish", move |number| rules::service_submission(round * 1_000_000_000 + number))
+        posts(&host, "/api/services/publish", move |number| samples::service_submission(round * 1_000_000_000 + number))
     };
     let first = publish(1);
     let seconds = u32::try_from(TIME.as_secs()).expect("some seconds");

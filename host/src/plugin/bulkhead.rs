@@ -127,6 +127,7 @@ impl Permit<'_> {
             inside.rests_until = Some(now + Duration::from_millis(limits.plugin_quarantine_ms));
             let failures = inside.failures;
             tracing::warn!(plugin = self.bulkhead.name, failures, "a plugin is in quarantine");
+            self.bulkhead.left.notify_all();
             metrics::counter!("hallmark_plugin_quarantines_total", "plugin" => self.bulkhead.name.clone()).increment(1);
         }
     }
@@ -139,8 +140,12 @@ impl Drop for Permit<'_> {
         if self.is_trial {
             inside.is_tried = false;
         }
+        let waits = inside.waiting > 0;
         drop(inside);
-        self.bulkhead.left.notify_all();
+        // Most often nobody waits, and waking nobody is a call of the kernel too.
+        if waits {
+            self.bulkhead.left.notify_one();
+        }
     }
 }
 

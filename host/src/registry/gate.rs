@@ -67,14 +67,16 @@ impl Record {
     }
 
     /// What a publisher is told.
-    pub fn report(&self) -> Report {
+    fn into_report(self) -> Report {
+        let resolved =
+            self.document.map(|document| Arc::try_unwrap(document).unwrap_or_else(|shared| (*shared).clone()).value);
         Report {
             valid: self.broke.is_none() && !self.findings.iter().any(Finding::rejects),
-            findings: self.findings.clone(),
-            placeholders: self.placeholders.clone(),
-            resolved: self.document.as_ref().map(|document| document.value.clone()),
-            digest: self.canonical.as_ref().map(|(_, digest)| digest.clone()),
-            timings: self.timings.clone(),
+            findings: self.findings,
+            placeholders: self.placeholders,
+            resolved,
+            digest: self.canonical.map(|(_, digest)| digest),
+            timings: self.timings,
         }
     }
 
@@ -162,6 +164,14 @@ impl Judgement {
         match self {
             Self::Approved(approved) => approved.record(),
             Self::Rejected(record) | Self::Failed(record, _) => record,
+        }
+    }
+
+    /// What a publisher is told, where nothing more is done with it.
+    pub fn into_report(self) -> Report {
+        match self {
+            Self::Approved(approved) => approved.0.into_report(),
+            Self::Rejected(record) | Self::Failed(record, _) => record.into_report(),
         }
     }
 }

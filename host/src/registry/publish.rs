@@ -257,7 +257,7 @@ impl Registry {
         let judged = self.sandbox.run(move || gate::judge_stored(submission, substituted, &bench)).await;
         match judged {
             Ok(Judgement::Failed(_, failure)) => Err(failure),
-            Ok(judgement) => Ok(judgement.record().report()),
+            Ok(judgement) => Ok(judgement.into_report()),
             Err(busy) => Err(Failure {
                 plugin: "gate".to_owned(),
                 digest: row.digest.clone(),
@@ -306,7 +306,7 @@ pub fn report_on(kind: &Arc<LoadedKind>, bench: &Bench, body: &[u8], format: For
     match gate::judge(submission, bench) {
         Judgement::Failed(_, failure) => Err(RegistryError::PluginFailed { failure }),
         judgement => {
-            let mut report = judgement.record().report();
+            let mut report = judgement.into_report();
             report.timings.insert(0, read);
             Ok(report)
         }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::release::Versioning;
@@ -218,13 +219,20 @@ fn read_value(value: Value) -> Option<(String, bool)> {
     }
 }
 
-fn submitted_digest(fields: &Map<String, Value>, variables: &[Variable]) -> Digest {
-    let sent: Map<String, Value> = variables
+/// What a publisher sent, as its digest is over it; borrowed, so that nothing is copied for it.
+#[derive(Serialize)]
+struct Sent<'a> {
+    submission: &'a Map<String, Value>,
+    variables: Map<String, Value>,
+}
+
+fn submitted_digest(submission: &Map<String, Value>, variables: &[Variable]) -> Digest {
+    let variables = variables
         .iter()
         .filter(|variable| variable.source == Source::Request)
         .map(|variable| (variable.name.clone(), json!({"value": variable.value, "secret": variable.secret})))
         .collect();
-    let canonical = serde_json_canonicalizer::to_vec(&json!({"submission": fields, "variables": sent}))
+    let canonical = serde_json_canonicalizer::to_vec(&Sent { submission, variables })
         .expect("what was decoded has a canonical form");
     Digest::of(&canonical)
 }

@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hallmark_plugin::{Finding, Submission, log, registry};
+use hallmark_plugin::{Finding, Submission, log, registry, serde_json};
 
 /// What to break, and how much of it.
 #[derive(Debug, Clone, serde::Deserialize)]
@@ -16,6 +16,21 @@ pub struct Settings {
     /// How much: bytes, findings, calls or turns, whichever the damage counts.
     #[serde(default)]
     pub amount: Option<u64>,
+    /// What `rules` looks through.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+}
+
+/// A rule of the kind that teams keep many of.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// What it is known by.
+    pub id: String,
+    /// The name that no submission may have.
+    pub forbidden: String,
+    /// What it says then.
+    pub message: String,
 }
 
 /// A way to break.
@@ -31,6 +46,12 @@ pub enum Damage {
     Warning,
     /// Behaves: computes for `amount` turns, then finds nothing.
     Spin,
+    /// Behaves: reads `amount` fields, then finds nothing.
+    Fields,
+    /// Behaves: parses the whole document `amount` times, then finds nothing.
+    Parse,
+    /// Behaves: gives an error for each of `rules` that forbids the submission's name.
+    Rules,
     /// Never ends.
     Loop,
     /// Allocates until it is refused.
@@ -98,6 +119,13 @@ pub fn evaluate(settings: &Settings, submission: &Submission) -> Vec<Finding> {
         Damage::Error => return vec![Finding::error("hostile.error").message("asked to object")],
         Damage::Warning => return vec![Finding::warning("hostile.warning").message("asked to warn")],
         Damage::Spin => spin(amount(1_000_000)),
+        Damage::Fields => ["/name", "/version"].into_iter().cycle().zip(0..amount(2)).for_each(|(place, _)| {
+            black_box(submission.text(place));
+        }),
+        Damage::Parse => (0..amount(1)).for_each(|_| {
+            let _ = black_box(submission.document::<serde_json::Value>());
+        }),
+        Damage::Rules => return forbidden(&settings.rules, &submission.text("/name").unwrap_or_default()),
         Damage::Loop => never_end(),
         Damage::Memory => allocate(),
         Damage::Stack => return vec![Finding::info("hostile.depth").message(descend(0).to_string())],
@@ -137,6 +165,11 @@ pub fn evaluate(settings: &Settings, submission: &Submission) -> Vec<Finding> {
     Vec::new()
 }
 
+fn forbidden(rules: &[Rule], name: &str) -> Vec<Finding> {
+    let broken = rules.iter().filter(|rule| rule.forbidden == name);
+    broken.map(|rule| Finding::error("hostile.rule").message(format!("{}: {}", rule.id, rule.message))).collect()
+}
+
 fn spin(turns: u64) {
     (0..turns).for_each(|turn| {
         black_box(turn);
@@ -163,7 +196,7 @@ fn descend(depth: u64) -> u64 {
 }
 
 /// The documented codes.
-pub const CODES: [(&str, &str); 9] = [
+pub const CODES: [(&str, &str); 10] = [
     ("hostile.error", "It was asked to object."),
     ("hostile.warning", "It was asked to warn."),
     ("hostile.depth", "It survived its own recursion."),
@@ -171,6 +204,7 @@ pub const CODES: [(&str, &str); 9] = [
     ("hostile.findings", "It finds too much."),
     ("hostile.path", "Its path is no pointer."),
     ("hostile.fix", "Its fix is no patch."),
+    ("hostile.rule", "One of its rules forbids the name."),
     ("hostile.leak", "How many evaluations its memory has seen: 1, always."),
     ("settings.invalid", "It was asked to refuse its settings."),
 ];

@@ -46,6 +46,19 @@ mod tests {
     }
 
     #[test]
+    fn reads_parses_and_applies_rules_where_it_behaves() {
+        for behaved in [json!({"break": "fields", "amount": 3}), json!({"break": "parse"})] {
+            assert!(Bench::new().settings(behaved).validate::<Hostile>().is_empty());
+        }
+        let rules = json!([
+            {"id": "one", "forbidden": "Example", "message": "no example"},
+            {"id": "two", "forbidden": "Other", "message": "no other"},
+        ]);
+        let findings = Bench::new().settings(json!({"break": "rules", "rules": rules})).validate::<Hostile>();
+        assert_eq!(findings.iter().map(|finding| finding.message.as_str()).collect::<Vec<_>>(), ["one: no example"]);
+    }
+
+    #[test]
     fn refuses_its_settings_on_demand() {
         let bench = Bench::new().settings(json!({"break": "configure-refuse"}));
         let findings = bench.configure_validator::<Hostile>().map(|_| ()).expect_err("asked to be refused");
