@@ -219,3 +219,15 @@ fn a_check_says_what_a_component_is_and_needs() {
         assert!(told.lines().any(|shown| shown == line), "{line} is missing in\n{told}");
     }
 }
+
+#[test]
+fn migrate_brings_a_database_forward_once() {
+    let folder = TempDir::new().expect("a folder");
+    let address = format!("sqlite:{}", folder.path().join("registry.db").display());
+    let told = || {
+        let output = hallmark(&["migrate", "--database", &address]);
+        (text(&output.stdout), text(&output.stderr), output.status.code())
+    };
+    assert_eq!(told(), ("applied 1\n".to_owned(), String::new(), Some(0)));
+    assert_eq!(told(), ("the schema is up to date: nothing was changed\n".to_owned(), String::new(), Some(0)));
+}
