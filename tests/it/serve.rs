@@ -41,8 +41,8 @@ fn a_second_start_finds_everything_and_the_token_is_for_its_owner() {
 #[test]
 fn a_secret_is_nowhere() {
     let folder = TempDir::new().expect("a folder");
-    let data = folder.path().join("data");
-    let host = Options::examples().data(&data).start();
+    let (data, log) = (folder.path().join("data"), folder.path().join("log"));
+    let host = Options::examples().data(&data).log(&log).start();
     let service = root().join("examples/manifests/valid/service.yaml");
     let body = fs::read(&service).expect("an example");
     assert!(text(&body).contains(SECRET), "the example sends the secret");
@@ -59,8 +59,10 @@ fn a_secret_is_nowhere() {
         assert!(!answer.body.to_string().contains(SECRET), "{answer:?}");
     }
     assert!(host.stop());
-    let found = Command::new("grep").args(["-rl", SECRET]).arg(&data).output().expect("grep runs");
-    assert_eq!(text(&found.stdout), "", "the data folder holds the secret");
+    let logged = fs::read_to_string(&log).expect("a log");
+    assert!(logged.contains("registry.service.published"), "the log tells of the publish: {logged}");
+    let found = Command::new("grep").args(["-rl", SECRET]).arg(folder.path()).output().expect("grep runs");
+    assert_eq!(text(&found.stdout), "", "the data folder or the log holds the secret");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The built binary, started for one test on a free port with a data folder of its own, and stopped with it.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -24,12 +25,13 @@ pub struct Options {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     data: Option<PathBuf>,
+    log: Option<File>,
 }
 
 impl Options {
     /// No modules, no policies, SQLite.
     pub fn new() -> Self {
-        Self { arguments: Vec::new(), environment: Vec::new(), data: None }
+        Self { arguments: Vec::new(), environment: Vec::new(), data: None, log: None }
     }
 
     /// The modules and policies in `examples/`.
@@ -69,6 +71,13 @@ impl Options {
         self
     }
 
+    /// A file that gets all that the host can be made to log of requests.
+    pub fn log(mut self, file: &Path) -> Self {
+        self.log = Some(File::create(file).expect("a file"));
+        self.environment.push(("RUST_LOG".to_owned(), "hallmark=trace,sqlx=debug,hyper=debug,axum=debug".to_owned()));
+        self
+    }
+
     fn argument(mut self, text: &str) -> Self {
         self.arguments.push(text.to_owned());
         self
@@ -87,6 +96,7 @@ impl Options {
             .envs(self.environment)
             .current_dir(root())
             .stdout(Stdio::piped())
+            .stderr(self.log.map_or_else(Stdio::inherit, Stdio::from))
             .spawn()
             .expect("the built binary starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
