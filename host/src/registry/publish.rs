@@ -40,17 +40,15 @@ impl Registry {
             let rules = self.rules_to_judge_by()?;
             let kind = Arc::clone(rules.kind(kind)?);
             let bench = self.bench(actor);
-            let (submission, read) = self.read(&kind, &bench, body.clone(), format).await?;
-            // Where the registry counts versions, no version's name tells a repetition: it must be looked for.
-            if counted(&submission.kind)
-                && let Some(repeated) = self.published_already(actor, &Sent::of(&submission)).await?
-            {
-                return repeated;
-            }
-            let on_thread = bench.clone();
-            let judgement = self.sandbox.run(move || gate::judge(submission, &on_thread)).await.map_err(busy)?;
+            let (judgement, read) = self.judge(&kind, &bench, body.clone(), format).await?;
             match judgement {
                 Judgement::Approved(approved) => {
+                    // Where the registry counts versions, no version's name tells a repetition: it must be looked for.
+                    if counted(&kind)
+                        && let Some(repeated) = self.published_already(actor, &Sent::by(approved.record())).await?
+                    {
+                        return repeated;
+                    }
                     if let Some(published) = self.commit(actor, &bench, approved, read).await? {
                         return Ok(published);
                     }
@@ -138,15 +136,20 @@ impl Registry {
         }
     }
 
-    async fn read(
+    /// Reads and judges, in one job: a request changes threads once.
+    async fn judge(
         &self,
         kind: &Arc<LoadedKind>,
         bench: &Bench,
         body: Bytes,
         format: Format,
-    ) -> Result<(Submission, Timing), RegistryError> {
+    ) -> Result<(Judgement, Timing), RegistryError> {
         let (kind, bench) = (Arc::clone(kind), bench.clone());
-        self.sandbox.run(move || read(&kind, &bench, &body, format)).await.map_err(busy)?
+        let job = move || {
+            let (submission, read) = read(&kind, &bench, &body, format)?;
+            Ok((gate::judge(submission, &bench), read))
+        };
+        self.sandbox.run(job).await.map_err(busy)?
     }
 
     /// The answer to content that is stored already: under its own version's name or, where the registry counts, as
@@ -333,11 +336,6 @@ struct Sent<'a> {
 }
 
 impl<'a> Sent<'a> {
-    fn of(submission: &'a Submission) -> Self {
-        let Submission { kind, id, version, submitted_digest: digest, .. } = submission;
-        Self { kind, id, version, digest }
-    }
-
     fn by(record: &'a Record) -> Self {
         let Record { kind, id, version, submitted_digest: digest, .. } = record;
         Self { kind, id, version, digest }
