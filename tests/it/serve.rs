@@ -11,7 +11,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::command::{against, argument, hallmark, text};
-use crate::support::host::{Host, Options, root};
+use crate::support::host::{Host, Options, root, terminate};
 use crate::support::new_postgres_database;
 use crate::support::rules::{module, own_binding, submission};
 
@@ -184,4 +184,33 @@ fn rules_change_under_load_without_a_failed_request_on_two_hosts() {
     let objects = folder.path().join("objects");
     let hosts: Vec<Host> = (0..2).map(|_| Options::new().database(&database).objects(&objects).start()).collect();
     swap_under_load(&hosts, folder.path());
+}
+
+#[test]
+fn a_host_that_starts_says_so_and_can_be_stopped() {
+    let folder = TempDir::new().expect("a folder");
+    let modules = folder.path().join("modules");
+    // A plugin that never ends being configured keeps the host starting.
+    let endless = own_binding(&modules, "endless", "validate", "hostile", "{ break = \"configure-loop\" }");
+    module(&modules, "note", &endless);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+    let address = format!("127.0.0.1:{port}");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hallmark"))
+        .args(["serve", "--listen", &address, "--limit", "plugin_configure_deadline_ms=3600000"])
+        .args(["--limit", "plugin_wall_max_ms=3600000", "--data"])
+        .arg(folder.path().join("data"))
+        .arg("--modules")
+        .arg(&modules)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("the built binary starts");
+    let status = |path: &str| {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        agent.get(format!("http://{address}{path}")).call().map(|answer| answer.status().as_u16()).unwrap_or(0)
+    };
+    until("it is alive", || status("/livez") == 200);
+    assert_eq!(status("/readyz"), 503, "it is not ready");
+    assert_eq!(status("/api/notes"), 503, "and judges nothing");
+    terminate(&child);
+    assert!(child.wait().expect("it ends").success(), "it stops although a plugin is still being configured");
 }

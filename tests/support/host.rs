@@ -193,10 +193,15 @@ impl Host {
 
     /// Asks the host to stop and waits until it has; says whether it ended well.
     pub fn stop(mut self) -> bool {
-        let told = Command::new("sh").args(["-c", &format!("kill {}", self.child.id())]).status().expect("sh runs");
-        assert!(told.success());
+        terminate(&self.child);
         self.child.wait().expect("the host ends").success()
     }
+}
+
+/// Asks a process to stop: SIGTERM.
+pub fn terminate(child: &Child) {
+    let told = Command::new("sh").args(["-c", &format!("kill {}", child.id())]).status().expect("sh runs");
+    assert!(told.success());
 }
 
 fn agent() -> ureq::Agent {

@@ -65,7 +65,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
         .enable_all()
         .build()
         .context("the threads that answer requests cannot be started")?;
-    runtime.block_on(serve(arguments, limits))
+    let ended = runtime.block_on(serve(arguments, limits));
+    // A compilation that nobody waits for any more must not hold the process up.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
@@ -78,32 +81,50 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
         .with_context(|| format!("cannot listen on {}: name another address with --listen", arguments.listen))?;
     let address = listener.local_addr().context("the address listened on cannot be told")?;
 
-    let database = open_database(arguments, &limits).await?;
-    let registry = open_registry(arguments, &limits, Arc::clone(&database)).await?;
-    let token_file = admit_admin(&registry, &arguments.data).await?;
-    for folder in folders {
-        apply(&registry, folder).await?;
-    }
-
+    // It answers from here on, that it is alive and not ready, and can be told to stop: compiling takes its time.
     let host = http::Host::new(Arc::clone(&limits), metrics);
-    host.open(Arc::clone(&registry));
-    let (stopping, stopped) = watch::channel(());
+    let mut serving = tokio::spawn(http::serve(listener, Arc::clone(&host), shutdown));
+    let opened = tokio::select! {
+        opened = open(arguments, &limits, folders) => opened?,
+        ended = &mut serving => {
+            ended.context("the server broke off")?.context("the server ended")?;
+            return Ok(Ended::Fine);
+        }
+    };
+    host.open(Arc::clone(&opened.registry));
+    let (stopping, mut stopped) = watch::channel(());
     let until_stopped = async move {
-        let mut stopped = stopped;
         let _ = stopped.changed().await;
     };
-    let announcer =
-        tokio::spawn(announce(Arc::clone(&database) as _, registry.committed(), limits.event_poll_ms, until_stopped));
-    let watcher = tokio::spawn(Arc::clone(&registry).watch_rules());
-    greet(&format!("http://{address}"), &token_file, &registry);
-    http::serve(listener, host, shutdown).await.context("the server ended")?;
+    let events = Arc::clone(&opened.database) as _;
+    let announcer = tokio::spawn(announce(events, opened.registry.committed(), limits.event_poll_ms, until_stopped));
+    let watcher = tokio::spawn(Arc::clone(&opened.registry).watch_rules());
+    greet(&format!("http://{address}"), &opened.token_file, &opened.registry);
+    serving.await.context("the server broke off")?.context("the server ended")?;
 
     // What was accepted is answered; now the events of those answers go out, and the database is left tidy.
     drop(stopping);
     watcher.abort();
     announcer.await.context("the announcer ended early")?;
-    database.close().await;
+    opened.database.close().await;
     Ok(Ended::Fine)
+}
+
+/// What a host needs before it is ready.
+struct Opened {
+    database: Arc<Database>,
+    registry: Arc<Registry>,
+    token_file: PathBuf,
+}
+
+async fn open(arguments: &Arguments, limits: &Arc<Limits>, folders: Vec<Folder>) -> Result<Opened, Trouble> {
+    let database = open_database(arguments, limits).await?;
+    let registry = open_registry(arguments, limits, Arc::clone(&database)).await?;
+    let token_file = admit_admin(&registry, &arguments.data).await?;
+    for folder in folders {
+        apply(&registry, folder).await?;
+    }
+    Ok(Opened { database, registry, token_file })
 }
 
 fn read_folders(arguments: &Arguments, limits: &Limits) -> Result<Vec<Folder>, Trouble> {
