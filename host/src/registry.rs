@@ -188,8 +188,19 @@ pub struct RolledBackTo {
     pub entry: EntryRow,
     /// The version that was active before.
     pub previous: VersionName,
-    /// What today's rules say of the target; `Err` where a plugin broke.
-    pub report: Result<Report, Failure>,
+    /// What today's rules say of the target.
+    pub report: Result<Report, NotJudged>,
+}
+
+/// Why today's rules said nothing of a version that is stored.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NotJudged {
+    /// A plugin broke over it.
+    #[error(transparent)]
+    Broke(Failure),
+    /// The gate had no room for it.
+    #[error("the host is busy: {0}")]
+    Busy(String),
 }
 
 /// What came of a push.

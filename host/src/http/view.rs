@@ -10,10 +10,9 @@ use serde_json::value::RawValue;
 use super::error::{Problem, limit_of};
 use crate::clock::Millis;
 use crate::names::{Digest, KindName, ModuleName, Scope, VersionName};
-use crate::plugin::Failure;
 use crate::registry::release::{Binding, Kind, Rules};
 use crate::registry::store::{EntryRow, PluginRow, ReleaseRow, VersionRow};
-use crate::registry::{Decision, FailureRecord, LookupRecord, Outcome, SubstitutionRecord};
+use crate::registry::{Decision, FailureRecord, LookupRecord, NotJudged, Outcome, SubstitutionRecord};
 use crate::report::{Finding, Mode, Placeholder, Stage, Timing};
 
 /// An instant as text: `2026-11-20T17:40:56.123Z`.
@@ -395,11 +394,13 @@ impl<'a> PluginView<'a> {
     }
 }
 
-/// A plugin that broke where that decides nothing.
+/// Why a stored version was not judged, where that decides nothing.
 #[derive(Serialize)]
 pub struct FailureView<'a> {
-    plugin: &'a str,
-    digest: &'a Digest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugin: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<&'a Digest>,
     cause: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<&'static str>,
@@ -407,9 +408,16 @@ pub struct FailureView<'a> {
 
 impl<'a> FailureView<'a> {
     /// Shows it.
-    pub fn of(failure: &'a Failure) -> Self {
-        let (plugin, digest) = (&failure.plugin, &failure.digest);
-        Self { plugin, digest, cause: failure.cause.to_string(), limit: limit_of(&failure.cause) }
+    pub fn of(why: &'a NotJudged) -> Self {
+        match why {
+            NotJudged::Broke(failure) => Self {
+                plugin: Some(&failure.plugin),
+                digest: Some(&failure.digest),
+                cause: failure.cause.to_string(),
+                limit: limit_of(&failure.cause),
+            },
+            NotJudged::Busy(_) => Self { plugin: None, digest: None, cause: why.to_string(), limit: None },
+        }
     }
 }
 

@@ -14,7 +14,9 @@ use super::release::Versioning;
 use super::rules::LoadedKind;
 use super::store::{Commit, Committed, DecisionRow, NewEvent, Rollback, RolledBack, VersionRow};
 use super::submission::Submission;
-use super::{Actor, Decision, Outcome, Published, Registry, RegistryError, Report, RolledBackTo, SubstitutionRecord};
+use super::{
+    Actor, Decision, NotJudged, Outcome, Published, Registry, RegistryError, Report, RolledBackTo, SubstitutionRecord,
+};
 use crate::clock::{Millis, new_id};
 use crate::names::{DecisionId, Digest, EntryId, VersionName};
 use crate::plugin::{Cause, Failure};
@@ -253,19 +255,15 @@ impl Registry {
         kind: &Arc<LoadedKind>,
         row: &VersionRow,
         stored: Value,
-    ) -> Result<Report, Failure> {
+    ) -> Result<Report, NotJudged> {
         let substituted = self.substituted(actor, &row.decision, &stored).await;
         let bench = self.bench(actor);
         let submission = Submission::stored(kind, row.id.clone(), row.version.clone(), stored);
         let judged = self.sandbox.run(move || gate::judge_stored(submission, substituted, &bench)).await;
         match judged {
-            Ok(Judgement::Failed(_, failure)) => Err(failure),
+            Ok(Judgement::Failed(_, failure)) => Err(NotJudged::Broke(failure)),
             Ok(judgement) => Ok(judgement.into_report()),
-            Err(busy) => Err(Failure {
-                plugin: "gate".to_owned(),
-                digest: row.digest.clone(),
-                cause: Cause::Trap { what: busy.to_string() },
-            }),
+            Err(busy) => Err(NotJudged::Busy(busy.0)),
         }
     }
 

@@ -12,10 +12,12 @@ pub enum DatabaseError {
     #[error("the database file cannot be opened")]
     File(#[source] std::io::Error),
     /// Never migrated.
-    #[error("the database has no tables yet: run `hallmark migrate`")]
+    #[error("the database has no tables yet: run `hallmark migrate --database URL`")]
     Missing,
     /// Migrated by an older binary.
-    #[error("the database's schema is at migration {found} and this binary needs {needed}: run `hallmark migrate`")]
+    #[error(
+        "the database's schema is at migration {found} and this binary needs {needed}: run `hallmark migrate --database URL`"
+    )]
     Behind {
         /// The newest that was applied.
         found: i64,

@@ -30,7 +30,7 @@ async fn refusal(world: &World) -> String {
 }
 
 pub async fn says_what_to_run_on_an_empty_database(world: World) {
-    let text = "the database has no tables yet: run `hallmark migrate`";
+    let text = "the database has no tables yet: run `hallmark migrate --database URL`";
     assert_eq!(refusal(&world).await, text);
     if let Some(folder) = &world.folder {
         let file = folder.path().join("reg istry?.db");
@@ -48,9 +48,9 @@ pub async fn says_what_to_run_on_an_older_schema(world: World) {
     let (newest, before) = (numbers[numbers.len() - 1], numbers.iter().rev().nth(1).copied());
     meddle(&world, &format!("DELETE FROM migrations WHERE number = {newest}")).await;
     let expected = match before {
-        None => "the database has no tables yet: run `hallmark migrate`".to_owned(),
+        None => "the database has no tables yet: run `hallmark migrate --database URL`".to_owned(),
         Some(found) => format!(
-            "the database's schema is at migration {found} and this binary needs {newest}: run `hallmark migrate`"
+            "the database's schema is at migration {found} and this binary needs {newest}: run `hallmark migrate --database URL`"
         ),
     };
     assert_eq!(refusal(&world).await, expected);
@@ -103,7 +103,7 @@ pub async fn reverts_and_migrates_again(world: World) {
     let (world, judged) = world.with_rules().await;
     world.publish(&judged, "a", "1.0.0").await;
     let mut reverted = world.database.revert_to(0).await.expect("it reverts");
-    assert_eq!(refusal(&world).await, "the database has no tables yet: run `hallmark migrate`");
+    assert_eq!(refusal(&world).await, "the database has no tables yet: run `hallmark migrate --database URL`");
     reverted.reverse();
     assert_eq!(migrated(&world).await, reverted);
     let (world, judged) = world.with_rules().await;
