@@ -30,6 +30,10 @@ use hallmark::report::{Mode, Stage};
 use processor::processor_time;
 use serde_json::{Value, json};
 
+/// The binary's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The repository and the components by digest.
 struct Ground {
     root: PathBuf,

@@ -22,6 +22,10 @@ use hallmark::report::Stage;
 use processor::processor_time;
 use serde_json::{Value, json};
 
+/// The binary's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How often a guest repeats its work where its pure time is measured.
 const REPEATED: u64 = 1_000;
 /// Rules of the plugin with large settings.

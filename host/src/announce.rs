@@ -8,15 +8,23 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::clock::Millis;
+use crate::config::Limits;
 use crate::registry::store::{EventRow, Store, StoreError};
 
 /// Events told between two marks: as many are told again after a crash, at most.
 const BATCH_MAX: u32 = 100;
 
 /// Announces events until `stop` is ready, then those that are committed by then. `committed` wakes it; it also looks
-/// by itself every `poll_ms`, for what another host or an earlier run left.
-pub async fn announce(store: Arc<dyn Store>, committed: Arc<Notify>, poll_ms: u64, stop: impl Future<Output = ()>) {
+/// by itself every `event_poll_ms`, for what another host or an earlier run left.
+pub async fn announce(
+    store: Arc<dyn Store>,
+    committed: Arc<Notify>,
+    limits: Arc<Limits>,
+    stop: impl Future<Output = ()>,
+) {
     let mut stop = std::pin::pin!(stop);
+    let poll = Duration::from_millis(limits.event_poll_ms.max(10));
+    let gather = Duration::from_millis(limits.event_gather_ms);
     loop {
         // A database that cannot be reached is tried again at the next look; the events wait in it.
         if let Err(error) = announce_pending(store.as_ref()).await {
@@ -24,8 +32,12 @@ pub async fn announce(store: Arc<dyn Store>, committed: Arc<Notify>, poll_ms: u6
         }
         tokio::select! {
             () = &mut stop => break,
-            () = committed.notified() => {}
-            () = tokio::time::sleep(Duration::from_millis(poll_ms.max(10))) => {}
+            // Each look costs the database two statements, however many events it finds.
+            () = committed.notified() => tokio::select! {
+                () = &mut stop => break,
+                () = tokio::time::sleep(gather) => {}
+            },
+            () = tokio::time::sleep(poll) => {}
         }
     }
     if let Err(error) = announce_pending(store.as_ref()).await {

@@ -69,6 +69,8 @@ limits! {
     shutdown_max_ms: u64 = 30_000,
     /// Milliseconds between two looks for events that nobody was woken for.
     event_poll_ms: u64 = 1_000,
+    /// Milliseconds after a commit in which more events are gathered, to be announced together.
+    event_gather_ms: u64 = 20,
 
     /// Threads that judge submissions; 0 means eight for each core.
     gate_threads: usize = 0,
@@ -134,6 +136,10 @@ limits! {
     database_connections_max: u32 = 16,
     /// Milliseconds to wait for a connection.
     database_acquire_max_ms: u64 = 5_000,
+    /// Publishes that are committed in one transaction, at most: those that arrived while others were committed.
+    commits_together_max: usize = 16,
+    /// Such transactions at once, on PostgreSQL; SQLite has one writer.
+    commit_groups_max: u32 = 2,
     /// Milliseconds between two looks for releases that another host activated.
     release_poll_ms: u64 = 1_000,
 }

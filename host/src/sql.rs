@@ -4,9 +4,11 @@
 mod entries;
 mod errors;
 mod events;
+mod group_commit;
 mod migrations;
 mod open;
 mod publishing;
+mod rollback;
 mod rows;
 mod rules;
 mod tenants;
@@ -18,6 +20,7 @@ use sqlx::query::Query;
 use sqlx::{Any, AnyPool};
 
 use crate::clock::Millis;
+use crate::config::Limits;
 use crate::names::{DecisionId, Digest, EntryId, KindName, Scope, Tenant, VersionName};
 use crate::registry::release::ReleaseRef;
 use crate::registry::store::{
@@ -28,6 +31,7 @@ use crate::registry::store::{
 pub use errors::DatabaseError;
 
 use errors::failed;
+use group_commit::GroupCommit;
 use transaction::Transaction;
 
 /// A statement with its arguments.
@@ -50,12 +54,21 @@ impl Engine {
         }
     }
 
-    /// Keeps the rows of `table` as they are until the transaction ends; others may do the same. On SQLite the write
-    /// lock does it.
-    fn keep(self, table: &'static str) -> String {
-        match self {
-            Self::Sqlite => String::new(),
-            Self::Postgres => format!(" FOR SHARE OF {table}"),
+    /// Begins, and holds the tenant's active releases until the transaction ends. On SQLite the write lock does it.
+    ///
+    /// On PostgreSQL it is an advisory lock, which lives in memory: locking the rows themselves would write to them,
+    /// the same few rows in every publish. The lock is taken in a statement of its own, so what the next one reads was
+    /// committed before the lock was given.
+    fn begin_with(self, rules: RulesLock, tenant: &Tenant) -> String {
+        let begin = self.begin();
+        match (self, rules) {
+            (Self::Sqlite, _) => begin.to_owned(),
+            (Self::Postgres, RulesLock::Keep) => {
+                format!("{begin}; SELECT pg_advisory_xact_lock_shared({})", rules_key(tenant))
+            }
+            (Self::Postgres, RulesLock::Change) => {
+                format!("{begin}; SELECT pg_advisory_xact_lock({})", rules_key(tenant))
+            }
         }
     }
 
@@ -68,24 +81,65 @@ impl Engine {
     }
 }
 
+/// What a transaction does with the tenant's active releases.
+#[derive(Debug, Clone, Copy)]
+enum RulesLock {
+    /// They stay what they are until it ends; others may do the same.
+    Keep,
+    /// It may change them: it waits for those that keep them, and they for it.
+    Change,
+}
+
+/// The advisory lock of a tenant's active releases. Two tenants with one key, or another program in the same database
+/// with that key, would wait for each other and lose nothing else.
+fn rules_key(tenant: &Tenant) -> i64 {
+    let digest = Digest::of(format!("hallmark:rules:{tenant}").as_bytes());
+    i64::from_str_radix(&digest.hex()[..15], 16).expect("15 hexadecimal digits have 60 bits")
+}
+
 /// An open database. Cheap to share, behind an `Arc`.
 #[derive(Debug)]
 pub struct Database {
     engine: Engine,
     readers: AnyPool,
+    writers: Writers,
+    committer: GroupCommit,
+}
+
+/// The connections that write.
+#[derive(Debug, Clone)]
+struct Writers {
+    engine: Engine,
     /// On SQLite a pool of one: writers queue here, in order, instead of polling for SQLite's lock.
-    writers: AnyPool,
+    pool: AnyPool,
+}
+
+impl Writers {
+    async fn begin(&self) -> Result<Transaction, sqlx::Error> {
+        Transaction::begin(&self.pool, self.engine.begin().to_owned()).await
+    }
+
+    async fn begin_with(&self, rules: RulesLock, tenant: &Tenant) -> Result<Transaction, sqlx::Error> {
+        Transaction::begin(&self.pool, self.engine.begin_with(rules, tenant)).await
+    }
 }
 
 impl Database {
-    /// Closes every connection, once those in use are given back.
-    pub async fn close(&self) {
-        self.writers.close().await;
-        self.readers.close().await;
+    fn of(readers: AnyPool, writers: Writers, limits: &Limits) -> Self {
+        let engine = writers.engine;
+        // More groups than connections would wait for each other.
+        let groups = match engine {
+            Engine::Sqlite => 1,
+            Engine::Postgres => limits.commit_groups_max.min(limits.database_connections_max),
+        };
+        let committer = GroupCommit::start(&writers, groups, limits);
+        Self { engine, readers, writers, committer }
     }
 
-    async fn begin(&self) -> Result<Transaction, sqlx::Error> {
-        Transaction::begin(&self.writers, self.engine.begin()).await
+    /// Closes every connection, once those in use are given back.
+    pub async fn close(&self) {
+        self.writers.pool.close().await;
+        self.readers.close().await;
     }
 
     async fn read_all(&self, what: &'static str, statement: Statement) -> Result<Vec<AnyRow>, StoreError> {
@@ -98,7 +152,7 @@ impl Database {
 
     /// Runs one statement by itself and says whether it wrote a row.
     async fn write(&self, what: &'static str, statement: Statement) -> Result<bool, StoreError> {
-        let done = statement.execute(&self.writers).await.map_err(failed(what))?;
+        let done = statement.execute(&self.writers.pool).await.map_err(failed(what))?;
         Ok(done.rows_affected() > 0)
     }
 }
@@ -185,7 +239,7 @@ impl Store for Database {
     }
 
     async fn rollback(&self, rollback: &Rollback<'_>) -> Result<RolledBack, StoreError> {
-        publishing::roll_back(self, rollback).await
+        rollback::roll_back(self, rollback).await
     }
 
     async fn entry(&self, tenant: &Tenant, kind: &KindName, id: &EntryId) -> Result<Option<EntryRow>, StoreError> {

@@ -50,6 +50,7 @@ on_every_engine! {
         commits_nothing_under_retired_rules_while_rules_change,
         leaves_all_or_nothing_of_a_commit_that_is_dropped,
         leaves_nothing_of_a_commit_that_fails,
+        commits_a_group_but_for_those_that_cannot_be,
         rolls_back_and_forth,
         tells_what_a_rollback_lacks;
     rules:

@@ -132,9 +132,10 @@ fn publish(folder: &Path) {
 
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let address = runtime.block_on(support::postgres::new_database(&DURABLE));
-    let host = Options::new().modules(&modules).policies(&policies).database(&address).start();
-    // Ours, theirs, ours again: a machine that changes its pace meanwhile shows.
+    // Ours, theirs, ours again: a machine that changes its pace meanwhile shows. No host runs beside pgbench, which
+    // would announce its events.
     let publish = |round: u64| {
+        let host = Options::new().modules(&modules).policies(&policies).database(&address).start();
         posts(&host, "/api/services/publish", move |number| samples::service_submission(round * 1_000_000_000 + number))
     };
     let first = publish(1);

@@ -97,7 +97,7 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
         let _ = stopped.changed().await;
     };
     let events = Arc::clone(&opened.database) as _;
-    let announcer = tokio::spawn(announce(events, opened.registry.committed(), limits.event_poll_ms, until_stopped));
+    let announcer = tokio::spawn(announce(events, opened.registry.committed(), Arc::clone(&limits), until_stopped));
     let watcher = tokio::spawn(Arc::clone(&opened.registry).watch_rules());
     greet(&format!("http://{address}"), &opened.token_file, &opened.registry);
     serving.await.context("the server broke off")?.context("the server ended")?;

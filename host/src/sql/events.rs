@@ -13,18 +13,24 @@ use crate::registry::store::{DecisionRow, EventRow, NewEvent, StoreError};
 pub(super) const MARKED_AT_ONCE_MAX: usize = 500;
 
 pub(super) fn insert_decision(tenant: &Tenant, decision: &DecisionRow) -> Statement {
-    sqlx::query(
+    let query = sqlx::query(
         "INSERT INTO decisions (tenant_id, id, kind, entry_id, version, outcome, body, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-    )
-    .bind(tenant.to_string())
-    .bind(decision.id.to_string())
-    .bind(decision.kind.to_string())
-    .bind(decision.entry.to_string())
-    .bind(decision.version.to_string())
-    .bind(decision.outcome.clone())
-    .bind(decision.body.clone())
-    .bind(decision.created_at.0)
+    );
+    bind_decision(query, tenant, decision)
+}
+
+/// Binds the values of a decision's row.
+pub(super) fn bind_decision(query: Statement, tenant: &Tenant, decision: &DecisionRow) -> Statement {
+    query
+        .bind(tenant.to_string())
+        .bind(decision.id.to_string())
+        .bind(decision.kind.to_string())
+        .bind(decision.entry.to_string())
+        .bind(decision.version.to_string())
+        .bind(decision.outcome.clone())
+        .bind(decision.body.clone())
+        .bind(decision.created_at.0)
 }
 
 pub(super) fn select_decision(tenant: &Tenant, id: &DecisionId) -> Statement {
@@ -49,16 +55,22 @@ pub(super) fn decision(row: &AnyRow) -> Result<DecisionRow, StoreError> {
 }
 
 pub(super) fn insert_event(tenant: &Tenant, event: &NewEvent) -> Statement {
-    sqlx::query(
+    let query = sqlx::query(
         "INSERT INTO events (tenant_id, id, what, kind, entry_id, body, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-    )
-    .bind(tenant.to_string())
-    .bind(event.id.clone())
-    .bind(event.what.clone())
-    .bind(event.kind.to_string())
-    .bind(event.entry.to_string())
-    .bind(event.body.clone())
-    .bind(event.created_at.0)
+    );
+    bind_event(query, tenant, event)
+}
+
+/// Binds the values of an event's row.
+pub(super) fn bind_event(query: Statement, tenant: &Tenant, event: &NewEvent) -> Statement {
+    query
+        .bind(tenant.to_string())
+        .bind(event.id.clone())
+        .bind(event.what.clone())
+        .bind(event.kind.to_string())
+        .bind(event.entry.to_string())
+        .bind(event.body.clone())
+        .bind(event.created_at.0)
 }
 
 pub(super) fn select_pending(limit: u32) -> Statement {

@@ -36,6 +36,13 @@ const MIGRATIONS: &[Migration] = &[
         up: include_str!("../../../migrations/0002_registry.postgres.sql"),
         down: include_str!("../../../migrations/0002_registry.postgres.down.sql"),
     },
+    Migration {
+        number: 3,
+        name: "tenants.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0003_tenants.postgres.sql"),
+        down: include_str!("../../../migrations/0003_tenants.postgres.down.sql"),
+    },
 ];
 
 /// The steps that were applied are kept here, by number, with the digest of their text.
@@ -136,7 +143,7 @@ impl Database {
     }
 
     async fn lock_schema(&self) -> Result<Transaction, StoreError> {
-        let mut transaction = self.begin().await.map_err(failed("to begin"))?;
+        let mut transaction = self.writers.begin().await.map_err(failed("to begin"))?;
         if self.engine == Engine::Postgres {
             transaction.execute(POSTGRES_LOCK).await.map_err(failed("to lock the schema"))?;
         }

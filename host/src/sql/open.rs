@@ -8,8 +8,11 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyPool, ConnectOptions as _, Connection as _, Executor as _};
 
 use super::errors::{DatabaseError, failed};
-use super::{Database, Engine};
+use super::{Database, Engine, Writers};
 use crate::config::Limits;
+
+/// Every statement finds its rows by an index, whatever its arguments: its plan is made once for a connection.
+const POSTGRES_SETTINGS: &str = "SET plan_cache_mode = force_generic_plan";
 
 /// What every SQLite connection is told. FULL: a commit that was answered survives a power cut.
 const SQLITE_SETTINGS: &str =
@@ -56,25 +59,24 @@ async fn sqlite(path: &str, limits: &Limits) -> Result<Database, DatabaseError> 
     };
     // One writer, kept open: its statements stay prepared, and the last connection to close is not an idle reader.
     let writers = pool().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None);
-    Ok(Database {
-        engine: Engine::Sqlite,
-        readers: open(pool(), &options).await?,
-        writers: open(writers, &options).await?,
-    })
+    let writers = Writers { engine: Engine::Sqlite, pool: open(writers, &options).await? };
+    Ok(Database::of(open(pool(), &options).await?, writers, limits))
 }
 
 async fn postgres(address: &str, limits: &Limits) -> Result<Database, DatabaseError> {
     let options = connect_options(address)?;
-    let pool = pool_options(limits).before_acquire(|connection, known| {
-        Box::pin(async move {
-            if known.idle_for > TRIED_AFTER_IDLE {
-                connection.ping().await?;
-            }
-            Ok(true)
-        })
-    });
+    let pool = pool_options(limits)
+        .after_connect(|connection, _| Box::pin(async move { connection.execute(POSTGRES_SETTINGS).await.map(|_| ()) }))
+        .before_acquire(|connection, known| {
+            Box::pin(async move {
+                if known.idle_for > TRIED_AFTER_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        });
     let pool = open(pool, &options).await?;
-    Ok(Database { engine: Engine::Postgres, readers: pool.clone(), writers: pool })
+    Ok(Database::of(pool.clone(), Writers { engine: Engine::Postgres, pool }, limits))
 }
 
 fn connect_options(address: &str) -> Result<AnyConnectOptions, DatabaseError> {

@@ -1,296 +1,334 @@
-//! The two transactions that change which version of an entry is active: a publish and a rollback.
+//! The transaction of publishes: one for a group of them, each of another entry.
 //!
-//! Locks are taken in one order, so that none waits in a circle: the scopes' rules, the inbox key, the entry.
+//! Locks are taken in one order, so that none waits in a circle: the tenant's rules, the inbox keys, the entries; of
+//! keys and entries in the order of kind and id.
+
+use std::collections::{HashMap, HashSet};
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::errors::{failed, is_conflict};
-use super::rows::{name, places, plain};
-use super::transaction::Transaction;
-use super::{Database, entries, events};
-use crate::names::{Scope, VersionName};
+use super::rows::{places, plain, rows_of_places};
+use super::{Database, RulesLock, Statement, Writers, entries, rules};
+use crate::names::{EntryId, KindName, Scope, Tenant};
 use crate::registry::release::ReleaseRef;
-use crate::registry::store::{Commit, Committed, EntryRow, Rollback, RolledBack, Store as _, StoreError};
+use crate::registry::store::{Commit, Committed, DecisionRow, EntryRow, NewEvent, Store as _, StoreError, VersionRow};
 
 /// Times that a transaction is run before its conflict with others is given up on.
 const ATTEMPTS_MAX: usize = 5;
 
-const COMMITTING: &str = "to commit a publish";
-const ROLLING_BACK: &str = "to roll back";
+pub(super) const COMMITTING: &str = "to commit a publish";
+
+/// A commit that waits for others to be committed with.
+pub(super) struct Publish {
+    pub(super) tenant: Tenant,
+    /// The releases that judged, in order.
+    judged: Vec<ReleaseRef>,
+    inbox_key: String,
+    name: String,
+    description: Option<String>,
+    tags: String,
+    version: VersionRow,
+    decision: DecisionRow,
+    event: NewEvent,
+    is_higher: fn(&str, &str) -> bool,
+}
+
+impl Publish {
+    fn of(commit: &Commit<'_>) -> Self {
+        let mut judged = commit.approved.releases().to_vec();
+        judged.sort();
+        Self {
+            tenant: commit.tenant.clone(),
+            judged,
+            inbox_key: commit.inbox_key.clone(),
+            name: commit.name.clone(),
+            description: commit.description.clone(),
+            tags: commit.tags.clone(),
+            version: commit.version.clone(),
+            decision: commit.decision.clone(),
+            event: commit.event.clone(),
+            is_higher: commit.is_higher,
+        }
+    }
+
+    /// What no two of a group share.
+    pub(super) fn entry(&self) -> (&KindName, &EntryId) {
+        (&self.version.kind, &self.version.id)
+    }
+
+    fn is_of_scope(&self, scope: &Scope) -> bool {
+        // The policies are always asked for: they may have become active after the judgement.
+        *scope == Scope::Policies || self.judged.iter().any(|release| release.scope == *scope)
+    }
+}
+
+/// What came of one publish of a group.
+#[derive(Debug, Clone)]
+pub(super) enum Told {
+    Written(EntryRow),
+    Exists,
+    RulesMoved,
+}
 
 pub(super) async fn commit(database: &Database, commit: &Commit<'_>) -> Result<Committed, StoreError> {
+    match database.committer.commit(Publish::of(commit)).await? {
+        Told::Written(entry) => Ok(Committed::Written { entry }),
+        Told::RulesMoved => Ok(Committed::RulesMoved),
+        // Read only now: what the transaction wrote before it was taken back would say that it is active.
+        Told::Exists => {
+            let version = &commit.version;
+            match database.version(commit.tenant, &version.kind, &version.id, Some(&version.version)).await? {
+                Some(existing) => Ok(Committed::Exists { existing }),
+                None => Err(StoreError::Broken("a published version is missing".to_owned(), None)),
+            }
+        }
+    }
+}
+
+/// Commits a group of one tenant, each of another entry; the answers are in the group's order.
+pub(super) async fn commit_group(writers: &Writers, group: &[&Publish]) -> Result<Vec<Told>, StoreError> {
     let mut attempt = 1;
     loop {
-        match commit_once(database, commit).await {
+        match commit_once(writers, group).await {
             Err(error) if is_conflict(&error) && attempt < ATTEMPTS_MAX => attempt += 1,
             result => return result,
         }
     }
 }
 
-async fn commit_once(database: &Database, commit: &Commit<'_>) -> Result<Committed, StoreError> {
-    let mut transaction = database.begin().await.map_err(failed(COMMITTING))?;
-    let ground = lock_rules(database, &mut transaction, commit).await?;
-    if ground.active != judged(commit) {
+async fn commit_once(writers: &Writers, group: &[&Publish]) -> Result<Vec<Told>, StoreError> {
+    let mut told: Vec<Option<Told>> = vec![None; group.len()];
+    // Versions that turn out to be there although their inbox keys are not: the rest is begun again without them.
+    while !try_commit(writers, group, &mut told).await? {}
+    Ok(told.into_iter().map(|told| told.expect("every publish of the group was told")).collect())
+}
+
+/// False where a version was there: it is told so, and all else was taken back.
+async fn try_commit(writers: &Writers, group: &[&Publish], told: &mut [Option<Told>]) -> Result<bool, StoreError> {
+    let mut open: Vec<usize> = (0..group.len()).filter(|index| told[*index].is_none()).collect();
+    let Some(&first) = open.first() else { return Ok(true) };
+    open.sort_by_key(|index| group[*index].entry());
+    let mut transaction =
+        writers.begin_with(RulesLock::Keep, &group[first].tenant).await.map_err(failed(COMMITTING))?;
+    let active = read_active(&mut transaction, group, &open).await?;
+    settle(&mut open, told, Told::RulesMoved, |index| {
+        let publish = group[index];
+        active.iter().filter(|release| publish.is_of_scope(&release.scope)).eq(&publish.judged)
+    });
+    let taken = insert_inbox(&mut transaction, group, &open).await?;
+    settle(&mut open, told, Told::Exists, |index| taken.contains(&group[index].inbox_key));
+    if open.is_empty() {
         transaction.roll_back().await.map_err(failed(COMMITTING))?;
-        return Ok(Committed::RulesMoved);
+        return Ok(true);
     }
-    if !insert_inbox(&mut transaction, commit).await? {
-        return exists(database, transaction, commit).await;
+    let mut written = write_entries(&mut transaction, group, &open).await?;
+    insert_decisions(&mut transaction, group, &open).await?;
+    let new = insert_versions(&mut transaction, group, &open).await?;
+    if new.len() < open.len() {
+        transaction.roll_back().await.map_err(failed(COMMITTING))?;
+        settle(&mut open, told, Told::Exists, |index| new.contains(group[index].version.decision.as_str()));
+        return Ok(false);
     }
-    let entry = write_entry(&mut transaction, commit, ground.highest).await?;
-    events::insert_decision(commit.tenant, &commit.decision)
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed(COMMITTING))?;
-    if !insert_version(&mut transaction, commit).await? {
-        return exists(database, transaction, commit).await;
-    }
-    events::insert_event(commit.tenant, &commit.event).execute(&mut *transaction).await.map_err(failed(COMMITTING))?;
+    insert_events(&mut transaction, group, &open).await?;
     transaction.commit().await.map_err(failed(COMMITTING))?;
-    Ok(Committed::Written { entry })
+    for index in open {
+        let (kind, id) = group[index].entry();
+        let entry = written.remove(&(kind.clone(), id.clone()));
+        let entry = entry.ok_or_else(|| StoreError::Broken("a written entry is missing".to_owned(), None))?;
+        told[index] = Some(Told::Written(entry));
+    }
+    Ok(true)
 }
 
-/// What a publish stands on.
-struct Ground {
-    /// The active releases of the scopes that could judge it, in order.
-    active: Vec<ReleaseRef>,
-    /// The entry's highest version. Read without a lock: only a guess, which `write_entry` checks.
-    highest: Option<VersionName>,
+/// Tells `what` to those that do not stand, and leaves the others open.
+fn settle(open: &mut Vec<usize>, told: &mut [Option<Told>], what: Told, stands: impl Fn(usize) -> bool) {
+    open.retain(|index| {
+        let stands = stands(*index);
+        if !stands {
+            told[*index] = Some(what.clone());
+        }
+        stands
+    });
 }
 
-fn judged(commit: &Commit<'_>) -> Vec<ReleaseRef> {
-    let mut releases = commit.approved.releases().to_vec();
-    releases.sort();
-    releases
-}
-
-/// Reads the active releases of the scopes that judged, and keeps them from moving until the transaction ends. The
-/// policies are always asked for: they may have become active after the judgement.
-async fn lock_rules(
-    database: &Database,
+/// The active releases of the scopes that judged, in order.
+async fn read_active(
     connection: &mut AnyConnection,
-    commit: &Commit<'_>,
-) -> Result<Ground, StoreError> {
-    let mut scopes: Vec<Scope> = commit.approved.releases().iter().map(|release| release.scope.clone()).collect();
-    scopes.push(Scope::Policies);
+    group: &[&Publish],
+    open: &[usize],
+) -> Result<Vec<ReleaseRef>, StoreError> {
+    let judged = open.iter().flat_map(|index| &group[*index].judged);
+    let mut scopes: Vec<&Scope> = judged.map(|release| &release.scope).chain([&Scope::Policies]).collect();
     scopes.sort();
     scopes.dedup();
     let text = format!(
-        "SELECT r.scope, r.active_number AS number, r.active_digest AS digest, e.highest_version
-         FROM rulesets r LEFT JOIN entries e ON e.tenant_id = r.tenant_id AND e.kind = $2 AND e.id = $3
-         WHERE r.tenant_id = $1 AND r.scope IN ({}) ORDER BY r.scope{}",
-        places(4, scopes.len()),
-        database.engine.keep("r")
+        "SELECT scope, active_number AS number, active_digest AS digest FROM rulesets
+         WHERE tenant_id = $1 AND active_number IS NOT NULL AND scope IN ({})",
+        places(2, scopes.len())
     );
-    let query = sqlx::query(AssertSqlSafe(text))
-        .bind(commit.tenant.to_string())
-        .bind(commit.version.kind.to_string())
-        .bind(commit.version.id.to_string());
+    let query = sqlx::query(AssertSqlSafe(text)).bind(group[open[0]].tenant.to_string());
     let rows = scopes
         .iter()
         .fold(query, |query, scope| query.bind(scope.to_string()))
         .fetch_all(connection)
         .await
         .map_err(failed(COMMITTING))?;
-    let highest = rows.first().map(highest_version).transpose()?.flatten();
-    let mut active = Vec::with_capacity(rows.len());
+    let mut active = rows.iter().map(rules::release_ref).collect::<Result<Vec<_>, _>>()?;
+    active.sort();
+    Ok(active)
+}
+
+/// Runs a statement that writes a row of `columns` values for each of the open publishes.
+async fn insert(
+    connection: &mut AnyConnection,
+    group: &[&Publish],
+    open: &[usize],
+    (before, columns, after): (&str, usize, &str),
+    bind: impl Fn(Statement, &Publish) -> Statement,
+) -> Result<Vec<AnyRow>, StoreError> {
+    let text = format!("{before} VALUES {} {after}", rows_of_places(columns, open.len()));
+    let query = sqlx::query(AssertSqlSafe(text));
+    open.iter()
+        .fold(query, |query, index| bind(query, group[*index]))
+        .fetch_all(connection)
+        .await
+        .map_err(failed(COMMITTING))
+}
+
+/// The keys that were not there. On PostgreSQL it waits for publishes of the same versions.
+async fn insert_inbox(
+    connection: &mut AnyConnection,
+    group: &[&Publish],
+    open: &[usize],
+) -> Result<HashSet<String>, StoreError> {
+    if open.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let statement =
+        ("INSERT INTO inbox (tenant_id, key, created_at)", 3, "ON CONFLICT (tenant_id, key) DO NOTHING RETURNING key");
+    let bind = |query: Statement, publish: &Publish| {
+        query.bind(publish.tenant.to_string()).bind(publish.inbox_key.clone()).bind(publish.version.published_at.0)
+    };
+    let rows = insert(connection, group, open, statement, bind).await?;
+    rows.iter().map(|row| plain(row, "key")).collect()
+}
+
+/// Writes the entries and takes their rows. Whether the new version is the highest is known to the host alone, so it
+/// looks at what the row says and raises it afterwards.
+async fn write_entries(
+    connection: &mut AnyConnection,
+    group: &[&Publish],
+    open: &[usize],
+) -> Result<HashMap<(KindName, EntryId), EntryRow>, StoreError> {
+    let statement = (
+        "INSERT INTO entries (tenant_id, kind, id, name, description, status, current_version, highest_version, tags,
+                              created_at, updated_at)",
+        11,
+        "ON CONFLICT (tenant_id, kind, id) DO UPDATE SET
+             name = excluded.name, description = excluded.description, current_version = excluded.current_version,
+             tags = excluded.tags, updated_at = excluded.updated_at
+         RETURNING kind, id, name, description, status, current_version, highest_version, tags, created_at, updated_at",
+    );
+    let bind = |query: Statement, publish: &Publish| {
+        let version = &publish.version;
+        query
+            .bind(publish.tenant.to_string())
+            .bind(version.kind.to_string())
+            .bind(version.id.to_string())
+            .bind(publish.name.clone())
+            .bind(publish.description.clone())
+            .bind("active")
+            .bind(version.version.to_string())
+            .bind(version.version.to_string())
+            .bind(publish.tags.clone())
+            .bind(version.published_at.0)
+            .bind(version.published_at.0)
+    };
+    let rows = insert(connection, group, open, statement, bind).await?;
+    let mut written = HashMap::with_capacity(rows.len());
     for row in &rows {
-        if plain::<Option<i64>>(row, "number")?.is_some() {
-            active.push(super::rules::release_ref(row)?);
+        let entry = entries::entry(row)?;
+        written.insert((entry.kind.clone(), entry.id.clone()), entry);
+    }
+    let mut raised = Vec::new();
+    for index in open {
+        let publish = group[*index];
+        let (kind, id) = publish.entry();
+        let Some(entry) = written.get_mut(&(kind.clone(), id.clone())) else { continue };
+        if (publish.is_higher)(publish.version.version.as_str(), entry.highest_version.as_str()) {
+            entry.highest_version = publish.version.version.clone();
+            raised.push(publish);
         }
     }
-    active.sort();
-    Ok(Ground { active, highest })
-}
-
-fn highest_version(row: &AnyRow) -> Result<Option<VersionName>, StoreError> {
-    match plain::<Option<&str>>(row, "highest_version")? {
-        None => Ok(None),
-        Some(_) => name(row, "highest_version").map(Some),
+    if !raised.is_empty() {
+        raise_highest(connection, &raised).await?;
     }
+    Ok(written)
 }
 
-/// False where the key is there: the version was published. On PostgreSQL it waits for a publish of the same version.
-async fn insert_inbox(connection: &mut AnyConnection, commit: &Commit<'_>) -> Result<bool, StoreError> {
-    let done = sqlx::query(
-        "INSERT INTO inbox (tenant_id, key, created_at) VALUES ($1, $2, $3) ON CONFLICT (tenant_id, key) DO NOTHING",
-    )
-    .bind(commit.tenant.to_string())
-    .bind(commit.inbox_key.clone())
-    .bind(commit.version.published_at.0)
-    .execute(connection)
-    .await
-    .map_err(failed(COMMITTING))?;
-    Ok(done.rows_affected() > 0)
-}
-
-/// Reads the version only after everything was taken back: what this transaction wrote says that it is active.
-async fn exists(database: &Database, transaction: Transaction, commit: &Commit<'_>) -> Result<Committed, StoreError> {
-    transaction.roll_back().await.map_err(failed(COMMITTING))?;
-    let version = &commit.version;
-    match database.version(commit.tenant, &version.kind, &version.id, Some(&version.version)).await? {
-        Some(existing) => Ok(Committed::Exists { existing }),
-        None => Err(StoreError::Broken("a published version is missing".to_owned(), None)),
-    }
-}
-
-/// Writes the entry and takes its row. Whether the new version is the highest is known to the host alone, so the
-/// statement carries the guess `seen` with its consequence, and a second one mends the rare case in which another
-/// publish moved the highest version in between.
-async fn write_entry(
-    connection: &mut AnyConnection,
-    commit: &Commit<'_>,
-    seen: Option<VersionName>,
-) -> Result<EntryRow, StoreError> {
-    let version = &commit.version;
-    let is_higher_than = |other: &VersionName| (commit.is_higher)(version.version.as_str(), other.as_str());
-    let guessed = seen.clone().filter(|seen| !is_higher_than(seen)).unwrap_or_else(|| version.version.clone());
-    let row = sqlx::query(
-        "INSERT INTO entries (tenant_id, kind, id, name, description, status, current_version, highest_version, tags,
-                              created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, 'active', $6, $6, $7, $8, $8)
-         ON CONFLICT (tenant_id, kind, id) DO UPDATE SET
-             name = excluded.name, description = excluded.description, current_version = excluded.current_version,
-             tags = excluded.tags, updated_at = excluded.updated_at,
-             highest_version = CASE WHEN entries.highest_version = $9 THEN $10 ELSE entries.highest_version END
-         RETURNING kind, id, name, description, status, current_version, highest_version, tags, created_at, updated_at",
-    )
-    .bind(commit.tenant.to_string())
-    .bind(version.kind.to_string())
-    .bind(version.id.to_string())
-    .bind(commit.name.clone())
-    .bind(commit.description.clone())
-    .bind(version.version.to_string())
-    .bind(commit.tags.clone())
-    .bind(version.published_at.0)
-    .bind(seen.as_ref().map(VersionName::to_string))
-    .bind(guessed.to_string())
-    .fetch_one(&mut *connection)
-    .await
-    .map_err(failed(COMMITTING))?;
-    let mut entry = entries::entry(&row)?;
-    if entry.highest_version != guessed && is_higher_than(&entry.highest_version) {
-        entry.highest_version = version.version.clone();
-        raise_highest(connection, commit).await?;
-    }
-    Ok(entry)
-}
-
-async fn raise_highest(connection: &mut AnyConnection, commit: &Commit<'_>) -> Result<(), StoreError> {
-    sqlx::query("UPDATE entries SET highest_version = $4 WHERE tenant_id = $1 AND kind = $2 AND id = $3")
-        .bind(commit.tenant.to_string())
-        .bind(commit.version.kind.to_string())
-        .bind(commit.version.id.to_string())
-        .bind(commit.version.version.to_string())
+async fn raise_highest(connection: &mut AnyConnection, raised: &[&Publish]) -> Result<(), StoreError> {
+    let pairs: Vec<String> =
+        (0..raised.len()).map(|row| format!("(kind = ${} AND id = ${})", 2 + 2 * row, 3 + 2 * row)).collect();
+    let text = format!(
+        "UPDATE entries SET highest_version = current_version WHERE tenant_id = $1 AND ({})",
+        pairs.join(" OR ")
+    );
+    let query = sqlx::query(AssertSqlSafe(text)).bind(raised[0].tenant.to_string());
+    raised
+        .iter()
+        .fold(query, |query, publish| query.bind(publish.version.kind.to_string()).bind(publish.version.id.to_string()))
         .execute(connection)
         .await
         .map(|_| ())
         .map_err(failed(COMMITTING))
 }
 
-/// False where the version is there although its inbox key is not.
-async fn insert_version(connection: &mut AnyConnection, commit: &Commit<'_>) -> Result<bool, StoreError> {
-    let version = &commit.version;
-    let done = sqlx::query(
-        "INSERT INTO versions (tenant_id, kind, entry_id, version, digest, submitted_digest, manifest, decision_id,
-                               published_by, published_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-         ON CONFLICT (tenant_id, kind, entry_id, version) DO NOTHING",
-    )
-    .bind(commit.tenant.to_string())
-    .bind(version.kind.to_string())
-    .bind(version.id.to_string())
-    .bind(version.version.to_string())
-    .bind(version.digest.to_string())
-    .bind(version.submitted_digest.to_string())
-    .bind(version.manifest.to_string())
-    .bind(version.decision.to_string())
-    .bind(version.published_by.clone())
-    .bind(version.published_at.0)
-    .execute(connection)
-    .await
-    .map_err(failed(COMMITTING))?;
-    Ok(done.rows_affected() > 0)
-}
-
-pub(super) async fn roll_back(database: &Database, rollback: &Rollback<'_>) -> Result<RolledBack, StoreError> {
-    let mut attempt = 1;
-    loop {
-        match roll_back_once(database, rollback).await {
-            Err(error) if is_conflict(&error) && attempt < ATTEMPTS_MAX => attempt += 1,
-            result => return result,
-        }
-    }
-}
-
-async fn roll_back_once(database: &Database, rollback: &Rollback<'_>) -> Result<RolledBack, StoreError> {
-    let mut transaction = database.begin().await.map_err(failed(ROLLING_BACK))?;
-    let unchanged = match lock_entry(database, &mut transaction, rollback).await? {
-        None => RolledBack::NoEntry,
-        Some(_) if !has_target(&mut transaction, rollback).await? => RolledBack::NoVersion,
-        Some(entry) if entry.current_version == *rollback.target => {
-            RolledBack::Done { previous: entry.current_version.clone(), entry }
-        }
-        Some(before) => {
-            let entry = move_entry(&mut transaction, rollback).await?;
-            events::insert_event(rollback.tenant, &rollback.event)
-                .execute(&mut *transaction)
-                .await
-                .map_err(failed(ROLLING_BACK))?;
-            transaction.commit().await.map_err(failed(ROLLING_BACK))?;
-            return Ok(RolledBack::Done { previous: before.current_version, entry });
-        }
-    };
-    transaction.roll_back().await.map_err(failed(ROLLING_BACK))?;
-    Ok(unchanged)
-}
-
-async fn has_target(connection: &mut AnyConnection, rollback: &Rollback<'_>) -> Result<bool, StoreError> {
-    let row = entries::select_version(rollback.tenant, rollback.kind, rollback.id, Some(rollback.target))
-        .fetch_optional(connection)
-        .await
-        .map_err(failed(ROLLING_BACK))?;
-    Ok(row.is_some())
-}
-
-async fn lock_entry(
-    database: &Database,
+async fn insert_decisions(
     connection: &mut AnyConnection,
-    rollback: &Rollback<'_>,
-) -> Result<Option<EntryRow>, StoreError> {
-    let text = format!(
-        "SELECT kind, id, name, description, status, current_version, highest_version, tags, created_at, updated_at
-         FROM entries WHERE tenant_id = $1 AND kind = $2 AND id = $3{}",
-        database.engine.take()
-    );
-    let row = sqlx::query(AssertSqlSafe(text))
-        .bind(rollback.tenant.to_string())
-        .bind(rollback.kind.to_string())
-        .bind(rollback.id.to_string())
-        .fetch_optional(connection)
-        .await
-        .map_err(failed(ROLLING_BACK))?;
-    row.as_ref().map(entries::entry).transpose()
+    group: &[&Publish],
+    open: &[usize],
+) -> Result<(), StoreError> {
+    let statement =
+        ("INSERT INTO decisions (tenant_id, id, kind, entry_id, version, outcome, body, created_at)", 8, "");
+    let bind =
+        |query: Statement, publish: &Publish| super::events::bind_decision(query, &publish.tenant, &publish.decision);
+    insert(connection, group, open, statement, bind).await.map(|_| ())
 }
 
-async fn move_entry(connection: &mut AnyConnection, rollback: &Rollback<'_>) -> Result<EntryRow, StoreError> {
-    let row = sqlx::query(
-        "UPDATE entries SET name = $4, description = $5, tags = $6, current_version = $7, updated_at = $8
-         WHERE tenant_id = $1 AND kind = $2 AND id = $3
-         RETURNING kind, id, name, description, status, current_version, highest_version, tags, created_at, updated_at",
-    )
-    .bind(rollback.tenant.to_string())
-    .bind(rollback.kind.to_string())
-    .bind(rollback.id.to_string())
-    .bind(rollback.name.clone())
-    .bind(rollback.description.clone())
-    .bind(rollback.tags.clone())
-    .bind(rollback.target.to_string())
-    .bind(rollback.at.0)
-    .fetch_one(connection)
-    .await
-    .map_err(failed(ROLLING_BACK))?;
-    entries::entry(&row)
+/// The decisions of the versions that were not there.
+async fn insert_versions(
+    connection: &mut AnyConnection,
+    group: &[&Publish],
+    open: &[usize],
+) -> Result<HashSet<String>, StoreError> {
+    let statement = (
+        "INSERT INTO versions (tenant_id, kind, entry_id, version, digest, submitted_digest, manifest, decision_id,
+                               published_by, published_at)",
+        10,
+        "ON CONFLICT (tenant_id, kind, entry_id, version) DO NOTHING RETURNING decision_id",
+    );
+    let bind = |query: Statement, publish: &Publish| {
+        let version = &publish.version;
+        query
+            .bind(publish.tenant.to_string())
+            .bind(version.kind.to_string())
+            .bind(version.id.to_string())
+            .bind(version.version.to_string())
+            .bind(version.digest.to_string())
+            .bind(version.submitted_digest.to_string())
+            .bind(version.manifest.to_string())
+            .bind(version.decision.to_string())
+            .bind(version.published_by.clone())
+            .bind(version.published_at.0)
+    };
+    let rows = insert(connection, group, open, statement, bind).await?;
+    rows.iter().map(|row| plain(row, "decision_id")).collect()
+}
+
+async fn insert_events(connection: &mut AnyConnection, group: &[&Publish], open: &[usize]) -> Result<(), StoreError> {
+    let statement = ("INSERT INTO events (tenant_id, id, what, kind, entry_id, body, created_at)", 7, "");
+    let bind = |query: Statement, publish: &Publish| super::events::bind_event(query, &publish.tenant, &publish.event);
+    insert(connection, group, open, statement, bind).await.map(|_| ())
 }

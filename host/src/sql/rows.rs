@@ -37,3 +37,8 @@ pub(super) fn millis(row: &AnyRow, column: &'static str) -> Result<Millis, Store
 pub(super) fn places(first: usize, count: usize) -> String {
     (first..first + count).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ")
 }
+
+/// `($1, $2), ($3, $4), …`: places for `rows` rows of `columns` arguments.
+pub(super) fn rows_of_places(columns: usize, rows: usize) -> String {
+    (0..rows).map(|row| format!("({})", places(row * columns + 1, columns))).collect::<Vec<_>>().join(", ")
+}

@@ -4,7 +4,7 @@ use sqlx::any::AnyRow;
 
 use super::errors::failed;
 use super::rows::{millis, name, plain};
-use super::{Database, Statement};
+use super::{Database, RulesLock, Statement};
 use crate::clock::Millis;
 use crate::names::{Digest, Scope, Tenant};
 use crate::registry::release::ReleaseRef;
@@ -64,7 +64,7 @@ pub(super) async fn create_release(
     new: &NewRelease,
 ) -> Result<ReleaseRow, StoreError> {
     let failed = failed("to write a release");
-    let mut transaction = database.begin().await.map_err(&failed)?;
+    let mut transaction = database.writers.begin().await.map_err(&failed)?;
     let row = sqlx::query(
         "INSERT INTO rulesets (tenant_id, scope, last_number) VALUES ($1, $2, 1)
          ON CONFLICT (tenant_id, scope) DO UPDATE SET last_number = rulesets.last_number + 1
@@ -162,10 +162,8 @@ pub(super) async fn activate(
     at: Millis,
 ) -> Result<Activation, StoreError> {
     let failed = failed("to activate a release");
-    let mut transaction = database.begin().await.map_err(&failed)?;
-    let locked =
-        format!("SELECT active_number FROM rulesets WHERE tenant_id = $1 AND scope = $2{}", database.engine.take());
-    let ruleset = sqlx::query(sqlx::AssertSqlSafe(locked))
+    let mut transaction = database.writers.begin_with(RulesLock::Change, tenant).await.map_err(&failed)?;
+    let ruleset = sqlx::query("SELECT active_number FROM rulesets WHERE tenant_id = $1 AND scope = $2")
         .bind(tenant.to_string())
         .bind(scope.to_string())
         .fetch_optional(&mut *transaction)

@@ -11,7 +11,7 @@ use crate::registry::store::{StoreError, TokenRow};
 
 pub(super) async fn ensure(database: &Database, tenant: &Tenant, at: Millis) -> Result<(), StoreError> {
     let failed = failed("to write a tenant");
-    let mut transaction = database.begin().await.map_err(&failed)?;
+    let mut transaction = database.writers.begin().await.map_err(&failed)?;
     sqlx::query("INSERT INTO tenants (id, created_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING")
         .bind(tenant.to_string())
         .bind(at.0)

@@ -7,7 +7,7 @@
 use std::ops::{Deref, DerefMut};
 
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool, Executor as _};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor as _};
 
 pub(super) struct Transaction {
     connection: PoolConnection<Any>,
@@ -15,9 +15,9 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    pub(super) async fn begin(pool: &AnyPool, statement: &'static str) -> Result<Self, sqlx::Error> {
+    pub(super) async fn begin(pool: &AnyPool, statement: String) -> Result<Self, sqlx::Error> {
         let mut transaction = Self { connection: pool.acquire().await?, ended: false };
-        transaction.connection.execute(statement).await?;
+        transaction.connection.execute(AssertSqlSafe(statement)).await?;
         Ok(transaction)
     }
 

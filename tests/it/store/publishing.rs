@@ -205,53 +205,86 @@ pub async fn commits_nothing_under_retired_rules_while_rules_change(world: World
     }
 }
 
-/// Polls a future so often, then drops it.
-async fn polled<T>(future: impl Future<Output = T>, mut polls: u32) -> Option<T> {
+/// Polls a future once, lets others run so often, then drops it where it has not ended.
+async fn dropped_after<T>(future: impl Future<Output = T>, turns: u32) -> Option<T> {
     let mut future = pin!(future);
-    poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending => {
-            polls -= 1;
-            if polls == 0 { Poll::Ready(None) } else { Poll::Pending }
+    for _ in 0..turns {
+        let polled = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
+        if let Poll::Ready(answer) = polled {
+            return Some(answer);
         }
-    })
-    .await
+        tokio::task::yield_now().await;
+    }
+    None
 }
 
-/// Drops the future of a commit after its first poll, its second, and so on, until one ends by itself.
+/// Drops the future of a commit at once, a turn later, and so on, until one ends by itself.
 pub async fn leaves_all_or_nothing_of_a_commit_that_is_dropped(world: World) {
     let (world, judged) = world.with_rules().await;
     let approved = approve(&judged);
     let mut limits = Limits::default();
-    limits.set("database_connections_max=1").expect("a limit");
+    limits.set("commit_groups_max=1").expect("a limit");
     let host = Database::connect(&world.address, &limits).await.expect("it opens");
-    for polls in 1..1000 {
-        let name = format!("agent-{polls}");
+    let mut turns = 1;
+    for number in 0.. {
+        let name = format!("agent-{number}");
         let commit = commit(&world.tenant, &approved, &name, "1.0.0");
-        if let Some(answer) = polled(host.commit(&commit), polls).await {
+        if let Some(answer) = dropped_after(host.commit(&commit), turns).await {
             written(answer.expect("no error"));
-            assert!(polls > 1, "a commit waits");
+            assert!(turns > 1, "a commit waits");
             return;
         }
-        // The connection is given back clean: what is written through it next is there for others.
-        let refused = DecisionRow { id: new_id(AT).parse().expect("an id"), ..commit.decision.clone() };
-        host.insert_decision(&world.tenant, &refused).await.expect("it is written");
-        let seen = world.database.decision(&world.tenant, &refused.id).await.expect("an answer");
-        assert_eq!(seen.as_ref(), Some(&refused), "after {polls} polls");
-        // Dropped while the commit itself is under way it may be there: then all of it must be.
-        let events = world.database.pending_events(1000).await.expect("events");
+        turns += 1 + turns / 4;
+        // Another version of the same entry is committed after it, if it is committed at all.
+        written(publish(&host, &judged, &name, "2.0.0").await.expect("an answer"));
+        let versions = world.database.version_names(&world.tenant, &agents(), &id(&name)).await.expect("names");
+        let decision = world.database.decision(&world.tenant, &commit.decision.id).await.expect("an answer");
+        let events = world.database.pending_events(10_000).await.expect("events");
         let found = [
-            world.database.entry(&world.tenant, &agents(), &id(&name)).await.expect("an answer").is_some(),
-            world.database.version(&world.tenant, &agents(), &id(&name), None).await.expect("an answer").is_some(),
-            world.database.decision(&world.tenant, &commit.decision.id).await.expect("an answer").is_some(),
+            versions.iter().any(|(version, ..)| version.as_str() == "1.0.0"),
+            decision.is_some(),
             events.iter().any(|row| row.event == commit.event),
         ];
-        assert!(found == [true; 4] || found == [false; 4], "{found:?} after {polls} polls");
-        if found == [false; 4] {
-            written(publish(&host, approved.releases(), &name, "1.0.0").await.expect("an answer"));
+        assert!(found == [true; 3] || found == [false; 3], "{found:?} after {turns} turns");
+        if found == [false; 3] {
+            written(publish(&host, &judged, &name, "1.0.0").await.expect("an answer"));
         }
     }
-    panic!("no commit ended");
+}
+
+/// Publishes that go together are judged one by one: what is wrong with one of them is told to that one alone.
+pub async fn commits_a_group_but_for_those_that_cannot_be(world: World) {
+    let (world, judged) = world.with_rules().await;
+    written(world.publish(&judged, "there", "1.0.0").await);
+    let taken = world.database.pending_events(1).await.expect("events").remove(0).event.id;
+    let retired = judged.clone();
+    let now = [world.activate_new("module:agents", "{\"next\":1}").await];
+    let (approved, outdated) = (approve(&now), approve(&retired));
+    let commits: Vec<_> = (0..24)
+        .map(|number| {
+            let by = if number % 6 == 1 { &outdated } else { &approved };
+            let name = if number % 6 == 2 { "there".to_owned() } else { format!("agent-{number}") };
+            let mut commit = commit(&world.tenant, by, &name, "1.0.0");
+            if number % 6 == 3 {
+                commit.event.id.clone_from(&taken);
+            }
+            commit
+        })
+        .collect();
+    let answers = join_all(commits.iter().map(|commit| world.database.commit(commit))).await;
+    for (number, answer) in answers.into_iter().enumerate() {
+        match number % 6 {
+            1 => assert_eq!(answer.expect("an answer"), Committed::RulesMoved),
+            2 => assert!(matches!(answer.expect("an answer"), Committed::Exists { .. })),
+            3 => {
+                let error = answer.expect_err("the event's id is taken");
+                assert_eq!(error.to_string(), "the database refused: to commit a publish");
+            }
+            _ => assert_eq!(written(answer.expect("an answer")).id.as_str(), format!("agent-{number}")),
+        }
+    }
+    let page = world.database.entries(&world.tenant, &agents(), None, 100).await.expect("a page");
+    assert_eq!(page.items.len(), 13);
 }
 
 pub async fn leaves_nothing_of_a_commit_that_fails(world: World) {
