@@ -11,7 +11,7 @@ use super::error::{Problem, limit_of};
 use crate::clock::Millis;
 use crate::names::{Digest, KindName, ModuleName, Scope, VersionName};
 use crate::registry::release::{Binding, Kind, Rules};
-use crate::registry::store::{EntryRow, PluginRow, ReleaseRow, VersionRow};
+use crate::registry::store::{EntryRow, PluginRow, ReleaseHead, ReleaseRow, VersionRow};
 use crate::registry::{Decision, FailureRecord, LookupRecord, NotJudged, Outcome, SubstitutionRecord};
 use crate::report::{Finding, Mode, Placeholder, Stage, Timing};
 
@@ -297,6 +297,19 @@ impl<'a> ReleaseView<'a> {
             message: &row.message,
             created_at: Instant(row.created_at),
             active: None,
+        }
+    }
+
+    /// Shows it as lists do, beside the active one.
+    pub fn listed(head: &'a ReleaseHead, active: Option<i64>) -> Self {
+        Self {
+            scope: &head.release.scope,
+            number: head.release.number,
+            digest: &head.release.digest,
+            author: &head.author,
+            message: &head.message,
+            created_at: Instant(head.created_at),
+            active: Some(active == Some(head.release.number)),
         }
     }
 

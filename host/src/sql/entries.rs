@@ -6,7 +6,7 @@ use super::Statement;
 use super::rows::{millis, name, plain};
 use crate::clock::Millis;
 use crate::names::{EntryId, KindName, Tenant, VersionName};
-use crate::registry::store::{EntryRow, Page, StoreError, VersionRow};
+use crate::registry::store::{EntryRow, StoreError, VersionRow};
 
 pub(super) fn select_entry(tenant: &Tenant, kind: &KindName, id: &EntryId) -> Statement {
     sqlx::query(
@@ -28,12 +28,6 @@ pub(super) fn select_page(tenant: &Tenant, kind: &KindName, after: Option<&Entry
     .bind(kind.to_string())
     .bind(after.map(EntryId::to_string).unwrap_or_default())
     .bind(i64::from(limit) + 1)
-}
-
-pub(super) fn page(rows: &[AnyRow], limit: u32) -> Result<Page<EntryRow>, StoreError> {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let items = rows.iter().take(limit).map(entry).collect::<Result<_, _>>()?;
-    Ok(Page { items, more: rows.len() > limit })
 }
 
 pub(super) fn entry(row: &AnyRow) -> Result<EntryRow, StoreError> {
