@@ -22,7 +22,7 @@ use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Ten
 use crate::registry::release::ReleaseRef;
 use crate::registry::store::{
     Activation, Commit, Committed, DecisionRow, EntryRow, EventRow, NewRelease, Page, PluginPlace, PluginRow,
-    ReleaseHead, ReleaseRow, Rollback, RolledBack, Store, StoreError, TokenRow, VersionRow,
+    ReleaseHead, ReleaseRow, Rollback, RolledBack, Store, StoreError, TokenRow, VersionHead, VersionPlace, VersionRow,
 };
 
 pub use errors::DatabaseError;
@@ -241,14 +241,16 @@ impl Store for Database {
         row.as_ref().map(entries::version).transpose()
     }
 
-    async fn version_names(
+    async fn versions(
         &self,
         tenant: &Tenant,
         kind: &KindName,
         id: &EntryId,
-    ) -> Result<Vec<(VersionName, String, Millis)>, StoreError> {
-        let rows = self.read_all("to read versions", entries::select_version_names(tenant, kind, id)).await?;
-        rows.iter().map(entries::version_name).collect()
+        after: Option<&VersionPlace>,
+        limit: u32,
+    ) -> Result<Page<VersionHead>, StoreError> {
+        let rows = self.read_all("to read versions", entries::select_versions(tenant, kind, id, after, limit)).await?;
+        rows::page(&rows, limit, entries::version_head)
     }
 
     async fn pending_events(&self, limit: u32) -> Result<Vec<EventRow>, StoreError> {

@@ -7,8 +7,9 @@ use super::error::Success;
 use super::journal;
 use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
-use super::view::{DecisionView, EntryView, FailureView, Named, Stored};
+use super::view::{DecisionView, EntryView, FailureView, Named, Stored, VersionView};
 use crate::names::VersionName;
+use crate::registry::store::VersionHead;
 use crate::registry::{Published, RegistryError, Report};
 
 #[derive(Serialize)]
@@ -83,6 +84,15 @@ pub async fn show(call: Call) -> Answer {
     let stored = Stored::of(&version)?;
     let view = EntryView { versions: Some(&versions), ..EntryView::full(&kind, &entry, &version, &stored) };
     Reply::json(Success::Found, &view)
+}
+
+/// `GET /api/{kind}/{id}/versions`
+pub async fn versions(call: Call) -> Answer {
+    let (kind, id) = (call.word("kind"), call.word("id"));
+    let list = format!("versions of {kind}/{id}");
+    let asked = page::asked(&call, &list)?;
+    let page = call.registry.versions(&call.actor, kind, id, asked.after.as_ref(), asked.limit).await?;
+    Reply::json(Success::Found, &PageView::of(&list, &page, VersionHead::place, VersionView::of))
 }
 
 /// `GET /api/{kind}/{id}/versions/{version}`

@@ -193,6 +193,51 @@ pub struct VersionRow {
     pub published_at: Millis,
 }
 
+/// A version without its manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionHead {
+    /// Its name.
+    pub version: VersionName,
+    /// `active` or `archived`.
+    pub status: String,
+    /// When it was published.
+    pub published_at: Millis,
+    /// The decision that let it in.
+    pub decision: DecisionId,
+}
+
+/// Where a version stands among those of its entry, whose order is by time published, then decision, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionPlace {
+    /// When it was published.
+    pub published_at: Millis,
+    /// The decision that let it in; its id sorts by time.
+    pub decision: DecisionId,
+}
+
+impl VersionHead {
+    /// Its place.
+    pub fn place(&self) -> VersionPlace {
+        VersionPlace { published_at: self.published_at, decision: self.decision.clone() }
+    }
+}
+
+impl fmt::Display for VersionPlace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.published_at.0, self.decision)
+    }
+}
+
+impl FromStr for VersionPlace {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let (published_at, decision) = text.split_once(' ').unwrap_or((text, ""));
+        let wrong = |_| NameError::new("place", text, "a time in milliseconds and a decision");
+        Ok(Self { published_at: Millis(published_at.parse().map_err(wrong)?), decision: decision.parse()? })
+    }
+}
+
 /// A stored decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecisionRow {
@@ -438,13 +483,15 @@ pub trait Store: Send + Sync {
         id: &EntryId,
         version: Option<&VersionName>,
     ) -> Result<Option<VersionRow>, StoreError>;
-    /// The version names of an entry with status and time, newest first; no manifests.
-    async fn version_names(
+    /// The versions of an entry without their manifests, newest first, after `after`, at most `limit`.
+    async fn versions(
         &self,
         tenant: &Tenant,
         kind: &KindName,
         id: &EntryId,
-    ) -> Result<Vec<(VersionName, String, Millis)>, StoreError>;
+        after: Option<&VersionPlace>,
+        limit: u32,
+    ) -> Result<Page<VersionHead>, StoreError>;
 
     /// Events not announced yet, in order, at most `limit`.
     async fn pending_events(&self, limit: u32) -> Result<Vec<EventRow>, StoreError>;

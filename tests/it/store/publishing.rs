@@ -14,7 +14,7 @@ use hallmark::registry::store::{
 };
 use hallmark::sql::Database;
 
-use super::{AT, World, commit, publish};
+use super::{AT, World, commit, patient, publish};
 use crate::support::approval::approve;
 
 fn agents() -> KindName {
@@ -108,11 +108,11 @@ pub async fn keeps_every_version_of_one_entry_published_at_once(world: World) {
     }
     let entry = world.database.entry(&world.tenant, &agents(), &id("a")).await.expect("an answer").expect("an entry");
     assert_eq!(entry.highest_version.as_str(), "1.59.0");
-    let names = world.database.version_names(&world.tenant, &agents(), &id("a")).await.expect("names");
-    assert_eq!(names.len(), 60);
-    let active: Vec<_> = names.iter().filter(|(_, status, _)| status == "active").collect();
+    let versions = world.database.versions(&world.tenant, &agents(), &id("a"), None, 100).await.expect("a page").items;
+    assert_eq!(versions.len(), 60);
+    let active: Vec<_> = versions.iter().filter(|head| head.status == "active").collect();
     assert_eq!(active.len(), 1);
-    assert_eq!(active[0].0, entry.current_version);
+    assert_eq!(active[0].version, entry.current_version);
     // The last event is that of the version that stayed active: the order of events is the order of the entry.
     let events = world.database.pending_events(100).await.expect("events");
     assert_eq!(events.len(), 60);
@@ -222,8 +222,7 @@ async fn polled<T>(future: impl Future<Output = T>, mut polls: u32) -> Option<T>
 pub async fn leaves_all_or_nothing_of_a_commit_that_is_dropped(world: World) {
     let (world, judged) = world.with_rules().await;
     let approved = approve(&judged);
-    let mut limits = Limits::default();
-    limits.set("database_connections_max=1").expect("a limit");
+    let limits = Limits { database_connections_max: 1, ..patient() };
     let host = Database::connect(&world.address, &limits).await.expect("it opens");
     for polls in 1..1000 {
         let name = format!("agent-{polls}");
@@ -269,6 +268,36 @@ pub async fn leaves_nothing_of_a_commit_that_fails(world: World) {
     let entry = world.database.entry(&world.tenant, &agents(), &id("a")).await.expect("an answer").expect("an entry");
     assert_eq!((entry.current_version.as_str(), entry.highest_version.as_str()), ("1.0.0", "1.0.0"));
     written(world.publish(&judged, "a", "2.0.0").await);
+}
+
+pub async fn waits_no_longer_for_a_connection_than_it_may(world: World) {
+    let (world, judged) = world.with_rules().await;
+    let approved = approve(&judged);
+    let limits = Limits { database_connections_max: 1, database_acquire_max_ms: 2_000, ..Limits::default() };
+    let host = Database::connect(&world.address, &limits).await.expect("it opens");
+    let decision = DecisionRow {
+        id: new_id(AT).parse().expect("an id"),
+        kind: agents(),
+        entry: id("a"),
+        version: version("1.0.0"),
+        outcome: "rejected".to_owned(),
+        body: "{}".to_owned(),
+        created_at: AT,
+    };
+    // A commit that stands still holds the one connection, from one of its first steps on.
+    for steps in 1..1000 {
+        let commit = commit(&world.tenant, &approved, &format!("agent-{steps}"), "1.0.0");
+        let mut standing = pin!(host.commit(&commit));
+        if polled(standing.as_mut(), steps).await.is_some() {
+            break;
+        }
+        let decision = DecisionRow { id: new_id(AT).parse().expect("an id"), ..decision.clone() };
+        if let Err(error) = host.insert_decision(&world.tenant, &decision).await {
+            assert_eq!(error.to_string(), "the database cannot be reached");
+            return;
+        }
+    }
+    panic!("a commit held no connection, or others had another");
 }
 
 async fn roll_back(world: &World, entry: &str, target: &str) -> RolledBack {

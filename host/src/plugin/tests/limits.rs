@@ -191,7 +191,7 @@ fn parts_of_a_component_are_counted_together() {
         (core instance (instantiate $m)) (core instance (instantiate $m)) (core instance (instantiate $m)))";
     let said = |limits: Limits| {
         let engine = engine::Engine::start(Arc::new(limits)).expect("an engine");
-        let compiled = super::prepare::compile(&engine, &wat::parse_str(text).expect("text"));
+        let compiled = prepare::compile(&engine, &wat::parse_str(text).expect("text"));
         compiled.err().map(|unfit| unfit.to_string())
     };
     let roomy = Limits { plugin_memories_max: 3, plugin_tables_max: 3, ..limits() };
