@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::io::Read as _;
+use std::net::TcpStream;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
 
@@ -163,14 +164,24 @@ fn begin(host: &Host, name: &str, count: usize) -> Receiver<String> {
         let mut stream = host.begin(&format!("/api/{name}s/publish"), &submission(name, "a"));
         let sender = sender.clone();
         std::thread::spawn(move || {
-            let mut answer = String::new();
             // Where the host is killed first, there is none.
-            if stream.read_to_string(&mut answer).is_ok() && !answer.is_empty() {
-                let _ = sender.send(answer);
-            }
+            let _ = whole_answer(&mut stream).map(|answer| sender.send(answer));
         });
     }
     answers
+}
+
+/// An answer with a JSON body; none where the connection ends before it does.
+fn whole_answer(stream: &mut TcpStream) -> Option<String> {
+    let (mut answer, mut chunk) = (Vec::new(), [0; 4096]);
+    loop {
+        let length = stream.read(&mut chunk).ok().filter(|length| *length > 0)?;
+        answer.extend_from_slice(&chunk[..length]);
+        let text = std::str::from_utf8(&answer).unwrap_or_default();
+        if text.split_once("\r\n\r\n").is_some_and(|(_, body)| serde_json::from_str::<Value>(body).is_ok()) {
+            return Some(text.to_owned());
+        }
+    }
 }
 
 #[test]

@@ -212,11 +212,12 @@ impl Host {
         answer(request.send(body).expect("an answer"))
     }
 
-    /// Sends a POST of JSON and does not wait for its answer, which ends the stream. A stream that is dropped hangs up.
+    /// Sends a POST of JSON and does not wait for its answer. A stream that is dropped hangs up; the host would not see
+    /// that of one that it was told to close.
     pub fn begin(&self, path: &str, body: &Value) -> TcpStream {
         let body = body.to_string();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
+            "POST {path} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             self.token,
             body.len()
