@@ -8,6 +8,7 @@ mod front;
 mod health;
 mod intake;
 mod journal;
+mod page;
 mod reply;
 mod routes;
 mod server;

@@ -242,6 +242,12 @@ pub enum Cause {
         /// The limit in force, bytes.
         limit_bytes: usize,
     },
+    /// It held too many handles of host resources.
+    #[error("held more handles than it may (plugin_handles_max = {limit})")]
+    Handles {
+        /// The limit in force.
+        limit: usize,
+    },
     /// It called the host too often.
     #[error("called the host more often than it may (plugin_host_calls_max = {limit})")]
     HostCalls {

@@ -21,11 +21,11 @@ use sqlx::{Any, AnyPool};
 
 use crate::clock::Millis;
 use crate::config::Limits;
-use crate::names::{DecisionId, Digest, EntryId, KindName, Scope, Tenant, VersionName};
+use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Tenant, VersionName};
 use crate::registry::release::ReleaseRef;
 use crate::registry::store::{
-    Activation, Commit, Committed, DecisionRow, EntryRow, EventRow, NewRelease, Page, PluginRow, ReleaseRow, Rollback,
-    RolledBack, Store, StoreError, TokenRow, VersionRow,
+    Activation, Commit, Committed, DecisionRow, EntryRow, EventRow, NewRelease, Page, PluginPlace, PluginRow,
+    ReleaseHead, ReleaseRow, Rollback, RolledBack, Store, StoreError, TokenRow, VersionHead, VersionPlace, VersionRow,
 };
 
 pub use errors::DatabaseError;
@@ -185,9 +185,14 @@ impl Store for Database {
         row.as_ref().map(rules::plugin).transpose()
     }
 
-    async fn plugins(&self, tenant: &Tenant) -> Result<Vec<PluginRow>, StoreError> {
-        let rows = self.read_all("to read the plugins", rules::select_plugins(tenant)).await?;
-        rows.iter().map(rules::plugin).collect()
+    async fn plugins(
+        &self,
+        tenant: &Tenant,
+        after: Option<&PluginPlace>,
+        limit: u32,
+    ) -> Result<Page<PluginRow>, StoreError> {
+        let rows = self.read_all("to read the plugins", rules::select_plugins(tenant, after, limit)).await?;
+        rows::page(&rows, limit, rules::plugin)
     }
 
     async fn create_release(&self, tenant: &Tenant, release: &NewRelease) -> Result<ReleaseRow, StoreError> {
@@ -199,9 +204,15 @@ impl Store for Database {
         row.as_ref().map(rules::release).transpose()
     }
 
-    async fn releases(&self, tenant: &Tenant, scope: &Scope) -> Result<Vec<ReleaseRow>, StoreError> {
-        let rows = self.read_all("to read the releases", rules::select_releases(tenant, scope)).await?;
-        rows.iter().map(rules::release).collect()
+    async fn releases(
+        &self,
+        tenant: &Tenant,
+        scope: &Scope,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Page<ReleaseHead>, StoreError> {
+        let rows = self.read_all("to read the releases", rules::select_releases(tenant, scope, before, limit)).await?;
+        rows::page(&rows, limit, rules::release_head)
     }
 
     async fn activate(
@@ -218,6 +229,21 @@ impl Store for Database {
     async fn active_releases(&self, tenant: &Tenant) -> Result<Vec<ReleaseRow>, StoreError> {
         let rows = self.read_all("to read the active releases", rules::select_active(tenant)).await?;
         rows.iter().map(rules::release).collect()
+    }
+
+    async fn active_modules(
+        &self,
+        tenant: &Tenant,
+        after: Option<&ModuleName>,
+        limit: u32,
+    ) -> Result<Page<ReleaseRow>, StoreError> {
+        let rows = self.read_all("to read the modules", rules::select_modules(tenant, after, limit)).await?;
+        rows::page(&rows, limit, rules::release)
+    }
+
+    async fn active_release(&self, tenant: &Tenant, scope: &Scope) -> Result<Option<ReleaseRow>, StoreError> {
+        let row = self.read_one("to read the active release", rules::select_active_of(tenant, scope)).await?;
+        row.as_ref().map(rules::release).transpose()
     }
 
     async fn active_release_refs(&self, tenant: &Tenant) -> Result<Vec<ReleaseRef>, StoreError> {
@@ -255,7 +281,7 @@ impl Store for Database {
         limit: u32,
     ) -> Result<Page<EntryRow>, StoreError> {
         let rows = self.read_all("to read entries", entries::select_page(tenant, kind, after, limit)).await?;
-        entries::page(&rows, limit)
+        rows::page(&rows, limit, entries::entry)
     }
 
     async fn version(
@@ -269,14 +295,16 @@ impl Store for Database {
         row.as_ref().map(entries::version).transpose()
     }
 
-    async fn version_names(
+    async fn versions(
         &self,
         tenant: &Tenant,
         kind: &KindName,
         id: &EntryId,
-    ) -> Result<Vec<(VersionName, String, Millis)>, StoreError> {
-        let rows = self.read_all("to read versions", entries::select_version_names(tenant, kind, id)).await?;
-        rows.iter().map(entries::version_name).collect()
+        after: Option<&VersionPlace>,
+        limit: u32,
+    ) -> Result<Page<VersionHead>, StoreError> {
+        let rows = self.read_all("to read versions", entries::select_versions(tenant, kind, id, after, limit)).await?;
+        rows::page(&rows, limit, entries::version_head)
     }
 
     async fn pending_events(&self, limit: u32) -> Result<Vec<EventRow>, StoreError> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::command::{against, argument, hallmark, results};
+use crate::support::command::{PATIENT, against, argument, hallmark, results};
 use crate::support::host::{Options, root};
 
 /// A manifest with the flags that say what a bare document is.
@@ -80,7 +80,7 @@ fn validate_publish_and_the_offline_command_say_the_same() {
         if stored > 0 {
             facts.extend(["--registry", argument(published.path())]);
         }
-        let offline = results(&hallmark(&[&["validate"], &rules[..], &facts, &named].concat()));
+        let offline = results(&hallmark(&[&["validate"], &rules[..], &PATIENT, &facts, &named].concat()));
         let validated = results(&against(&host, &[&["publish", "--dry-run"], &named[..]].concat()));
         let sent = results(&against(&host, &[&["publish"], &named[..]].concat()));
         assert_eq!(offline.len(), sent.len(), "{path}");

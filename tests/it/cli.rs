@@ -1,12 +1,13 @@
 //! The command line as people and programs meet it: what it writes, and its exit codes. Judging needs no server here.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
-use serde_json::Value;
+use hallmark::names::Digest;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::command::{argument, hallmark, text};
+use crate::support::command::{PATIENT, argument, hallmark, text};
 use crate::support::host::{component, root};
 
 /// `validate` with the examples' rules and a cache that all tests of this file share.
@@ -14,7 +15,7 @@ fn validate(arguments: &[&str]) -> Output {
     let cache = root().join("target/tmp/cli-cache");
     let cache = cache.to_str().expect("a path in UTF-8");
     let rules = ["validate", "--modules", "examples/modules", "--policies", "examples/policies", "--cache", cache];
-    hallmark(&[&rules, arguments].concat())
+    hallmark(&[&rules, &PATIENT[..], arguments].concat())
 }
 
 /// Each finding of a JSON report as `severity code path`.
@@ -218,6 +219,29 @@ fn a_check_says_what_a_component_is_and_needs() {
     ] {
         assert!(told.lines().any(|shown| shown == line), "{line} is missing in\n{told}");
     }
+}
+
+#[test]
+fn a_build_makes_a_component_that_can_be_put_to_work() {
+    // Where the other plugins are built, what they share with this one is built already.
+    let target = root().join("plugins/target");
+    let output = Command::new(env!("CARGO_BIN_EXE_hallmark"))
+        .args(["plugin", "build", "examples/plugins/few-tags", "--output", "json"])
+        .env("CARGO_TARGET_DIR", &target)
+        .current_dir(root())
+        .output()
+        .expect("the binary runs");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let built: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let path = target.join("components/few-tags.wasm");
+    let bytes = std::fs::read(&path).expect("a component");
+    let expected = json!([
+        {"name": "few-tags", "path": path, "digest": Digest::of(&bytes), "sizeBytes": bytes.len()},
+    ]);
+    assert_eq!(built, expected);
+    let check = hallmark(&["plugin", "check", argument(&path)]);
+    assert_eq!(check.status.code(), Some(0), "{}", text(&check.stdout));
+    assert!(text(&check.stdout).starts_with("few-tags 1.0.0: "), "{}", text(&check.stdout));
 }
 
 #[test]

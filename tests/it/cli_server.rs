@@ -2,10 +2,11 @@
 
 use std::process::{Command, Output};
 
+use hallmark::names::Digest;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::host::{Host, Options, root};
+use crate::support::host::{Host, Options, component, root};
 
 fn hallmark(host: &Host, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hallmark"));
@@ -154,4 +155,19 @@ fn problems_are_told_with_the_correlation_id() {
         let (text, error, ended) = told(&host, arguments);
         assert_eq!((text.as_str(), without_ids(&error).as_str(), ended), ("", expected, code), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_component_is_pushed_once() {
+    let host = Options::new().start();
+    let component = component("placeholders");
+    let digest = Digest::of(&std::fs::read(&component).expect("a component"));
+    let push = ["plugin", "push", component.to_str().expect("UTF-8")];
+    let (text, error, code) = told(&host, &push);
+    assert_eq!(text, format!("pushed placeholders 0.1.0 ({digest})\n"));
+    assert_eq!((error.as_str(), code), ("", 0));
+    let (text, error, code) = told(&host, &push);
+    assert_eq!(text, format!("there already: placeholders 0.1.0 ({digest})\n"));
+    assert_eq!((error.as_str(), code), ("", 0));
+    assert_eq!(host.get(&format!("/api/plugins/{digest}")).body["sizeBytes"], component.metadata().expect("it").len());
 }

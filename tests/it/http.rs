@@ -6,7 +6,7 @@ use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
-use crate::support::host::{Answer, Host, Options};
+use crate::support::host::{Answer, Host, Options, until};
 
 fn notes_rules() -> Value {
     json!({
@@ -178,8 +178,7 @@ fn validate_answers_what_is_wrong_and_writes_nothing() {
 
 #[test]
 fn what_cannot_be_read_is_refused_with_its_place() {
-    let host =
-        host_with_notes(Options::new().limit("document_size_max_bytes", 2_000).limit("request_read_max_ms", 200));
+    let host = host_with_notes(Options::new().limit("document_size_max_bytes", 2_000));
     let twice = host.send("/api/notes/publish", "application/json", b"{\"a\": 1,\n  \"a\": 2}");
     assert_eq!(told(&twice), (400, "malformed"));
     assert_eq!((&twice.body["line"], &twice.body["column"]), (&json!(2), &json!(3)), "{twice:?}");
@@ -197,15 +196,26 @@ fn what_cannot_be_read_is_refused_with_its_place() {
     let chunked = head("POST /api/notes/publish", "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n");
     let large = raw(&host, format!("{chunked}7d1\r\n{}\r\n0\r\n\r\n", " ".repeat(2_001)).as_bytes());
     assert!(large.starts_with("HTTP/1.1 413"), "{large}");
-    let slow = head("POST /api/notes/publish", "Content-Type: application/json\r\nContent-Length: 9\r\n");
-    let slow = raw(&host, format!("{slow}{{").as_bytes());
-    assert!(slow.starts_with("HTTP/1.1 408") && slow.contains("\"code\":\"too-slow\""), "{slow}");
     let no_text = raw(&host, head("GET /api/notes/%ff", "X-Request-Id: r-9\r\n").as_bytes());
     assert!(no_text.starts_with("HTTP/1.1 400") && no_text.contains("\"code\":\"bad-name\""), "{no_text}");
     assert!(no_text.contains("x-request-id: r-9") && no_text.contains("\"correlationId\":\"r-9\""), "{no_text}");
     let stranger =
         raw(&host, b"GET /api/notes HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer hm_0\r\n\r\n");
     assert!(stranger.starts_with("HTTP/1.1 401") && stranger.contains("nobody holds this token"), "{stranger}");
+}
+
+#[test]
+fn a_body_that_never_comes_is_not_waited_for() {
+    let host = Options::new().limit("request_read_max_ms", 1_000).start();
+    let head = format!(
+        "POST /api/notes/publish HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{{",
+        host.token
+    );
+    let slow = raw(&host, head.as_bytes());
+    assert!(slow.starts_with("HTTP/1.1 408") && slow.contains("\"code\":\"too-slow\""), "{slow}");
+    let detail = "the body did not come within request_read_max_ms = 1000: send it faster";
+    assert!(slow.contains(detail), "{slow}");
 }
 
 #[test]
@@ -285,9 +295,22 @@ fn rules_are_released_and_put_in_force() {
     assert_eq!(refused.findings(), ["rules.kind /kinds"]);
     assert_eq!(host.get("/api/policies").body, json!({"scope": "policies", "release": null, "rules": null}));
 
+    for word in ["decision", "report", "status"] {
+        let mut taken = notes_rules();
+        taken["kinds"][0]["singular"] = json!(word);
+        let refused = host.post("/api/modules/notes/releases", &json!({"rules": taken}));
+        assert_eq!(
+            (told(&refused), refused.findings()),
+            ((422, "bad-rules"), vec!["rules.kind /kinds/0/singular".to_owned()])
+        );
+        assert_eq!(
+            refused.body["findings"][0]["message"],
+            format!("'{word}' cannot be a singular: answers tell something else under this name, beside the entry")
+        );
+    }
     let unfit = host.send("/api/plugins", "application/wasm", b"no component");
     assert_eq!(told(&unfit), (422, "plugin-unfit"));
-    assert_eq!(host.get("/api/plugins").body, json!({"items": []}));
+    assert_eq!(host.get("/api/plugins").body, json!({"items": [], "nextCursor": null}));
 }
 
 #[test]
@@ -307,13 +330,9 @@ fn health_and_metrics_tell_what_happened() {
     assert_eq!(host.get("/readyz?verbose").body["database"], "ok");
     assert_eq!(host.get("/nowhere").status, 404);
     // The event goes out after the answer: asked for until it is there.
-    let metrics = (0..10_000).map(|_| host.get("/metrics")).find(|answer| {
-        answer
-            .body
-            .as_str()
-            .is_some_and(|text| text.contains("registry_events_announced_total{event=\"entry.published\"} 1"))
-    });
-    let metrics = metrics.expect("the event is announced");
+    let announced = "registry_events_announced_total{event=\"entry.published\"} 1";
+    until("the event is announced", || host.get("/metrics").body.as_str().is_some_and(|text| text.contains(announced)));
+    let metrics = host.get("/metrics");
     let text = metrics.body.as_str().expect("text");
     for line in [
         "http_requests_total{method=\"POST\",route=\"/api/{kind}/publish\",status=\"201\"} 1",

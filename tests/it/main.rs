@@ -8,6 +8,8 @@ mod docs;
 mod hostile;
 mod http;
 mod javascript;
+mod limits;
+mod pages;
 mod serve;
 mod store;
 mod tidy;

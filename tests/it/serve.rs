@@ -1,17 +1,17 @@
 //! The host's life: first start, second start, stop; on both engines; with rules that change while it serves.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::command::{against, argument, hallmark, text};
-use crate::support::host::{Host, Options, root, terminate};
+use crate::support::host::{Host, Options, root, terminate, until};
 use crate::support::new_postgres_database;
 use crate::support::rules::{module, own_binding, submission};
 
@@ -109,14 +109,6 @@ fn two_hosts_on_one_database_store_a_version_once() {
     assert_eq!((created.into_inner(), skipped.into_inner()), (1, 15));
 }
 
-/// Asks until the answer is yes; what takes a minute is never coming.
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let asked = Instant::now();
-    while !is_so() {
-        assert!(asked.elapsed() < Duration::from_secs(60), "a minute went by before {what}");
-    }
-}
-
 /// Swaps the rules of a kind, under load, on a host that shares its database with another; no request fails, and what
 /// is stored was judged by rules that were active.
 fn swap_under_load(hosts: &[Host], folder: &Path) {
@@ -193,17 +185,22 @@ fn a_host_that_starts_says_so_and_can_be_stopped() {
     // A plugin that never ends being configured keeps the host starting.
     let endless = own_binding(&modules, "endless", "validate", "hostile", "{ break = \"configure-loop\" }");
     module(&modules, "note", &endless);
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
-    let address = format!("127.0.0.1:{port}");
     let mut child = Command::new(env!("CARGO_BIN_EXE_hallmark"))
-        .args(["serve", "--listen", &address, "--limit", "plugin_configure_deadline_ms=3600000"])
+        .args(["serve", "--listen", "127.0.0.1:0", "--limit", "plugin_configure_deadline_ms=3600000"])
         .args(["--limit", "plugin_wall_max_ms=3600000", "--data"])
         .arg(folder.path().join("data"))
         .arg("--modules")
         .arg(&modules)
-        .stdout(std::process::Stdio::null())
+        .env("RUST_LOG", "info")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("the built binary starts");
+    // Where it listens it tells the log alone, until it is ready.
+    let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines().map(|line| line.expect("text"));
+    let address = lines.find_map(|line| Some(line.split_once("listening address=")?.1.trim().to_owned()));
+    let address = address.expect("it listens");
+    std::thread::spawn(move || lines.for_each(drop));
     let status = |path: &str| {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         agent.get(format!("http://{address}{path}")).call().map(|answer| answer.status().as_u16()).unwrap_or(0)

@@ -51,6 +51,7 @@ on_every_engine! {
         leaves_all_or_nothing_of_a_commit_that_is_dropped,
         leaves_nothing_of_a_commit_that_fails,
         commits_a_group_but_for_those_that_cannot_be,
+        waits_no_longer_for_a_connection_than_it_may,
         rolls_back_and_forth,
         tells_what_a_rollback_lacks;
     rules:
@@ -58,6 +59,8 @@ on_every_engine! {
         activates_what_the_caller_expects,
         lists_active_releases_by_scope,
         keeps_plugins_by_digest,
+        pages_releases_newest_first,
+        pages_modules_by_name,
         lets_one_of_two_activations_win;
     reading:
         pages_entries_in_byte_order,
@@ -65,7 +68,7 @@ on_every_engine! {
         finds_tokens_by_hash,
         keeps_decisions,
         gives_events_in_order_until_announced,
-        names_versions_newest_first;
+        pages_versions_newest_first;
     schema:
         says_what_to_run_on_an_empty_database,
         says_what_to_run_on_an_older_schema,
@@ -84,6 +87,11 @@ pub struct World {
     folder: Option<tempfile::TempDir>,
 }
 
+/// Limits under which hundreds of writers wait for each other on a slow disk.
+pub fn patient() -> Limits {
+    Limits { database_acquire_max_ms: 600_000, ..Limits::default() }
+}
+
 pub const AT: Millis = Millis(1_700_000_000_000);
 
 impl World {
@@ -98,7 +106,7 @@ impl World {
     }
 
     async fn open(address: String, folder: Option<tempfile::TempDir>) -> Self {
-        let database = Database::connect(&address, &Limits::default()).await.expect("it opens");
+        let database = Database::connect(&address, &patient()).await.expect("it opens");
         Self { address, database, tenant: Tenant::default_tenant(), folder }
     }
 
@@ -117,7 +125,7 @@ impl World {
     }
 
     async fn second_host(&self) -> Database {
-        Database::connect(&self.address, &Limits::default()).await.expect("it opens again")
+        Database::connect(&self.address, &patient()).await.expect("it opens again")
     }
 
     async fn create(&self, scope: &str, rules: &str) -> ReleaseRef {

@@ -1,8 +1,11 @@
 //! The shape of the tree: which room may use which, and the invariants that `docs/ARCHITECTURE.md` states. What
 //! fails here is not a matter of taste: either the code is in the wrong room or the document is wrong.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use hallmark::config::Limits;
 
 /// Longest file, in lines, tests included.
 const FILE_LINES_MAX: usize = 560;
@@ -149,6 +152,36 @@ fn files_say_what_they_are_for_and_stay_short() {
         }
     }
     complain("files against the house rules", &wrong);
+}
+
+/// The tests of the tree: the files of tests, and what stands under `#[cfg(test)]` in the host's own files.
+fn test_sources() -> String {
+    let mut files = Vec::new();
+    for folder in ["host/src", "tests/it"] {
+        rust_files(&root().join(folder), &mut files);
+    }
+    let is_of_tests =
+        |path: &Path| path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests");
+    let tests = files.into_iter().map(|path| {
+        let text = fs::read_to_string(&path).expect("a readable file");
+        let inside = path.strip_prefix(root()).expect("a file of the workspace");
+        if is_of_tests(inside) {
+            return text;
+        }
+        text.split_once("#[cfg(test)]\nmod tests {").map_or_else(String::new, |(_, tests)| tests.to_owned())
+    });
+    tests.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_limit_is_named_by_a_test() {
+    let sources = test_sources();
+    let is_part_of_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let named: HashSet<&str> = sources.split(|letter| !is_part_of_name(letter)).collect();
+    assert!(named.contains("plugin_deadline_ms"), "the tests are read");
+    let forgotten: Vec<String> =
+        Limits::NAMES.iter().filter(|name| !named.contains(**name)).map(|name| (*name).to_owned()).collect();
+    complain("limits that no test breaks", &forgotten);
 }
 
 #[test]

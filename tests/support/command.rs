@@ -16,6 +16,9 @@ pub fn hallmark(arguments: &[&str]) -> Output {
     command.current_dir(root()).args(arguments).output().expect("the binary runs")
 }
 
+/// What gives a command that judges by itself all the time that it needs.
+pub const PATIENT: [&str; 4] = ["--limit", "plugin_deadline_ms=600000", "--limit", "plugin_wall_max_ms=600000"];
+
 /// Runs a client's command against the host.
 pub fn against(host: &Host, arguments: &[&str]) -> Output {
     hallmark(&[arguments, &["--server", &host.url, "--token", &host.token]].concat())

@@ -1,9 +1,11 @@
 //! The built binary, started for one test on a free port with a data folder of its own, and stopped with it.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -20,6 +22,29 @@ pub fn component(name: &str) -> PathBuf {
     path
 }
 
+/// Milliseconds that nothing comes near but what never ends, however slow and busy the machine is.
+pub const AMPLE_MS: u64 = 600_000;
+
+/// The limits that tell how fast a machine is. A test that is about one of them sets it; in the others nothing may
+/// fail for want of speed.
+pub const LIMITS_OF_TIME: [&str; 7] = [
+    "plugin_deadline_ms",
+    "plugin_wall_max_ms",
+    "plugin_configure_deadline_ms",
+    "plugin_turn_wait_max_ms",
+    "gate_queue_wait_max_ms",
+    "request_read_max_ms",
+    "database_acquire_max_ms",
+];
+
+/// Asks until the answer is yes; what takes two minutes is never coming.
+pub fn until(what: &str, is_so: impl Fn() -> bool) {
+    let asked = Instant::now();
+    while !is_so() {
+        assert!(asked.elapsed() < Duration::from_secs(120), "two minutes went by before {what}");
+    }
+}
+
 /// What a host is started with.
 pub struct Options {
     arguments: Vec<String>,
@@ -29,9 +54,10 @@ pub struct Options {
 }
 
 impl Options {
-    /// No modules, no policies, SQLite.
+    /// No modules, no policies, SQLite, and time enough for everything.
     pub fn new() -> Self {
-        Self { arguments: Vec::new(), environment: Vec::new(), data: None, log: None }
+        let options = Self { arguments: Vec::new(), environment: Vec::new(), data: None, log: None };
+        LIMITS_OF_TIME.into_iter().fold(options, |options, name| options.limit(name, AMPLE_MS))
     }
 
     /// The modules and policies in `examples/`.
@@ -60,7 +86,7 @@ impl Options {
         self.argument("--objects").argument(&folder.display().to_string())
     }
 
-    /// A limit.
+    /// A limit; of one that is set twice the later holds.
     pub fn limit(self, name: &str, value: u64) -> Self {
         self.argument("--limit").argument(&format!("{name}={value}"))
     }
@@ -184,6 +210,21 @@ impl Host {
             .header("Authorization", format!("Bearer {}", self.token))
             .header("Content-Type", media_type);
         answer(request.send(body).expect("an answer"))
+    }
+
+    /// Sends a POST of JSON and does not wait for its answer. A stream that is dropped hangs up; the host would not see
+    /// that of one that it was told to close.
+    pub fn begin(&self, path: &str, body: &Value) -> TcpStream {
+        let body = body.to_string();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            self.token,
+            body.len()
+        );
+        let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).expect("a connection");
+        stream.write_all(format!("{head}{body}").as_bytes()).expect("sent");
+        stream
     }
 
     /// The host's process id.

@@ -46,7 +46,7 @@ settings = {settings}
 }
 
 /// The same component with other bytes: a custom section (WebAssembly core specification, 5.5.3) tells them apart.
-fn own_copy(folder: &Path, component: &Path, name: &str) -> PathBuf {
+pub fn own_copy(folder: &Path, component: &Path, name: &str) -> PathBuf {
     fs::create_dir_all(folder).expect("a folder");
     let copy = folder.join(format!("{name}.wasm"));
     let mut bytes = fs::read(component).expect("a component");

@@ -191,10 +191,11 @@ impl Reader<'_> {
     }
 
     fn schema(&self, table: &Table<'_>, file: &str) -> Option<Value> {
-        let read = self.document(file, self.limits.document_size_max_bytes).and_then(|schema| {
-            check_schema(&schema).map_err(|why| format!("{file} is not a JSON Schema: {why}"))?;
-            Ok(schema)
-        });
+        let read =
+            self.document(file, self.limits.document_size_max_bytes, "document_size_max_bytes").and_then(|schema| {
+                check_schema(&schema).map_err(|why| format!("{file} is not a JSON Schema: {why}"))?;
+                Ok(schema)
+            });
         read.map_err(|why| table.problem("schema", why)).ok()
     }
 
@@ -242,7 +243,7 @@ impl Reader<'_> {
             }
             (Some(settings), None) => Some(settings),
             (None, Some(file)) => self
-                .document(file, self.limits.plugin_settings_max_bytes)
+                .document(file, self.limits.plugin_settings_max_bytes, "plugin_settings_max_bytes")
                 .map_err(|why| table.problem("settings_file", why))
                 .ok(),
             (None, None) => Some(Value::Object(serde_json::Map::new())),
@@ -267,8 +268,8 @@ impl Reader<'_> {
     }
 
     /// A JSON, YAML or TOML file of the folder.
-    fn document(&self, file: &str, size_max: usize) -> Result<Value, String> {
-        let bytes = self.bytes(file, size_max, "document_size_max_bytes")?;
+    fn document(&self, file: &str, size_max: usize, limit: &str) -> Result<Value, String> {
+        let bytes = self.bytes(file, size_max, limit)?;
         let limits = Limits { document_size_max_bytes: size_max, ..self.limits.clone() };
         let format = match Path::new(file).extension().and_then(|extension| extension.to_str()) {
             Some("json") => Format::Json,

@@ -70,16 +70,27 @@ pub fn run(arguments: &Arguments) -> Outcome {
 /// # Errors
 /// The server cannot be asked, or tells a problem.
 pub fn kinds(client: &Client) -> Result<Vec<Arc<Kind>>, Trouble> {
-    let modules = client.get("/api/modules")?.body;
-    let names = modules["items"].as_array().into_iter().flatten().filter_map(|module| module["name"].as_str());
     let mut kinds: Vec<Arc<Kind>> = Vec::new();
-    for name in names {
+    for name in module_names(client)? {
         let mut module = client.get(&format!("/api/modules/{name}"))?.body;
         let declared: Vec<Kind> = serde_json::from_value(module["rules"]["kinds"].take()).unwrap_or_default();
         kinds.extend(declared.into_iter().map(Arc::new));
     }
     kinds.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(kinds)
+}
+
+/// The names of every active module, page by page. A cursor has only characters that a query may have.
+fn module_names(client: &Client) -> Result<Vec<String>, Trouble> {
+    let mut names = Vec::new();
+    let mut path = "/api/modules?limit=100".to_owned();
+    loop {
+        let page = client.get(&path)?.body;
+        let items = page["items"].as_array().into_iter().flatten();
+        names.extend(items.filter_map(|module| module["name"].as_str().map(str::to_owned)));
+        let Some(cursor) = page["nextCursor"].as_str() else { return Ok(names) };
+        path = format!("/api/modules?limit=100&cursor={cursor}");
+    }
 }
 
 fn judge(client: &Client, candidate: &Candidate) -> Result<Verdict, Trouble> {

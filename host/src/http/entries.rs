@@ -3,17 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
-use super::error::{Code, Problem, Success};
+use super::error::Success;
+use super::journal;
+use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
-use super::view::{DecisionView, EntryView, FailureView, Named, Stored};
-use super::{cursor, journal};
+use super::view::{DecisionView, EntryView, FailureView, Named, Stored, VersionView};
 use crate::names::VersionName;
+use crate::registry::store::VersionHead;
 use crate::registry::{Published, RegistryError, Report};
-
-/// Entries of a page where the query does not say.
-const PAGE_DEFAULT: u32 = 25;
-/// Entries of a page at most.
-const PAGE_MAX: u32 = 100;
 
 #[derive(Serialize)]
 struct Decided<'a> {
@@ -67,32 +64,13 @@ pub async fn validate(call: Call) -> Answer {
     Reply::json(Success::Found, &report)
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PageView<'a> {
-    items: Vec<EntryView<'a>>,
-    next_cursor: Option<String>,
-}
-
 /// `GET /api/{kind}`
 pub async fn list(call: Call) -> Answer {
-    let [limit, cursor] = call.query(["limit", "cursor"])?;
-    let limit = page_limit(limit.as_deref())?;
     let kind = call.word("kind");
-    let after = cursor.map(|cursor| cursor::read(kind, &cursor)).transpose()?;
-    let (kind, page) = call.registry.entries(&call.actor, kind, after.as_ref(), limit).await?;
-    let last = page.items.last().filter(|_| page.more);
-    let next_cursor = last.map(|entry| cursor::after(kind.name.as_str(), &entry.id));
-    let items = page.items.iter().map(|entry| EntryView::listed(&kind, entry)).collect();
-    Reply::json(Success::Found, &PageView { items, next_cursor })
-}
-
-fn page_limit(given: Option<&str>) -> Result<u32, Problem> {
-    let Some(text) = given else { return Ok(PAGE_DEFAULT) };
-    text.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit)).ok_or_else(|| {
-        let text: String = text.chars().take(80).collect();
-        Problem::new(Code::BadQuery, format!("limit is a whole number from 1 to {PAGE_MAX}, not '{text}'"))
-    })
+    let asked = page::asked(&call, kind)?;
+    let (kind, page) = call.registry.entries(&call.actor, kind, asked.after.as_ref(), asked.limit).await?;
+    let view = |entry| EntryView::listed(&kind, entry);
+    Reply::json(Success::Found, &PageView::of(kind.name.as_str(), &page, |entry| &entry.id, view))
 }
 
 /// `GET /api/{kind}/{id}`
@@ -106,6 +84,15 @@ pub async fn show(call: Call) -> Answer {
     let stored = Stored::of(&version)?;
     let view = EntryView { versions: Some(&versions), ..EntryView::full(&kind, &entry, &version, &stored) };
     Reply::json(Success::Found, &view)
+}
+
+/// `GET /api/{kind}/{id}/versions`
+pub async fn versions(call: Call) -> Answer {
+    let (kind, id) = (call.word("kind"), call.word("id"));
+    let list = format!("versions of {kind}/{id}");
+    let asked = page::asked(&call, &list)?;
+    let page = call.registry.versions(&call.actor, kind, id, asked.after.as_ref(), asked.limit).await?;
+    Reply::json(Success::Found, &PageView::of(&list, &page, VersionHead::place, VersionView::of))
 }
 
 /// `GET /api/{kind}/{id}/versions/{version}`
@@ -145,4 +132,38 @@ pub async fn roll_back(call: Call) -> Answer {
     };
     let thing = EntryView::listed(&done.kind, &done.entry);
     Reply::json(Success::Found, &Named { singular: &done.kind.singular, thing, more })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::registry::rules::ANSWER_WORDS;
+    use crate::registry::{Decision, NotJudged};
+
+    #[test]
+    fn no_kind_may_be_called_as_a_member_of_an_answer() {
+        let decision: Decision = serde_json::from_value(json!({
+            "id": "0199e2c4-6f0d-7d11-8f64-1c9a7b2e4d55", "kind": "agents", "entry": "a", "version": "1.0.0",
+            "publisher": "admin", "submittedAt": 0, "outcome": "approved",
+            "submittedDigest": crate::names::Digest::of(b"a"), "digest": null, "releases": [], "findings": [],
+            "failures": [], "placeholders": [], "substituted": [], "lookups": [], "timings": [],
+        }))
+        .expect("a decision");
+        let previous = "1.0.0".parse().expect("a version");
+        let busy = NotJudged::Busy("full".to_owned());
+        let answers = [
+            json!(Decided { decision: DecisionView::of(&decision) }),
+            json!(Skipped { status: "skipped", reason: "duplicate", decision: Id { id: "a" } }),
+            json!(RolledBackView { previous_version: &previous, report: None, failure: Some(FailureView::of(&busy)) }),
+        ];
+        let members: BTreeSet<&str> = answers
+            .iter()
+            .flat_map(|answer| answer.as_object().expect("an object").keys().map(String::as_str))
+            .collect();
+        assert_eq!(members.into_iter().collect::<Vec<_>>(), ANSWER_WORDS);
+    }
 }

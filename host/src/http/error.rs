@@ -321,6 +321,7 @@ pub fn limit_of(cause: &Cause) -> Option<&'static str> {
         Cause::Answer { .. } => Some("plugin_answer_max_bytes"),
         Cause::Findings { .. } => Some("plugin_findings_max"),
         Cause::Log { .. } => Some("plugin_log_max_bytes"),
+        Cause::Handles { .. } => Some("plugin_handles_max"),
         Cause::HostCalls { .. } => Some("plugin_host_calls_max"),
         Cause::Read { .. } => Some("plugin_read_max_bytes"),
         Cause::Lookups { .. } => Some("plugin_lookups_max"),

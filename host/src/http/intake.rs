@@ -254,6 +254,10 @@ mod tests {
         let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
         let problem = Intake::Json.read(never, &limits).await.expect_err("too slow");
         assert_eq!(problem.code(), Code::TooSlow);
+        let (document, _) = problem.document("id");
+        let document: serde_json::Value = serde_json::from_slice(&document).expect("JSON");
+        assert_eq!(document["limit"], "request_read_max_ms");
+        assert_eq!(document["detail"], "the body did not come within request_read_max_ms = 1: send it faster");
     }
 
     #[tokio::test]

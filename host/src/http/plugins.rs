@@ -1,22 +1,21 @@
 //! Plugins: components by the digest of their bytes.
 
-use serde::Serialize;
-
 use super::call::Call;
 use super::error::Success;
 use super::journal;
+use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
 use super::view::PluginView;
+use crate::registry::store::PluginRow;
 
-#[derive(Serialize)]
-struct Plugins<'a> {
-    items: Vec<PluginView<'a>>,
-}
+/// What the list is of, in its cursors.
+const PLUGINS: &str = "plugins";
 
 /// `GET /api/plugins`
 pub async fn list(call: Call) -> Answer {
-    let rows = call.registry.plugins(&call.actor).await?;
-    Reply::json(Success::Found, &Plugins { items: rows.iter().map(PluginView::listed).collect() })
+    let asked = page::asked(&call, PLUGINS)?;
+    let page = call.registry.plugins(&call.actor, asked.after.as_ref(), asked.limit).await?;
+    Reply::json(Success::Found, &PageView::of(PLUGINS, &page, PluginRow::place, PluginView::listed))
 }
 
 /// `POST /api/plugins`

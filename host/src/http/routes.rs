@@ -65,6 +65,7 @@ pub fn table() -> Vec<Route> {
         get("/api/{kind}/publish", entries::show),
         get("/api/{kind}/validate", entries::show),
         get("/api/{kind}/{id}", entries::show),
+        get("/api/{kind}/{id}/versions", entries::versions),
         get("/api/{kind}/{id}/versions/{version}", entries::version),
         post("/api/{kind}/{id}/rollback", Json, entries::roll_back),
     ]

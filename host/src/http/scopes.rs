@@ -5,25 +5,23 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::call::Call;
 use super::error::{Code, Problem, Success};
 use super::journal;
+use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
 use super::view::{ReleaseView, ScopeView};
-use crate::names::Scope;
+use crate::names::{ModuleName, Scope};
 use crate::registry::RegistryError;
 use crate::registry::release::Rules;
 
-#[derive(Serialize)]
-struct Modules<'a> {
-    items: Vec<ScopeView<'a>>,
-}
+/// What the list is of, in its cursors.
+const MODULES: &str = "modules";
 
 /// `GET /api/modules`
 pub async fn list(call: Call) -> Answer {
-    let scopes = call.registry.scopes(&call.actor).await?;
-    let modules = scopes.iter().filter(|active| active.rules.scope != Scope::Policies);
-    Reply::json(
-        Success::Found,
-        &Modules { items: modules.map(|active| ScopeView::of(&active.release, &active.rules)).collect() },
-    )
+    let asked = page::asked::<ModuleName>(&call, MODULES)?;
+    let page = call.registry.modules(&call.actor, asked.after.as_ref(), asked.limit).await?;
+    let shown =
+        PageView::of(MODULES, &page, |(name, _)| name, |(_, active)| ScopeView::of(&active.release, &active.rules));
+    Reply::json(Success::Found, &shown)
 }
 
 #[derive(Serialize)]
@@ -44,8 +42,7 @@ struct NoPolicies {
 /// `GET /api/modules/{name}` and `GET /api/policies`
 pub async fn show(call: Call) -> Answer {
     let scope = call.scope()?;
-    let scopes = call.registry.scopes(&call.actor).await?;
-    match (scopes.iter().find(|active| active.rules.scope == scope), &scope) {
+    match (call.registry.scope(&call.actor, &scope).await?, &scope) {
         (Some(active), _) => {
             let (view, rules) = (ScopeView::of(&active.release, &active.rules), &active.rules);
             Reply::json(Success::Found, &WithRules { view, rules })
@@ -57,15 +54,20 @@ pub async fn show(call: Call) -> Answer {
 
 #[derive(Serialize)]
 struct Releases<'a> {
-    items: Vec<ReleaseView<'a>>,
+    #[serde(flatten)]
+    page: PageView<ReleaseView<'a>>,
     active: Option<i64>,
 }
 
 /// `GET …/releases`
 pub async fn releases(call: Call) -> Answer {
-    let (rows, active) = call.registry.releases(&call.actor, &call.scope()?).await?;
-    let items = rows.iter().map(|row| ReleaseView::beside(row, active)).collect();
-    Reply::json(Success::Found, &Releases { items, active })
+    let scope = call.scope()?;
+    let list = format!("releases of {scope}");
+    let asked = page::asked(&call, &list)?;
+    let (page, active) = call.registry.releases(&call.actor, &scope, asked.after, asked.limit).await?;
+    let view = |head| ReleaseView::listed(head, active);
+    let page = PageView::of(&list, &page, |head| head.release.number, view);
+    Reply::json(Success::Found, &Releases { page, active })
 }
 
 /// `GET …/releases/{number}`

@@ -148,6 +148,7 @@ async fn a_host_that_is_full_sheds_before_it_asks_who() {
     assert_eq!(header_of(&response, "retry-after"), "1");
     assert_eq!(body["code"], "busy");
     assert_eq!(body["limit"], "requests_in_flight_max");
+    assert_eq!(body["detail"], "the host is busy (requests_in_flight_max = 0): try again");
     let (response, _) = ask_of(full, request("GET", "/livez").body(Body::empty()).expect("a request")).await;
     assert_eq!(response.status(), 200, "a full host still lives");
 }
@@ -159,6 +160,7 @@ async fn changes_have_a_number_of_their_own() {
     let (response, body) = ask_of(host.clone(), pushed).await;
     assert_eq!(response.status(), 503);
     assert_eq!(body["limit"], "changes_in_flight_max");
+    assert_eq!(body["detail"], "the host is busy with other changes (changes_in_flight_max = 0): try again");
     let (response, _) = ask_of(host, request("GET", "/api/plugins").body(Body::empty()).expect("a request")).await;
     assert_eq!(response.status(), 401, "what changes nothing goes on");
 }
@@ -259,6 +261,10 @@ fn a_problem_tells_what_its_sender_needs() {
     let (_, body) = document(RegistryError::PluginFailed { failure });
     assert_eq!((&body["plugin"], &body["limit"]), (&json!("cel"), &json!("plugin_memory_max_bytes")));
     assert_eq!(body["detail"], "plugin cel asked for more memory than it may have (plugin_memory_max_bytes = 64)");
+    let failure = Failure { plugin: "cel".to_owned(), digest: Digest::of(b""), cause: Cause::Handles { limit: 9 } };
+    let (status, body) = document(RegistryError::PluginFailed { failure });
+    assert_eq!((status, &body["limit"]), (503, &json!("plugin_handles_max")));
+    assert_eq!(body["detail"], "plugin cel held more handles than it may (plugin_handles_max = 9)");
     let remarks = vec![Remark::error("settings.unknown", "/rules/0", "no such field")];
     let unfit = Unfit::Settings(remarks);
     let (_, body) = document(RegistryError::Unfit { binding: Some("house".to_owned()), unfit });

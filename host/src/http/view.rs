@@ -11,7 +11,7 @@ use super::error::{Problem, limit_of};
 use crate::clock::Millis;
 use crate::names::{Digest, KindName, ModuleName, Scope, VersionName};
 use crate::registry::release::{Binding, Kind, Rules};
-use crate::registry::store::{EntryRow, PluginRow, ReleaseRow, VersionRow};
+use crate::registry::store::{EntryRow, PluginRow, ReleaseHead, ReleaseRow, VersionHead, VersionRow};
 use crate::registry::{Decision, FailureRecord, LookupRecord, NotJudged, Outcome, SubstitutionRecord};
 use crate::report::{Finding, Mode, Placeholder, Stage, Timing};
 
@@ -76,8 +76,8 @@ pub struct EntryView<'a> {
     pub entry: Option<&'a EntryRow>,
     /// The version, with its submission.
     pub version: Option<(&'a VersionRow, &'a Stored<'a>)>,
-    /// All versions, newest first.
-    pub versions: Option<&'a [(VersionName, String, Millis)]>,
+    /// Its newest versions.
+    pub versions: Option<&'a [VersionHead]>,
 }
 
 impl<'a> EntryView<'a> {
@@ -164,17 +164,19 @@ impl Serialize for EntryView<'_> {
     }
 }
 
+/// A version as lists show it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct VersionView<'a> {
+pub struct VersionView<'a> {
     version: &'a VersionName,
     status: &'a str,
     published_at: Instant,
 }
 
 impl<'a> VersionView<'a> {
-    fn of((version, status, at): &'a (VersionName, String, Millis)) -> Self {
-        Self { version, status, published_at: Instant(*at) }
+    /// Shows it.
+    pub fn of(head: &'a VersionHead) -> Self {
+        Self { version: &head.version, status: &head.status, published_at: Instant(head.published_at) }
     }
 }
 
@@ -297,6 +299,19 @@ impl<'a> ReleaseView<'a> {
             message: &row.message,
             created_at: Instant(row.created_at),
             active: None,
+        }
+    }
+
+    /// Shows it as lists do, beside the active one.
+    pub fn listed(head: &'a ReleaseHead, active: Option<i64>) -> Self {
+        Self {
+            scope: &head.release.scope,
+            number: head.release.number,
+            digest: &head.release.digest,
+            author: &head.author,
+            message: &head.message,
+            created_at: Instant(head.created_at),
+            active: Some(active == Some(head.release.number)),
         }
     }
 

@@ -209,6 +209,10 @@ mod tests {
         let now = Instant::now();
         let running = bulkhead.enter(&limits(), now).expect("a turn");
         assert_eq!(bulkhead.enter(&limits(), now).err(), Some(Cause::Busy { running: 1, wait_ms: 1 }));
+        assert_eq!(
+            Cause::Busy { running: 1, wait_ms: 1 }.to_string(),
+            "is busy (plugin_running_max = 1, plugin_turn_wait_max_ms = 1)"
+        );
         let patient = Limits { plugin_turn_wait_max_ms: 60_000, ..limits() };
         std::thread::scope(|scope| {
             let waits = scope.spawn(|| bulkhead.enter(&patient, now).is_ok());

@@ -1,10 +1,10 @@
 //! The one table of what a component may import, and the reading of a component before anything of it is compiled.
 //! What is not in the table is refused by name.
 
-use wasmparser::{ComponentExternalKind, ComponentTypeRef, Encoding, Parser, Payload, TypeBounds};
+use wasmparser::{ComponentExternalKind, ComponentTypeRef, Encoding, Instance, Parser, Payload, TypeBounds};
 
-use super::Unfit;
 use super::contract::{STAGES, VERSION};
+use super::{Unfit, failure};
 use crate::config::Limits;
 use crate::report::Stage;
 
@@ -97,6 +97,7 @@ fn read(component: &[u8], limits: &Limits, outline: &mut Outline) -> Result<(), 
     let broken = |error: wasmparser::BinaryReaderError| Unfit::NotAComponent(error.message().to_owned());
     // Components and modules lie within each other; only what the outermost imports and exports is the host's.
     let mut depth = 0_usize;
+    let mut core_instances = 0_u32;
     for payload in Parser::new(0).parse_all(component) {
         match payload.map_err(broken)? {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
@@ -125,6 +126,16 @@ fn read(component: &[u8], limits: &Limits, outline: &mut Outline) -> Result<(), 
                     if matches!(export.kind, ComponentExternalKind::Func | ComponentExternalKind::Instance) {
                         outline.exports.push(export.name.name.to_owned());
                     }
+                }
+            }
+            // The pools allow one more, for what reads a snapshot: a component that fills them is refused here.
+            Payload::InstanceSection(instances) => {
+                for instance in instances {
+                    core_instances += u32::from(matches!(instance.map_err(broken)?, Instance::Instantiate { .. }));
+                }
+                let limit = limits.plugin_core_instances_max;
+                if core_instances > limit {
+                    return Err(failure::too_many("core instances", "plugin_core_instances_max", limit));
                 }
             }
             Payload::CodeSectionEntry(body) if body.as_bytes().len() > FUNCTION_MAX_BYTES => {

@@ -76,10 +76,9 @@ pub fn prepare(
     Ok((compiled, component))
 }
 
-/// Compiles it.
+/// Compiles it; one with more parts than it may have is refused by the pools.
 pub fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, Unfit> {
-    Component::from_binary(&engine.wasmtime, bytes)
-        .map_err(|error| Unfit::Compile(failure::plain(&error.root_cause().to_string())))
+    Component::from_binary(&engine.wasmtime, bytes).map_err(|error| failure::refusal(&error, &engine.limits))
 }
 
 /// A compiled component with its imports served and its exports found.

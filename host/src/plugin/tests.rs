@@ -56,10 +56,19 @@ fn case_of(value: Value, submitted_at_ms: i64) -> Case {
     }
 }
 
-/// Limits that need little of the machine.
+/// Limits that need little of the machine, and of time more than any guest that does not loop can use on a slow one.
 fn small() -> Limits {
-    Limits { gate_threads: 2, plugin_memory_max_bytes: 4 * 1024 * 1024, ..Limits::default() }
+    Limits {
+        gate_threads: 2,
+        plugin_memory_max_bytes: 4 * 1024 * 1024,
+        plugin_deadline_ms: AMPLE_MS,
+        plugin_wall_max_ms: AMPLE_MS,
+        plugin_configure_deadline_ms: AMPLE_MS,
+        ..Limits::default()
+    }
 }
+
+const AMPLE_MS: u64 = 600_000;
 
 fn sandbox(limits: Limits) -> Arc<Sandbox> {
     Sandbox::start(Arc::new(limits), None).expect("a sandbox")

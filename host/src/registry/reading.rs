@@ -5,10 +5,12 @@ use std::sync::Arc;
 use super::publish::not_found;
 use super::release::Kind;
 use super::rules::LoadedKind;
-use super::store::{EntryRow, Page, VersionRow};
+use super::store::{EntryRow, Page, VersionHead, VersionPlace, VersionRow};
 use super::{Actor, Decision, Registry, RegistryError};
-use crate::clock::Millis;
 use crate::names::{DecisionId, EntryId, VersionName};
+
+/// Versions that are shown with their entry; the list of them has all.
+const NEWEST_VERSIONS: u32 = 100;
 
 impl Registry {
     /// Entries of a kind by id, after `after`.
@@ -27,7 +29,7 @@ impl Registry {
         Ok((Arc::clone(&kind.kind), page))
     }
 
-    /// One entry with its active version and the names, status and time of all of them, newest first.
+    /// One entry with its active version and the newest of all its versions.
     ///
     /// # Errors
     /// `NoKind`, `NotFound`, `Store`.
@@ -36,7 +38,7 @@ impl Registry {
         actor: &Actor,
         kind: &str,
         id: &str,
-    ) -> Result<(Arc<Kind>, EntryRow, VersionRow, Vec<(VersionName, String, Millis)>), RegistryError> {
+    ) -> Result<(Arc<Kind>, EntryRow, VersionRow, Vec<VersionHead>), RegistryError> {
         let kind = self.kind(kind)?;
         let name = &kind.kind.name;
         let missing = || not_found("entry", id);
@@ -46,8 +48,31 @@ impl Registry {
             self.store.version(&actor.tenant, name, &parsed, Some(&entry.current_version)).await?.ok_or_else(|| {
                 RegistryError::Internal(format!("entry {id} without its version {}", entry.current_version))
             })?;
-        let names = self.store.version_names(&actor.tenant, name, &parsed).await?;
-        Ok((Arc::clone(&kind.kind), entry, version, names))
+        let newest = self.store.versions(&actor.tenant, name, &parsed, None, NEWEST_VERSIONS).await?;
+        Ok((Arc::clone(&kind.kind), entry, version, newest.items))
+    }
+
+    /// The versions of an entry, newest first, after `after`.
+    ///
+    /// # Errors
+    /// `NoKind`, `NotFound`, `Store`.
+    pub async fn versions(
+        &self,
+        actor: &Actor,
+        kind: &str,
+        id: &str,
+        after: Option<&VersionPlace>,
+        limit: u32,
+    ) -> Result<Page<VersionHead>, RegistryError> {
+        let kind = self.kind(kind)?;
+        let name = &kind.kind.name;
+        let parsed: EntryId = id.parse().map_err(|_| not_found("entry", id))?;
+        let page = self.store.versions(&actor.tenant, name, &parsed, after, limit).await?;
+        // An entry has a version from its first moment on.
+        if page.items.is_empty() && self.store.entry(&actor.tenant, name, &parsed).await?.is_none() {
+            return Err(not_found("entry", id));
+        }
+        Ok(page)
     }
 
     /// One version.

@@ -11,10 +11,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::publish::not_found;
 use super::release::{ReleaseRef, Rules};
 use super::rules::{RulesInForce, check};
-use super::store::{Activation, NewRelease, PluginRow, ReleaseRow};
+use super::store::{Activation, NewRelease, Page, PluginPlace, PluginRow, ReleaseHead, ReleaseRow};
 use super::{ActiveScope, Actor, InForce, Pushed, Registry, RegistryError, Released};
 use crate::clock::Millis;
-use crate::names::{Digest, Scope};
+use crate::names::{Digest, ModuleName, Scope};
 
 impl Registry {
     /// Tries a component and keeps it.
@@ -50,12 +50,17 @@ impl Registry {
         Ok(Pushed { plugin, inspection, created })
     }
 
-    /// Every plugin, by name, then time pushed.
+    /// Plugins by name, then time pushed, after `after`.
     ///
     /// # Errors
     /// `Store`.
-    pub async fn plugins(&self, actor: &Actor) -> Result<Vec<PluginRow>, RegistryError> {
-        Ok(self.store.plugins(&actor.tenant).await?)
+    pub async fn plugins(
+        &self,
+        actor: &Actor,
+        after: Option<&PluginPlace>,
+        limit: u32,
+    ) -> Result<Page<PluginRow>, RegistryError> {
+        Ok(self.store.plugins(&actor.tenant, after, limit).await?)
     }
 
     /// One plugin.
@@ -126,16 +131,34 @@ impl Registry {
         }
     }
 
-    /// Every scope with its active rules, by scope.
+    /// Modules by name, after `after`, each with its active rules.
     ///
     /// # Errors
     /// `Store`.
-    pub async fn scopes(&self, actor: &Actor) -> Result<Vec<ActiveScope>, RegistryError> {
-        let active = self.store.active_releases(&actor.tenant).await?;
-        active.into_iter().map(|release| Ok(ActiveScope { rules: parse_rules(&release)?, release })).collect()
+    pub async fn modules(
+        &self,
+        actor: &Actor,
+        after: Option<&ModuleName>,
+        limit: u32,
+    ) -> Result<Page<(ModuleName, ActiveScope)>, RegistryError> {
+        let page = self.store.active_modules(&actor.tenant, after, limit).await?;
+        let module = |release: ReleaseRow| match release.release.scope.clone() {
+            Scope::Module(name) => Ok((name, ActiveScope { rules: parse_rules(&release)?, release })),
+            Scope::Policies => Err(RegistryError::Internal("the policies are listed as a module".to_owned())),
+        };
+        Ok(Page { items: page.items.into_iter().map(module).collect::<Result<_, _>>()?, more: page.more })
     }
 
-    /// The releases of a scope, newest first, with the number of the active one.
+    /// One scope with its active rules, where it has any.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn scope(&self, actor: &Actor, scope: &Scope) -> Result<Option<ActiveScope>, RegistryError> {
+        let release = self.store.active_release(&actor.tenant, scope).await?;
+        release.map(|release| Ok(ActiveScope { rules: parse_rules(&release)?, release })).transpose()
+    }
+
+    /// The releases of a scope, newest first, below the number `before`, with the number of the active one.
     ///
     /// # Errors
     /// `Store`.
@@ -143,8 +166,10 @@ impl Registry {
         &self,
         actor: &Actor,
         scope: &Scope,
-    ) -> Result<(Vec<ReleaseRow>, Option<i64>), RegistryError> {
-        let releases = self.store.releases(&actor.tenant, scope).await?;
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<(Page<ReleaseHead>, Option<i64>), RegistryError> {
+        let releases = self.store.releases(&actor.tenant, scope, before, limit).await?;
         let active = self.store.active_release_refs(&actor.tenant).await?;
         let active = active.into_iter().find(|release| release.scope == *scope).map(|release| release.number);
         Ok((releases, active))

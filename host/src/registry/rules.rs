@@ -24,6 +24,9 @@ type PluginKey = (Digest, Stage, Digest);
 const RESERVED: [&str; 11] =
     ["audit", "decisions", "docs", "events", "inbox", "modules", "plugins", "policies", "search", "tokens", "webhooks"];
 
+/// Members of the answers to a publish and a rollback, beside the entry under its kind's singular.
+pub const ANSWER_WORDS: [&str; 6] = ["decision", "failure", "previousVersion", "reason", "report", "status"];
+
 /// A plugin at work in a binding.
 pub struct LoadedBinding {
     /// The binding's name.
@@ -251,6 +254,15 @@ fn check_kind(rules: &Rules, index: usize, kind: &Kind, remarks: &mut Vec<Remark
     }
     if kind.singular.parse::<KindName>().is_err() {
         say("singular", format!("'{}' is not a singular: lower case letters, digits and dashes", kind.singular));
+    }
+    if ANSWER_WORDS.contains(&kind.singular.as_str()) {
+        say(
+            "singular",
+            format!(
+                "'{}' cannot be a singular: answers tell something else under this name, beside the entry",
+                kind.singular
+            ),
+        );
     }
     for (field, name) in [("idField", &kind.id_field), ("documentField", &kind.document_field)] {
         if schema::COMMON_FIELDS.contains(&name.as_str()) || !is_field(name) {

@@ -1,6 +1,8 @@
 //! What the registry asks of its database. One implementation serves both engines (`sql`); this trait turns the
 //! dependency round, so that the registry knows no SQL.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::publish::Approved;
 use super::release::ReleaseRef;
 use crate::clock::Millis;
-use crate::names::{DecisionId, Digest, EntryId, KindName, Scope, Tenant, VersionName};
+use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, NameError, Scope, Tenant, VersionName};
 
 /// The database could not do what was asked. Causes go to the log; strangers see none of them.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +44,55 @@ pub struct PluginRow {
     pub pushed_by: String,
     /// When.
     pub pushed_at: Millis,
+}
+
+/// Where a plugin stands among the others, whose order is by name, then time pushed, then digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginPlace {
+    /// SHA-256 of the component.
+    pub digest: Digest,
+    /// When it was pushed.
+    pub pushed_at: Millis,
+    /// Its own name.
+    pub name: String,
+}
+
+impl PluginRow {
+    /// Its place.
+    pub fn place(&self) -> PluginPlace {
+        PluginPlace { digest: self.digest.clone(), pushed_at: self.pushed_at, name: self.name.clone() }
+    }
+}
+
+impl fmt::Display for PluginPlace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {} {}", self.digest, self.pushed_at.0, self.name)
+    }
+}
+
+impl FromStr for PluginPlace {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let mut parts = text.splitn(3, ' ');
+        let mut next = || parts.next().unwrap_or_default();
+        let (digest, pushed_at) = (next().parse()?, next().parse().map(Millis));
+        let wrong = |_| NameError::new("place", text, "a digest, a time in milliseconds and a name");
+        Ok(Self { digest, pushed_at: pushed_at.map_err(wrong)?, name: next().to_owned() })
+    }
+}
+
+/// A release without its rules, which may be large.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseHead {
+    /// Scope, number and digest.
+    pub release: ReleaseRef,
+    /// Who made it.
+    pub author: String,
+    /// Why.
+    pub message: String,
+    /// When.
+    pub created_at: Millis,
 }
 
 /// A release's row.
@@ -140,6 +191,51 @@ pub struct VersionRow {
     pub published_by: String,
     /// When.
     pub published_at: Millis,
+}
+
+/// A version without its manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionHead {
+    /// Its name.
+    pub version: VersionName,
+    /// `active` or `archived`.
+    pub status: String,
+    /// When it was published.
+    pub published_at: Millis,
+    /// The decision that let it in.
+    pub decision: DecisionId,
+}
+
+/// Where a version stands among those of its entry, whose order is by time published, then decision, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionPlace {
+    /// When it was published.
+    pub published_at: Millis,
+    /// The decision that let it in; its id sorts by time.
+    pub decision: DecisionId,
+}
+
+impl VersionHead {
+    /// Its place.
+    pub fn place(&self) -> VersionPlace {
+        VersionPlace { published_at: self.published_at, decision: self.decision.clone() }
+    }
+}
+
+impl fmt::Display for VersionPlace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.published_at.0, self.decision)
+    }
+}
+
+impl FromStr for VersionPlace {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let (published_at, decision) = text.split_once(' ').unwrap_or((text, ""));
+        let wrong = |_| NameError::new("place", text, "a time in milliseconds and a decision");
+        Ok(Self { published_at: Millis(published_at.parse().map_err(wrong)?), decision: decision.parse()? })
+    }
 }
 
 /// A stored decision.
@@ -315,15 +411,26 @@ pub trait Store: Send + Sync {
     async fn insert_plugin(&self, tenant: &Tenant, plugin: &PluginRow) -> Result<bool, StoreError>;
     /// One plugin.
     async fn plugin(&self, tenant: &Tenant, digest: &Digest) -> Result<Option<PluginRow>, StoreError>;
-    /// All plugins, by name, then time pushed, then digest.
-    async fn plugins(&self, tenant: &Tenant) -> Result<Vec<PluginRow>, StoreError>;
+    /// Plugins by name, then time pushed, then digest, after `after`, at most `limit`.
+    async fn plugins(
+        &self,
+        tenant: &Tenant,
+        after: Option<&PluginPlace>,
+        limit: u32,
+    ) -> Result<Page<PluginRow>, StoreError>;
 
     /// Writes a release under the scope's next number. Two at once get two numbers.
     async fn create_release(&self, tenant: &Tenant, release: &NewRelease) -> Result<ReleaseRow, StoreError>;
     /// One release.
     async fn release(&self, tenant: &Tenant, scope: &Scope, number: i64) -> Result<Option<ReleaseRow>, StoreError>;
-    /// The releases of a scope, newest first.
-    async fn releases(&self, tenant: &Tenant, scope: &Scope) -> Result<Vec<ReleaseRow>, StoreError>;
+    /// The releases of a scope without their rules, newest first, below the number `before`, at most `limit`.
+    async fn releases(
+        &self,
+        tenant: &Tenant,
+        scope: &Scope,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Page<ReleaseHead>, StoreError>;
     /// Makes a release the scope's active one. `expected`: the number the caller believes active (`Some(None)`:
     /// none); not compared where it is `None`.
     async fn activate(
@@ -336,7 +443,16 @@ pub trait Store: Send + Sync {
     ) -> Result<Activation, StoreError>;
     /// The active release of every scope that has one, by scope.
     async fn active_releases(&self, tenant: &Tenant) -> Result<Vec<ReleaseRow>, StoreError>;
-    /// The same without the rules: what a host compares to know that it is behind.
+    /// The active releases of modules by the module's name, after `after`, at most `limit`.
+    async fn active_modules(
+        &self,
+        tenant: &Tenant,
+        after: Option<&ModuleName>,
+        limit: u32,
+    ) -> Result<Page<ReleaseRow>, StoreError>;
+    /// The active release of one scope.
+    async fn active_release(&self, tenant: &Tenant, scope: &Scope) -> Result<Option<ReleaseRow>, StoreError>;
+    /// All of them without the rules: what a host compares to know that it is behind.
     async fn active_release_refs(&self, tenant: &Tenant) -> Result<Vec<ReleaseRef>, StoreError>;
 
     /// Writes a publish: the inbox key, the version (archiving the one that was active), the entry, the decision
@@ -367,13 +483,15 @@ pub trait Store: Send + Sync {
         id: &EntryId,
         version: Option<&VersionName>,
     ) -> Result<Option<VersionRow>, StoreError>;
-    /// The version names of an entry with status and time, newest first; no manifests.
-    async fn version_names(
+    /// The versions of an entry without their manifests, newest first, after `after`, at most `limit`.
+    async fn versions(
         &self,
         tenant: &Tenant,
         kind: &KindName,
         id: &EntryId,
-    ) -> Result<Vec<(VersionName, String, Millis)>, StoreError>;
+        after: Option<&VersionPlace>,
+        limit: u32,
+    ) -> Result<Page<VersionHead>, StoreError>;
 
     /// Events not announced yet, in order, at most `limit`.
     async fn pending_events(&self, limit: u32) -> Result<Vec<EventRow>, StoreError>;

@@ -4,9 +4,8 @@ use sqlx::any::AnyRow;
 
 use super::Statement;
 use super::rows::{millis, name, plain};
-use crate::clock::Millis;
 use crate::names::{EntryId, KindName, Tenant, VersionName};
-use crate::registry::store::{EntryRow, Page, StoreError, VersionRow};
+use crate::registry::store::{EntryRow, StoreError, VersionHead, VersionPlace, VersionRow};
 
 pub(super) fn select_entry(tenant: &Tenant, kind: &KindName, id: &EntryId) -> Statement {
     sqlx::query(
@@ -28,12 +27,6 @@ pub(super) fn select_page(tenant: &Tenant, kind: &KindName, after: Option<&Entry
     .bind(kind.to_string())
     .bind(after.map(EntryId::to_string).unwrap_or_default())
     .bind(i64::from(limit) + 1)
-}
-
-pub(super) fn page(rows: &[AnyRow], limit: u32) -> Result<Page<EntryRow>, StoreError> {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let items = rows.iter().take(limit).map(entry).collect::<Result<_, _>>()?;
-    Ok(Page { items, more: rows.len() > limit })
 }
 
 pub(super) fn entry(row: &AnyRow) -> Result<EntryRow, StoreError> {
@@ -98,23 +91,38 @@ pub(super) fn version(row: &AnyRow) -> Result<VersionRow, StoreError> {
 }
 
 /// Of versions published in the same millisecond the decision made later comes first: its id sorts by time.
-pub(super) fn select_version_names(tenant: &Tenant, kind: &KindName, id: &EntryId) -> Statement {
+pub(super) fn select_versions(
+    tenant: &Tenant,
+    kind: &KindName,
+    id: &EntryId,
+    after: Option<&VersionPlace>,
+    limit: u32,
+) -> Statement {
+    let (published_at, decision) =
+        after.map_or((i64::MAX, String::new()), |place| (place.published_at.0, place.decision.to_string()));
     sqlx::query(
-        "SELECT v.version, v.published_at, e.current_version
+        "SELECT v.version, v.published_at, v.decision_id, e.current_version
          FROM versions v
          JOIN entries e ON e.tenant_id = v.tenant_id AND e.kind = v.kind AND e.id = v.entry_id
-         WHERE v.tenant_id = $1 AND v.kind = $2 AND v.entry_id = $3
-         ORDER BY v.published_at DESC, v.decision_id DESC",
+         WHERE v.tenant_id = $1 AND v.kind = $2 AND v.entry_id = $3 AND (v.published_at, v.decision_id) < ($4, $5)
+         ORDER BY v.published_at DESC, v.decision_id DESC LIMIT $6",
     )
     .bind(tenant.to_string())
     .bind(kind.to_string())
     .bind(id.to_string())
+    .bind(published_at)
+    .bind(decision)
+    .bind(i64::from(limit) + 1)
 }
 
-pub(super) fn version_name(row: &AnyRow) -> Result<(VersionName, String, Millis), StoreError> {
+pub(super) fn version_head(row: &AnyRow) -> Result<VersionHead, StoreError> {
     let version = name(row, "version")?;
-    let status = status(&version, row)?;
-    Ok((version, status, millis(row, "published_at")?))
+    Ok(VersionHead {
+        status: status(&version, row)?,
+        version,
+        published_at: millis(row, "published_at")?,
+        decision: name(row, "decision_id")?,
+    })
 }
 
 /// A version is active where its entry says so, and archived else: it is written in one place.

@@ -124,3 +124,67 @@ async fn run(writers: &Writers, mut group: Vec<Job>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What waits, by tenant, entry and version.
+    fn waiting(jobs: &[(&str, &str, &str)]) -> (mpsc::UnboundedSender<Job>, mpsc::UnboundedReceiver<Job>, Vec<Answer>) {
+        let (queue, arriving) = mpsc::unbounded_channel();
+        let told = jobs
+            .iter()
+            .map(|(tenant, entry, version)| {
+                let (answer, told) = oneshot::channel();
+                let publish = Publish::sample(tenant, entry, version);
+                assert!(queue.send(Job { publish, answer }).is_ok());
+                told
+            })
+            .collect();
+        (queue, arriving, told)
+    }
+
+    type Answer = oneshot::Receiver<Result<Told, StoreError>>;
+
+    async fn groups(jobs: &[(&str, &str, &str)], limits: &Limits) -> Vec<Vec<String>> {
+        let (queue, arriving, _told) = waiting(jobs);
+        drop(queue);
+        let mut jobs = Jobs { arriving, aside: VecDeque::new(), together_max: limits.commits_together_max };
+        let mut groups = Vec::new();
+        loop {
+            let group = jobs.take().await;
+            if group.is_empty() {
+                return groups;
+            }
+            groups.push(group.iter().map(|job| job.publish.label()).collect());
+        }
+    }
+
+    #[tokio::test]
+    async fn groups_hold_one_tenant_each_entry_once_and_no_more_than_they_may() {
+        let limits = Limits { commits_together_max: 3, ..Limits::default() };
+        let jobs = [
+            ("one", "a", "1"),
+            ("two", "a", "1"),
+            ("one", "a", "2"),
+            ("one", "b", "1"),
+            ("one", "c", "1"),
+            ("one", "d", "1"),
+        ];
+        assert_eq!(
+            groups(&jobs, &limits).await,
+            [vec!["one/a/1", "one/b/1", "one/c/1"], vec!["two/a/1"], vec!["one/a/2", "one/d/1"],]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_client_that_hung_up_before_its_turn_publishes_nothing() {
+        let (queue, arriving, mut told) = waiting(&[("one", "a", "1"), ("one", "b", "1")]);
+        drop(queue);
+        drop(told.remove(0));
+        let mut jobs = Jobs { arriving, aside: VecDeque::new(), together_max: 16 };
+        let group = jobs.take().await;
+        assert_eq!(group.iter().map(|job| job.publish.label()).collect::<Vec<_>>(), ["one/b/1"]);
+        assert!(jobs.take().await.is_empty());
+    }
+}

@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyPool, ConnectOptions as _, Connection as _, Executor as _};
+use sqlx::{AnyPool, AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 
 use super::errors::{DatabaseError, failed};
 use super::{Database, Engine, Writers};
@@ -17,6 +17,9 @@ const POSTGRES_SETTINGS: &str = "SET plan_cache_mode = force_generic_plan";
 /// What every SQLite connection is told. FULL: a commit that was answered survives a power cut.
 const SQLITE_SETTINGS: &str =
     "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864";
+
+/// SQLite's own limit of its `busy_timeout`.
+const BUSY_MAX_MS: u64 = i32::MAX as u64;
 
 /// A connection idle for longer is tried before it is used: the server may have gone away meanwhile.
 const TRIED_AFTER_IDLE: Duration = Duration::from_secs(1);
@@ -52,9 +55,14 @@ async fn sqlite(path: &str, limits: &Limits) -> Result<Database, DatabaseError> 
     OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(DatabaseError::File)?;
     let options = connect_options(&format!("sqlite:{}?mode=rw", percent_encoded(path)))?;
     keep_journal_ahead(&options).await?;
+    // Another host that writes to the file holds it for as long as a connection may be waited for.
+    let settings =
+        format!("{SQLITE_SETTINGS}; PRAGMA busy_timeout = {}", limits.database_acquire_max_ms.min(BUSY_MAX_MS));
     let pool = || {
-        pool_options(limits).after_connect(|connection, _| {
-            Box::pin(async move { connection.execute(SQLITE_SETTINGS).await.map(|_| ()) })
+        let settings = settings.clone();
+        pool_options(limits).after_connect(move |connection, _| {
+            let settings = settings.clone();
+            Box::pin(async move { connection.execute(AssertSqlSafe(settings)).await.map(|_| ()) })
         })
     };
     // One writer, kept open: its statements stay prepared, and the last connection to close is not an idle reader.

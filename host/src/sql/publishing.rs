@@ -58,6 +58,60 @@ impl Publish {
         (&self.version.kind, &self.version.id)
     }
 
+    /// One that no gate approved and that is never committed.
+    #[cfg(test)]
+    pub(super) fn sample(tenant: &str, entry: &str, version: &str) -> Self {
+        use crate::clock::{Millis, new_id};
+        use crate::names::Digest;
+        let at = Millis(0);
+        let (kind, id): (KindName, EntryId) = ("things".parse().expect("a kind"), entry.parse().expect("an id"));
+        let version: crate::names::VersionName = version.parse().expect("a version");
+        let decision: crate::names::DecisionId = new_id(at).parse().expect("an id");
+        Self {
+            tenant: tenant.parse().expect("a tenant"),
+            judged: Vec::new(),
+            inbox_key: format!("registry:thing:{id}:{version}"),
+            name: String::new(),
+            description: None,
+            tags: "[]".to_owned(),
+            decision: DecisionRow {
+                id: decision.clone(),
+                kind: kind.clone(),
+                entry: id.clone(),
+                version: version.clone(),
+                outcome: "approved".to_owned(),
+                body: "{}".to_owned(),
+                created_at: at,
+            },
+            event: NewEvent {
+                id: new_id(at),
+                what: "entry.published".to_owned(),
+                kind: kind.clone(),
+                entry: id.clone(),
+                body: "{}".to_owned(),
+                created_at: at,
+            },
+            version: VersionRow {
+                kind,
+                id,
+                version,
+                status: "active".to_owned(),
+                digest: Digest::of(b""),
+                submitted_digest: Digest::of(b""),
+                manifest: "{}".into(),
+                decision,
+                published_by: "test".to_owned(),
+                published_at: at,
+            },
+            is_higher: |_, _| true,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn label(&self) -> String {
+        format!("{}/{}/{}", self.tenant, self.version.id, self.version.version)
+    }
+
     fn is_of_scope(&self, scope: &Scope) -> bool {
         // The policies are always asked for: they may have become active after the judgement.
         *scope == Scope::Policies || self.judged.iter().any(|release| release.scope == *scope)

@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Decode, Row as _, Type};
 
 use crate::clock::Millis;
-use crate::registry::store::StoreError;
+use crate::registry::store::{Page, StoreError};
 
 /// A column as it is.
 pub(super) fn plain<'r, T: Decode<'r, Any> + Type<Any>>(
@@ -31,6 +31,17 @@ where
 /// A column that holds an instant.
 pub(super) fn millis(row: &AnyRow, column: &'static str) -> Result<Millis, StoreError> {
     plain(row, column).map(Millis)
+}
+
+/// A page from its rows and, where more follow, the first row of the next.
+pub(super) fn page<T>(
+    rows: &[AnyRow],
+    limit: u32,
+    read: impl Fn(&AnyRow) -> Result<T, StoreError>,
+) -> Result<Page<T>, StoreError> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let items = rows.iter().take(limit).map(read).collect::<Result<_, _>>()?;
+    Ok(Page { items, more: rows.len() > limit })
 }
 
 /// `$first, $second, …`: places for `count` arguments.

@@ -6,9 +6,9 @@ use super::errors::failed;
 use super::rows::{millis, name, plain};
 use super::{Database, RulesLock, Statement};
 use crate::clock::Millis;
-use crate::names::{Digest, Scope, Tenant};
+use crate::names::{Digest, ModuleName, Scope, Tenant};
 use crate::registry::release::ReleaseRef;
-use crate::registry::store::{Activation, NewRelease, PluginRow, ReleaseRow, StoreError};
+use crate::registry::store::{Activation, NewRelease, PluginPlace, PluginRow, ReleaseHead, ReleaseRow, StoreError};
 
 pub(super) fn insert_plugin(tenant: &Tenant, plugin: &PluginRow) -> Statement {
     sqlx::query(
@@ -36,12 +36,22 @@ pub(super) fn select_plugin(tenant: &Tenant, digest: &Digest) -> Statement {
     .bind(digest.to_string())
 }
 
-pub(super) fn select_plugins(tenant: &Tenant) -> Statement {
+/// One row more than the page holds, as of every page. No name is empty, so none starts from the first.
+pub(super) fn select_plugins(tenant: &Tenant, after: Option<&PluginPlace>, limit: u32) -> Statement {
+    let (name, pushed_at, digest) = match after {
+        Some(place) => (place.name.clone(), place.pushed_at.0, place.digest.to_string()),
+        None => (String::new(), 0, String::new()),
+    };
     sqlx::query(
         "SELECT digest, name, version, contract, inspection, size_bytes, pushed_by, pushed_at
-         FROM plugins WHERE tenant_id = $1 ORDER BY name, pushed_at, digest",
+         FROM plugins WHERE tenant_id = $1 AND (name, pushed_at, digest) > ($2, $3, $4)
+         ORDER BY name, pushed_at, digest LIMIT $5",
     )
     .bind(tenant.to_string())
+    .bind(name)
+    .bind(pushed_at)
+    .bind(digest)
+    .bind(i64::from(limit) + 1)
 }
 
 pub(super) fn plugin(row: &AnyRow) -> Result<PluginRow, StoreError> {
@@ -111,13 +121,15 @@ pub(super) fn select_release(tenant: &Tenant, scope: &Scope, number: i64) -> Sta
     .bind(number)
 }
 
-pub(super) fn select_releases(tenant: &Tenant, scope: &Scope) -> Statement {
+pub(super) fn select_releases(tenant: &Tenant, scope: &Scope, before: Option<i64>, limit: u32) -> Statement {
     sqlx::query(
-        "SELECT scope, number, digest, rules, author, message, created_at
-         FROM releases WHERE tenant_id = $1 AND scope = $2 ORDER BY number DESC",
+        "SELECT scope, number, digest, author, message, created_at
+         FROM releases WHERE tenant_id = $1 AND scope = $2 AND number < $3 ORDER BY number DESC LIMIT $4",
     )
     .bind(tenant.to_string())
     .bind(scope.to_string())
+    .bind(before.unwrap_or(i64::MAX))
+    .bind(i64::from(limit) + 1)
 }
 
 pub(super) fn select_active(tenant: &Tenant) -> Statement {
@@ -130,6 +142,31 @@ pub(super) fn select_active(tenant: &Tenant) -> Statement {
     .bind(tenant.to_string())
 }
 
+/// Modules' scopes are those that begin with `module:`, and ';' is the byte after ':'.
+pub(super) fn select_modules(tenant: &Tenant, after: Option<&ModuleName>, limit: u32) -> Statement {
+    let after = after.map_or_else(|| "module:".to_owned(), |name| Scope::Module(name.clone()).to_string());
+    sqlx::query(
+        "SELECT l.scope, l.number, l.digest, l.rules, l.author, l.message, l.created_at
+         FROM rulesets r
+         JOIN releases l ON l.tenant_id = r.tenant_id AND l.scope = r.scope AND l.number = r.active_number
+         WHERE r.tenant_id = $1 AND r.scope > $2 AND r.scope < 'module;' ORDER BY r.scope LIMIT $3",
+    )
+    .bind(tenant.to_string())
+    .bind(after)
+    .bind(i64::from(limit) + 1)
+}
+
+pub(super) fn select_active_of(tenant: &Tenant, scope: &Scope) -> Statement {
+    sqlx::query(
+        "SELECT l.scope, l.number, l.digest, l.rules, l.author, l.message, l.created_at
+         FROM rulesets r
+         JOIN releases l ON l.tenant_id = r.tenant_id AND l.scope = r.scope AND l.number = r.active_number
+         WHERE r.tenant_id = $1 AND r.scope = $2",
+    )
+    .bind(tenant.to_string())
+    .bind(scope.to_string())
+}
+
 pub(super) fn select_active_refs(tenant: &Tenant) -> Statement {
     sqlx::query(
         "SELECT scope, active_number AS number, active_digest AS digest
@@ -140,6 +177,15 @@ pub(super) fn select_active_refs(tenant: &Tenant) -> Statement {
 
 pub(super) fn release_ref(row: &AnyRow) -> Result<ReleaseRef, StoreError> {
     Ok(ReleaseRef { scope: name(row, "scope")?, number: plain(row, "number")?, digest: name(row, "digest")? })
+}
+
+pub(super) fn release_head(row: &AnyRow) -> Result<ReleaseHead, StoreError> {
+    Ok(ReleaseHead {
+        release: release_ref(row)?,
+        author: plain(row, "author")?,
+        message: plain(row, "message")?,
+        created_at: millis(row, "created_at")?,
+    })
 }
 
 pub(super) fn release(row: &AnyRow) -> Result<ReleaseRow, StoreError> {

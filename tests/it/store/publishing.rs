@@ -14,7 +14,7 @@ use hallmark::registry::store::{
 };
 use hallmark::sql::Database;
 
-use super::{AT, World, commit, publish};
+use super::{AT, World, commit, patient, publish};
 use crate::support::approval::approve;
 
 fn agents() -> KindName {
@@ -108,11 +108,11 @@ pub async fn keeps_every_version_of_one_entry_published_at_once(world: World) {
     }
     let entry = world.database.entry(&world.tenant, &agents(), &id("a")).await.expect("an answer").expect("an entry");
     assert_eq!(entry.highest_version.as_str(), "1.59.0");
-    let names = world.database.version_names(&world.tenant, &agents(), &id("a")).await.expect("names");
-    assert_eq!(names.len(), 60);
-    let active: Vec<_> = names.iter().filter(|(_, status, _)| status == "active").collect();
+    let versions = world.database.versions(&world.tenant, &agents(), &id("a"), None, 100).await.expect("a page").items;
+    assert_eq!(versions.len(), 60);
+    let active: Vec<_> = versions.iter().filter(|head| head.status == "active").collect();
     assert_eq!(active.len(), 1);
-    assert_eq!(active[0].0, entry.current_version);
+    assert_eq!(active[0].version, entry.current_version);
     // The last event is that of the version that stayed active: the order of events is the order of the entry.
     let events = world.database.pending_events(100).await.expect("events");
     assert_eq!(events.len(), 60);
@@ -205,6 +205,19 @@ pub async fn commits_nothing_under_retired_rules_while_rules_change(world: World
     }
 }
 
+/// Polls a future so often, then drops it.
+async fn polled<T>(future: impl Future<Output = T>, mut polls: u32) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending => {
+            polls -= 1;
+            if polls == 0 { Poll::Ready(None) } else { Poll::Pending }
+        }
+    })
+    .await
+}
+
 /// Polls a future once, lets others run so often, then drops it where it has not ended.
 async fn dropped_after<T>(future: impl Future<Output = T>, turns: u32) -> Option<T> {
     let mut future = pin!(future);
@@ -222,8 +235,7 @@ async fn dropped_after<T>(future: impl Future<Output = T>, turns: u32) -> Option
 pub async fn leaves_all_or_nothing_of_a_commit_that_is_dropped(world: World) {
     let (world, judged) = world.with_rules().await;
     let approved = approve(&judged);
-    let mut limits = Limits::default();
-    limits.set("commit_groups_max=1").expect("a limit");
+    let limits = Limits { commit_groups_max: 1, ..patient() };
     let host = Database::connect(&world.address, &limits).await.expect("it opens");
     let mut turns = 1;
     for number in 0.. {
@@ -237,11 +249,11 @@ pub async fn leaves_all_or_nothing_of_a_commit_that_is_dropped(world: World) {
         turns += 1 + turns / 4;
         // Another version of the same entry is committed after it, if it is committed at all.
         written(publish(&host, &judged, &name, "2.0.0").await.expect("an answer"));
-        let versions = world.database.version_names(&world.tenant, &agents(), &id(&name)).await.expect("names");
+        let versions = world.database.versions(&world.tenant, &agents(), &id(&name), None, 10).await.expect("versions");
         let decision = world.database.decision(&world.tenant, &commit.decision.id).await.expect("an answer");
         let events = world.database.pending_events(10_000).await.expect("events");
         let found = [
-            versions.iter().any(|(version, ..)| version.as_str() == "1.0.0"),
+            versions.items.iter().any(|head| head.version.as_str() == "1.0.0"),
             decision.is_some(),
             events.iter().any(|row| row.event == commit.event),
         ];
@@ -304,14 +316,45 @@ pub async fn leaves_nothing_of_a_commit_that_fails(world: World) {
     written(world.publish(&judged, "a", "2.0.0").await);
 }
 
-async fn roll_back(world: &World, entry: &str, target: &str) -> RolledBack {
-    let (kind, id, target) = (agents(), id(entry), version(target));
-    let rollback = Rollback {
+pub async fn waits_no_longer_for_a_connection_than_it_may(world: World) {
+    let (world, judged) = world.with_rules().await;
+    written(world.publish(&judged, "a", "1.0.0").await);
+    written(world.publish(&judged, "a", "2.0.0").await);
+    let (kind, entry, target) = (agents(), id("a"), version("1.0.0"));
+    let limits = Limits { database_connections_max: 1, database_acquire_max_ms: 2_000, ..Limits::default() };
+    let host = Database::connect(&world.address, &limits).await.expect("it opens");
+    let decision = DecisionRow {
+        id: new_id(AT).parse().expect("an id"),
+        kind: agents(),
+        entry: id("a"),
+        version: version("1.0.0"),
+        outcome: "rejected".to_owned(),
+        body: "{}".to_owned(),
+        created_at: AT,
+    };
+    // A rollback that stands still holds the one connection, from one of its first steps on.
+    for steps in 1..1000 {
+        let rollback = rollback(&world, &kind, &entry, &target);
+        let mut standing = pin!(host.rollback(&rollback));
+        if polled(standing.as_mut(), steps).await.is_some() {
+            break;
+        }
+        let decision = DecisionRow { id: new_id(AT).parse().expect("an id"), ..decision.clone() };
+        if let Err(error) = host.insert_decision(&world.tenant, &decision).await {
+            assert_eq!(error.to_string(), "the database cannot be reached");
+            return;
+        }
+    }
+    panic!("a rollback held no connection, or others had another");
+}
+
+fn rollback<'a>(world: &'a World, kind: &'a KindName, id: &'a EntryId, target: &'a VersionName) -> Rollback<'a> {
+    Rollback {
         tenant: &world.tenant,
-        kind: &kind,
-        id: &id,
-        target: &target,
-        name: format!("{entry} back at {target}"),
+        kind,
+        id,
+        target,
+        name: format!("{id} back at {target}"),
         description: None,
         tags: "[]".to_owned(),
         at: hallmark::clock::Millis(AT.0 + 1),
@@ -323,8 +366,12 @@ async fn roll_back(world: &World, entry: &str, target: &str) -> RolledBack {
             body: "{}".to_owned(),
             created_at: AT,
         },
-    };
-    world.database.rollback(&rollback).await.expect("an answer")
+    }
+}
+
+async fn roll_back(world: &World, entry: &str, target: &str) -> RolledBack {
+    let (kind, id, target) = (agents(), id(entry), version(target));
+    world.database.rollback(&rollback(world, &kind, &id, &target)).await.expect("an answer")
 }
 
 pub async fn rolls_back_and_forth(world: World) {

@@ -2,7 +2,7 @@
 
 use hallmark::clock::{Millis, new_id};
 use hallmark::names::{EntryId, KindName, Tenant};
-use hallmark::registry::store::{Activation, Committed, DecisionRow, Store as _, TokenRow};
+use hallmark::registry::store::{Activation, Committed, DecisionRow, Store as _, TokenRow, VersionHead, VersionPlace};
 
 use super::{AT, World, commit};
 use crate::support::approval::approve;
@@ -119,7 +119,7 @@ pub async fn gives_events_in_order_until_announced(world: World) {
     assert!(next.len() == 1 && next[0].sequence > all[5].sequence);
 }
 
-pub async fn names_versions_newest_first(world: World) {
+pub async fn pages_versions_newest_first(world: World) {
     let (world, judged) = world.with_rules().await;
     let approved = approve(&judged);
     for (version, at) in [("2.0.0", 5), ("1.0.0", 9), ("3.0.0", 7)] {
@@ -127,9 +127,31 @@ pub async fn names_versions_newest_first(world: World) {
         commit.version.published_at = Millis(at);
         world.database.commit(&commit).await.expect("an answer");
     }
-    let names = world.database.version_names(&world.tenant, &agents(), &"a".parse().expect("an id")).await;
-    let names: Vec<_> =
-        names.expect("names").into_iter().map(|(name, status, at)| (String::from(name), status, at.0)).collect();
-    let expected = [("1.0.0", "archived", 9), ("3.0.0", "active", 7), ("2.0.0", "archived", 5)];
-    assert_eq!(names, expected.map(|(name, status, at)| (name.to_owned(), status.to_owned(), at)));
+    // Of those published in one instant the one decided later comes first.
+    world.publish(&judged, "a", "4.0.0").await;
+    world.publish(&judged, "a", "5.0.0").await;
+    let id: EntryId = "a".parse().expect("an id");
+    let mut expected = vec![("1.0.0", "archived", 9), ("3.0.0", "archived", 7), ("2.0.0", "archived", 5)];
+    let whole = world.database.versions(&world.tenant, &agents(), &id, None, 5).await.expect("a page");
+    assert!(!whole.more);
+    let (later, earlier) = (&whole.items[0], &whole.items[1]);
+    assert!(later.decision.as_str() > earlier.decision.as_str());
+    for head in [earlier, later] {
+        let status = if head.version.as_str() == "5.0.0" { "active" } else { "archived" };
+        expected.insert(0, (head.version.as_str(), status, AT.0));
+    }
+    let told: Vec<_> =
+        whole.items.iter().map(|head| (head.version.as_str(), head.status.as_str(), head.published_at.0)).collect();
+    assert_eq!(told, expected);
+    let (mut seen, mut more) = (Vec::new(), true);
+    while more {
+        let after = seen.last().map(VersionHead::place);
+        let read: Option<VersionPlace> = after.as_ref().map(|place| place.to_string().parse().expect("a place"));
+        assert_eq!(read, after);
+        let page = world.database.versions(&world.tenant, &agents(), &id, read.as_ref(), 1).await.expect("a page");
+        assert_eq!(page.items.len(), 1);
+        more = page.more;
+        seen.extend(page.items);
+    }
+    assert_eq!(seen, whole.items);
 }

@@ -2,8 +2,8 @@
 
 use futures_util::future::join_all;
 use hallmark::clock::Millis;
-use hallmark::names::{Digest, Scope};
-use hallmark::registry::store::{Activation, NewRelease, PluginRow, Store as _};
+use hallmark::names::{Digest, ModuleName, Scope};
+use hallmark::registry::store::{Activation, NewRelease, PluginPlace, PluginRow, Store as _};
 
 use super::{AT, World};
 
@@ -39,9 +39,56 @@ pub async fn numbers_releases_made_at_once(world: World) {
     }
     numbers.sort_unstable();
     assert_eq!(numbers, (1..=40).collect::<Vec<_>>());
-    let listed = world.database.releases(&world.tenant, &agents()).await.expect("releases");
-    assert!(listed.is_sorted_by(|one, next| one.release.number > next.release.number));
-    assert_eq!(listed.len(), 40);
+    let listed = world.database.releases(&world.tenant, &agents(), None, 100).await.expect("releases");
+    assert!(listed.items.is_sorted_by(|one, next| one.release.number > next.release.number));
+    assert_eq!((listed.items.len(), listed.more), (40, false));
+}
+
+pub async fn pages_releases_newest_first(world: World) {
+    let world = world.ready().await;
+    for number in 1..=5 {
+        world.create("module:agents", &number.to_string()).await;
+        world.create("module:others", &number.to_string()).await;
+    }
+    let (mut seen, mut before) = (Vec::new(), None);
+    loop {
+        let page = world.database.releases(&world.tenant, &agents(), before, 2).await.expect("a page");
+        assert!(page.items.iter().all(|head| head.release.scope == agents() && head.author == "ada"));
+        seen.extend(page.items.iter().map(|head| head.release.number));
+        before = seen.last().copied();
+        // What is released meanwhile comes before all of them, and disturbs no page.
+        world.create("module:agents", &format!("later {}", seen.len())).await;
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(seen, [5, 4, 3, 2, 1]);
+    let none = world.database.releases(&world.tenant, &Scope::Policies, None, 2).await.expect("a page");
+    assert_eq!((none.items.len(), none.more), (0, false));
+}
+
+pub async fn pages_modules_by_name(world: World) {
+    let world = world.ready().await;
+    world.activate_new("policies", "{}").await;
+    for name in ["b", "ab", "a-b", "c", "a"] {
+        world.activate_new(&format!("module:{name}"), "{}").await;
+    }
+    world.create("module:idle", "{}").await;
+    let (mut seen, mut after): (Vec<String>, Option<ModuleName>) = (Vec::new(), None);
+    loop {
+        let page = world.database.active_modules(&world.tenant, after.as_ref(), 2).await.expect("a page");
+        seen.extend(page.items.iter().map(|row| row.release.scope.to_string()));
+        after = seen.last().and_then(|scope| scope.strip_prefix("module:")?.parse().ok());
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(seen, ["module:a", "module:a-b", "module:ab", "module:b", "module:c"]);
+    for (scope, number) in [("policies", Some(1)), ("module:c", Some(1)), ("module:idle", None), ("module:d", None)] {
+        let scope: Scope = scope.parse().expect("a scope");
+        let active = world.database.active_release(&world.tenant, &scope).await.expect("an answer");
+        assert_eq!(active.map(|row| row.release.number), number, "{scope}");
+    }
 }
 
 pub async fn activates_what_the_caller_expects(world: World) {
@@ -95,8 +142,19 @@ pub async fn keeps_plugins_by_digest(world: World) {
     }
     let unknown = world.database.plugin(&world.tenant, &Digest::of(b"unknown")).await.expect("an answer");
     assert_eq!(unknown, None);
-    let listed = world.database.plugins(&world.tenant).await.expect("plugins");
-    assert_eq!(listed, [rows[0].clone(), rows[3].clone(), rows[1].clone(), rows[2].clone()]);
+    let page = world.database.plugins(&world.tenant, None, 100).await.expect("plugins");
+    assert_eq!(page.items, [rows[0].clone(), rows[3].clone(), rows[1].clone(), rows[2].clone()]);
+    let (mut seen, mut more) = (Vec::new(), true);
+    while more {
+        let after = seen.last().map(PluginRow::place);
+        let read: Option<PluginPlace> = after.as_ref().map(|place| place.to_string().parse().expect("a place"));
+        assert_eq!(read, after);
+        let next = world.database.plugins(&world.tenant, read.as_ref(), 1).await.expect("a page");
+        assert_eq!(next.items.len(), 1);
+        more = next.more;
+        seen.extend(next.items);
+    }
+    assert_eq!(seen, page.items);
 }
 
 pub async fn lets_one_of_two_activations_win(world: World) {

@@ -7,7 +7,7 @@ use hallmark::registry::store::{Store as _, StoreError};
 use hallmark::sql::Database;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
-use super::{AT, World};
+use super::{AT, World, patient};
 
 /// The numbers of this engine's migrations.
 async fn migrated(world: &World) -> Vec<i64> {
@@ -83,7 +83,7 @@ pub async fn migrates_once_for_hosts_that_start_at_once(world: World) {
         .map(|_| {
             let address = world.address.clone();
             tokio::spawn(async move {
-                let host = Database::connect(&address, &Limits::default()).await.expect("it opens");
+                let host = Database::connect(&address, &patient()).await.expect("it opens");
                 host.migrate(AT).await.expect("it migrates").len()
             })
         })

@@ -280,3 +280,29 @@ fn says_where_a_module_file_was_looked_for() {
         "DIR: no module.toml here or one folder below"
     );
 }
+
+#[test]
+fn a_file_that_is_too_large_names_its_own_limit() {
+    let text = "[module]\nname = \"agents\"\n[[kinds]]\nname = \"agents\"\nsingular = \"agent\"\nid_field = \"agentId\"\n\
+                schema = \"a.schema.json\"\n[[bindings]]\nname = \"a\"\nstage = \"validate\"\ncomponent = \"a.wasm\"\n\
+                settings_file = \"a.json\"\n";
+    let files = Files::with(&[("module.toml", text), ("a.schema.json", "true"), ("a.wasm", "bytes"), ("a.json", "{}")]);
+    let read = |limits: Limits| read_module(files.0.path(), &limits).map_err(|error| files.plain(&error));
+    assert!(read(Limits::default()).is_ok());
+    for (limits, told) in [
+        (
+            Limits { document_size_max_bytes: 3, ..Limits::default() },
+            "module.toml:7: [[kinds]]: schema: a.schema.json has more than document_size_max_bytes = 3",
+        ),
+        (
+            Limits { plugin_component_max_bytes: 4, ..Limits::default() },
+            "module.toml:11: [[bindings]]: component: a.wasm has more than plugin_component_max_bytes = 4",
+        ),
+        (
+            Limits { plugin_settings_max_bytes: 1, ..Limits::default() },
+            "module.toml:12: [[bindings]]: settings_file: a.json has more than plugin_settings_max_bytes = 1",
+        ),
+    ] {
+        assert_eq!(read(limits).err().as_deref(), Some(told));
+    }
+}

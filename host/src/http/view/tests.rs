@@ -62,7 +62,12 @@ fn an_entry_shows_the_stored_submission_and_what_the_host_knows() {
         r#"{"agentId":"weather","capabilities":["x"],"digest":"theirs","manifest":{"b":[1.5,null]},"name":"Weather","tags":["a"],"version":"1.0.0"}"#,
     );
     let stored = Stored::of(&row).expect("an object");
-    let versions = [("1.0.0".parse().expect("a version"), "archived".to_owned(), Millis(2))];
+    let versions = [VersionHead {
+        version: row.version.clone(),
+        status: row.status.clone(),
+        published_at: row.published_at,
+        decision: row.decision.clone(),
+    }];
     let view = EntryView { versions: Some(&versions), ..EntryView::full(&kind, &entry, &row, &stored) };
     let text = serde_json::to_string(&view).expect("JSON");
     assert!(text.starts_with(r#"{"agentId":"weather","name":"Weather","version":"1.0.0","status":"active""#), "{text}");
