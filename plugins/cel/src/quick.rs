@@ -22,16 +22,17 @@ use cel_interpreter::{Env, ExecutionError, IdedExpr};
 use crate::expression::VARIABLES;
 
 /// Functions and operators that are declared a second time: what a rule writes, how many values it takes with the
-/// one it is called on, and what it becomes. No rule can write such a name.
+/// one it is called on, and what it becomes. No rule can write such a name. Names are searched for in their order, so
+/// the commonest come first.
 const DECLARED: [(&str, usize, &str, Function); 8] = [
-    ("size", 1, "!size", size),
-    ("startsWith", 2, "!startsWith", |values| texts(&values, |text, part| text.starts_with(part))),
-    ("endsWith", 2, "!endsWith", |values| texts(&values, |text, part| text.ends_with(part))),
-    ("contains", 2, "!contains", |values| texts(&values, |text, part| text.contains(part))),
-    (operators::LESS, 2, "!<", |values| compared(&values, Ordering::is_lt)),
-    (operators::LESS_EQUALS, 2, "!<=", |values| compared(&values, Ordering::is_le)),
-    (operators::GREATER, 2, "!>", |values| compared(&values, Ordering::is_gt)),
-    (operators::GREATER_EQUALS, 2, "!>=", |values| compared(&values, Ordering::is_ge)),
+    ("size", 1, "!0 size", size),
+    ("startsWith", 2, "!1 startsWith", |values| texts(&values, |text, part| text.starts_with(part))),
+    (operators::LESS, 2, "!2 <", |values| compared(&values, Ordering::is_lt)),
+    (operators::LESS_EQUALS, 2, "!3 <=", |values| compared(&values, Ordering::is_le)),
+    (operators::GREATER, 2, "!4 >", |values| compared(&values, Ordering::is_gt)),
+    (operators::GREATER_EQUALS, 2, "!5 >=", |values| compared(&values, Ordering::is_ge)),
+    ("contains", 2, "!6 contains", |values| texts(&values, |text, part| text.contains(part))),
+    ("endsWith", 2, "!7 endsWith", |values| texts(&values, |text, part| text.ends_with(part))),
 ];
 
 /// Declares them.
