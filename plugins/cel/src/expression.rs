@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use cel_interpreter::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, SourceInfo};
 use cel_interpreter::common::types::CelInt;
+use cel_interpreter::common::value::CowVal;
 use cel_interpreter::{Context, Env, ExecutionError, IdedExpr, Value, extensions};
 use regex::Regex;
 
+use crate::quick;
+
 /// The variables of an expression, in the order of [`Uses`].
-const VARIABLES: [&str; 4] = ["manifest", "submission", "subject", "current"];
+pub const VARIABLES: [&str; 4] = ["manifest", "submission", "subject", "current"];
 
 /// What a call of `matches` with a literal pattern becomes: the pattern is compiled already, and known by its number.
 pub const MATCHES: &str = "@matches";
@@ -43,10 +46,21 @@ impl Uses {
 /// An expression, ready to be evaluated.
 #[derive(Debug)]
 pub struct Expression {
-    /// Its tree.
-    pub root: IdedExpr,
+    root: IdedExpr,
+    quick: IdedExpr,
     /// What it reads.
     pub uses: Uses,
+}
+
+impl Expression {
+    /// Its value.
+    ///
+    /// # Errors
+    /// It cannot be evaluated.
+    pub fn evaluate<'e, 'v>(&'e self, context: &'e Context<'_, 'v>) -> Result<CowVal<'e, 'v>, ExecutionError> {
+        // What cannot be evaluated is said in the words of the rule as it was written.
+        Value::resolve_val(&self.quick, context).or_else(|_| Value::resolve_val(&self.root, context))
+    }
 }
 
 /// Why an expression is refused.
@@ -73,6 +87,7 @@ impl Compiler {
     pub fn new() -> Self {
         let mut env = Env::stdlib();
         env.add_extension(extensions::strings).expect("the standard library declares none of the string functions");
+        quick::declare(&mut env);
         Self { env: Arc::new(env), patterns: Vec::new() }
     }
 
@@ -99,7 +114,12 @@ impl Compiler {
         };
         check.visit(&mut root, 0);
         let Check { uses, refusals, .. } = check;
-        if refusals.is_empty() { Ok(Expression { root, uses }) } else { Err(refusals) }
+        if refusals.is_empty() {
+            let quick = quick::rewritten(&root);
+            Ok(Expression { root, quick, uses })
+        } else {
+            Err(refusals)
+        }
     }
 
     /// A function is known where calling it without arguments fails for another reason than its name.
@@ -256,3 +276,6 @@ fn position(source: &str, offset: u32) -> (usize, usize) {
     let column = before.rsplit('\n').next().map_or(0, |text| text.chars().count()) + 1;
     (line, column)
 }
+
+#[cfg(test)]
+mod tests;

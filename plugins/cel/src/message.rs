@@ -1,6 +1,6 @@
 //! Messages with expressions in them: `{{ manifest.name }} has no owner`.
 
-use cel_interpreter::{Context, Value};
+use cel_interpreter::Context;
 
 use crate::expression::{Compiler, Expression, Refusal, Uses};
 use crate::values::show;
@@ -60,7 +60,7 @@ impl Message {
         self.0.iter().fold(String::new(), |mut text, piece| {
             match piece {
                 Piece::Text(piece) => text.push_str(piece),
-                Piece::Expression(expression) => match Value::resolve_val(&expression.root, context) {
+                Piece::Expression(expression) => match expression.evaluate(context) {
                     Ok(value) => text.push_str(&cut(show(value.as_ref()))),
                     Err(error) => text.push_str(&format!("({})", cut(error.to_string()))),
                 },

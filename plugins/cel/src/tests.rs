@@ -17,6 +17,10 @@ fn agent() -> Json {
             "tools": [{"name": "search", "safe": true}, {"name": "shell", "safe": false}],
             "note": "a \"quoted\" ü",
             "nothing": null,
+            "empty": {},
+            "many": (0..20).map(|number| (format!("m{number:02}"), json!(number))).collect::<serde_json::Map<_, _>>(),
+            "escaped": "aA\n",
+            "na\nme": 1,
         },
     })
 }
@@ -66,6 +70,21 @@ fn a_rule_that_holds_says_nothing() {
         "subject.submittedAt < timestamp('2030-01-01T00:00:00Z')",
         "subject.submittedAt.getFullYear() == 2026",
         "current == null",
+        "submission.manifest == manifest && manifest == submission.manifest && manifest != submission",
+        "manifest.tools == submission.manifest.tools && [manifest.tools] == [submission.manifest.tools]",
+        "manifest.limits in [manifest.limits] && manifest.limits.ids in [[1, 2, 3]] && !(manifest.limits in [1])",
+        "{'a': manifest.limits} == {'a': {'ids': [1, 2, 3], 'cpu': 0.5, 'memory': 512}}",
+        "manifest.limits.ids + [4] == [1, 2, 3, 4] && [0] + manifest.limits.ids == [0, 1, 2, 3]",
+        "type(manifest.limits) == map && type(manifest.tools) == list && type(manifest.tools[0]) == type({})",
+        "size(manifest.limits) == 3 && manifest.limits.size() == size({'a': 1, 'b': 2, 'c': 3})",
+        "manifest.limits.map(key, key).size() == 3 && manifest.limits.exists(key, key == 'ids')",
+        "manifest.limits.ids[2] == 3 && manifest['limits']['ids'][0u] == 1 && manifest.limits.ids[1.0] == 2",
+        "[manifest.limits][0].ids[0] == 1 && {'a': manifest.tools}.a[0].name == 'search'",
+        "optional.ofNonZeroValue(manifest.limits).hasValue() && !optional.ofNonZeroValue(manifest.empty).hasValue()",
+        "manifest.?limits.?ids[?1].orValue(0) == 2 && manifest[?'limits'].hasValue() && !manifest.?limit.hasValue()",
+        "manifest.many.m00 == 0 && manifest.many.m19 == 19 && !has(manifest.many.m20) && manifest.many.size() == 20",
+        "manifest.many == manifest.many && !(manifest.many == manifest.limits) && 'm07' in manifest.many",
+        "manifest.escaped == 'a\\u0041\\n' && manifest['na\\nme'] == 1",
         "type(manifest.limits.memory) == int && type(manifest.name) == string",
         "manifest.name.lowerAscii() == 'greeter'",
         "manifest.?licence.orValue('none') == 'none'",
@@ -101,6 +120,43 @@ fn a_rule_that_does_not_hold_is_a_finding() {
             Finding::error("rule.short").at("/manifest").message("the name is short"),
         ]
     );
+}
+
+#[test]
+fn a_message_shows_parts_of_the_document_as_json() {
+    let shown = |expression: &str| {
+        let message = format!("{{{{ {expression} }}}}");
+        decide(json!([{"id": "r", "title": "t", "expression": "false", "message": message}]))[0].message.clone()
+    };
+    assert_eq!(shown("manifest.tools"), r#"[{"name":"search","safe":true},{"name":"shell","safe":false}]"#);
+    assert_eq!(shown("manifest.limits"), r#"{"cpu":0.5,"ids":[1,2,3],"memory":512}"#);
+    assert_eq!(shown("manifest.tools.map(t, t)[0]"), r#"{"name":"search","safe":true}"#);
+    assert_eq!(shown("[manifest.empty, manifest.nothing, manifest.note]"), r#"[{},null,"a \"quoted\" ü"]"#);
+    assert_eq!(shown("'%s of %s'.format([manifest.limits.ids, manifest.limits.cpu])"), "[1, 2, 3] of 0.5");
+    assert_eq!(shown("manifest.many.map(name, name).size()"), "20");
+}
+
+#[test]
+fn an_error_speaks_of_the_rule_as_it_was_written() {
+    for (expression, reason) in [
+        ("manifest.name.first == 'x'", "found no matching overload for '_._' applied to '(string, string)'"),
+        (
+            "manifest.tools.all(t, t.name.first == 'x')",
+            "found no matching overload for '_._' applied to '(string, string)'",
+        ),
+        ("manifest.limits.memory < 'a'", "found no matching overload for '_<_' applied to '(int, string)'"),
+        ("!manifest.name", "found no matching overload for '!_' applied to '(string)'"),
+        (
+            "manifest.limits.memory.startsWith('5')",
+            "found no matching overload for 'startsWith' applied to 'int.(string)'",
+        ),
+        ("size(manifest.limits.memory) == 1", "found no matching overload for 'size' applied to '(int)'"),
+        ("manifest.licence.owner == 'x'", "No such key: licence"),
+    ] {
+        let findings = decide(json!([rule(expression)]));
+        assert_eq!(findings[0].code, "policy.not-evaluated", "{expression}");
+        assert_eq!(findings[0].message, format!("the rule 'r' (the title) could not be evaluated: {reason}"));
+    }
 }
 
 #[test]

@@ -1,18 +1,19 @@
 //! JSON text to CEL values in one pass. Strings without escapes borrow from the text.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 
 use cel_interpreter::Value;
-use cel_interpreter::common::traits::{Container, Indexer, Iterable, Sizer, Zeroer};
 use cel_interpreter::common::types::{
-    CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelTimestamp, CelUInt, Type,
+    CelBool, CelDouble, CelInt, CelMap, CelMapKey, CelNull, CelString, CelTimestamp, CelUInt,
 };
-use cel_interpreter::common::value::{Builtin, BuiltinRef, Val};
+use cel_interpreter::common::value::{CowVal, Val};
 use chrono::{DateTime, TimeZone as _, Utc};
-use hallmark_plugin::Subject;
+use hallmark_plugin::{Subject, pointer};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use crate::shared::{array, object};
 
 /// A CEL value, as the interpreter holds one.
 pub type Boxed<'v> = Box<dyn Val + 'v>;
@@ -20,86 +21,25 @@ pub type Boxed<'v> = Box<dyn Val + 'v>;
 /// A CEL value that is read from JSON.
 struct Json<'v>(Boxed<'v>);
 
-/// A map that is copied by reference: each step of a macro such as `all` binds a copy of its element, and elements are
-/// most often objects. To the interpreter it is a map like any other.
-#[derive(Debug, Clone)]
-struct SharedMap<'v>(Arc<CelMap<'v>>);
-
-impl<'v> Val for SharedMap<'v> {
-    fn get_type(&self) -> &Type {
-        self.0.get_type()
-    }
-
-    fn cel_type() -> &'static Type {
-        <CelMap<'v> as Val>::cel_type()
-    }
-
-    fn as_container(&self) -> Option<&dyn Container> {
-        self.0.as_container()
-    }
-
-    fn as_indexer<'b, 'w>(&'b self) -> Option<&'b (dyn Indexer + 'w)>
-    where
-        Self: 'w,
-    {
-        self.0.as_indexer()
-    }
-
-    fn into_indexer<'w>(self: Box<Self>) -> Option<Box<dyn Indexer + 'w>>
-    where
-        Self: 'w,
-    {
-        Box::new(Arc::unwrap_or_clone(self.0)).into_indexer()
-    }
-
-    fn as_iterable<'b, 'w>(&'b self) -> Option<&'b (dyn Iterable + 'w)>
-    where
-        Self: 'w,
-    {
-        self.0.as_iterable()
-    }
-
-    fn as_sizer(&self) -> Option<&dyn Sizer> {
-        self.0.as_sizer()
-    }
-
-    fn as_zeroer(&self) -> Option<&dyn Zeroer> {
-        self.0.as_zeroer()
-    }
-
-    fn equals(&self, other: &dyn Val) -> bool {
-        self.0.equals(other)
-    }
-
-    fn clone_as_boxed<'w>(&self) -> Boxed<'w>
-    where
-        Self: 'w,
-    {
-        Box::new(self.clone())
-    }
-
-    // What lets the interpreter, and a map that this one is compared with, see the map within.
-    fn as_builtin<'b, 'w>(&'b self) -> BuiltinRef<'b, 'w>
-    where
-        Self: 'w,
-    {
-        self.0.as_builtin()
-    }
-
-    fn into_builtin<'w>(self: Box<Self>) -> Option<Builtin<'w>>
-    where
-        Self: 'w,
-    {
-        Box::new(Arc::unwrap_or_clone(self.0)).into_builtin()
-    }
-}
-
 /// Reads JSON text.
 ///
 /// # Errors
 /// It is not JSON.
 pub fn read(text: &str) -> Result<Boxed<'_>, serde_json::Error> {
     serde_json::from_str::<Json<'_>>(text).map(|json| json.0)
+}
+
+/// What stands at a JSON Pointer below a value; null where nothing does.
+pub fn at<'b, 'v>(value: &'b (dyn Val + 'v), pointer: &str) -> Boxed<'v> {
+    let step = |value: &'b (dyn Val + 'v), token: Cow<'_, str>| {
+        let found = value.as_indexer()?.get(&CelString::from(token.as_ref()));
+        match found {
+            Ok(CowVal::Borrowed(found)) => Some(found),
+            _ => None,
+        }
+    };
+    let found = pointer::tokens(pointer).try_fold(value, step);
+    found.map_or_else(|| Box::new(CelNull) as Boxed<'v>, Val::clone_as_boxed)
 }
 
 impl<'de> Deserialize<'de> for Json<'de> {
@@ -153,15 +93,15 @@ impl<'de> Visitor<'de> for JsonVisitor {
         while let Some(Json(element)) = elements.next_element()? {
             list.push(element);
         }
-        Ok(Json(Box::new(CelList::from(list))))
+        Ok(Json(Box::new(array(list))))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-        let mut map: HashMap<CelMapKey<'de>, Boxed<'de>> = HashMap::new();
+        let mut listed: Vec<(CelString<'de>, Boxed<'de>)> = Vec::new();
         while let Some((Name(name), Json(value))) = members.next_entry()? {
-            map.insert(CelMapKey::String(name), value);
+            listed.push((name, value));
         }
-        Ok(Json(Box::new(SharedMap(Arc::new(CelMap::from(map))))))
+        Ok(Json(Box::new(object(listed))))
     }
 }
 

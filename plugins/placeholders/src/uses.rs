@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use hallmark_plugin::serde_json::{Map, Value};
 use hallmark_plugin::{Finding, pointer};
 
 use crate::scope::{Reach, Scope};
 use crate::syntax::{self, Part, SyntaxError};
+use crate::tree::{Tree, member};
 
 /// Bytes of pointers, names and values that one submission may make the plugin answer; the host allows a megabyte.
 pub const ANSWER_MAX_BYTES: usize = 512 * 1024;
@@ -66,7 +66,7 @@ impl<'a> Uses<'a> {
     ///
     /// # Errors
     /// It uses more placeholders than can be answered.
-    pub fn gather(submission: &'a Value, scope: &Scope, document: &str) -> Result<Self, TooLarge> {
+    pub fn gather(submission: &'a Tree<'a>, scope: &Scope, document: &str) -> Result<Self, TooLarge> {
         let (scope, start) = scope.start(document);
         let mut uses = Self::default();
         uses.walk(submission, &scope, &start, &mut String::new())?;
@@ -90,16 +90,16 @@ impl<'a> Uses<'a> {
         Err(TooLarge)
     }
 
-    fn walk(&mut self, value: &'a Value, scope: &Scope, reach: &Reach, path: &mut String) -> Result<(), TooLarge> {
+    fn walk(&mut self, value: &'a Tree<'a>, scope: &Scope, reach: &Reach, path: &mut String) -> Result<(), TooLarge> {
         match value {
-            Value::String(text) if *reach == Reach::Inside && text.contains('$') => self.read_text(text, path),
-            Value::Object(members) if *reach == Reach::Inside && members.contains_key("$var") => {
+            Tree::Text(text) if *reach == Reach::Inside && text.contains('$') => self.read_text(text, path),
+            Tree::Members(members) if *reach == Reach::Inside && member(members, "$var").is_some() => {
                 self.read_object(members, path)
             }
-            Value::Object(members) => {
+            Tree::Members(members) => {
                 members.iter().try_for_each(|(name, value)| self.descend(value, scope, reach, path, name))
             }
-            Value::Array(elements) => elements
+            Tree::List(elements) => elements
                 .iter()
                 .enumerate()
                 .try_for_each(|(index, value)| self.descend(value, scope, reach, path, &index.to_string())),
@@ -109,7 +109,7 @@ impl<'a> Uses<'a> {
 
     fn descend(
         &mut self,
-        value: &'a Value,
+        value: &'a Tree<'a>,
         scope: &Scope,
         reach: &Reach,
         path: &mut String,
@@ -117,8 +117,8 @@ impl<'a> Uses<'a> {
     ) -> Result<(), TooLarge> {
         // A scalar without a dollar sign needs neither a path nor a scope, and most are such.
         match value {
-            Value::String(text) if !text.contains('$') => return Ok(()),
-            Value::Null | Value::Bool(_) | Value::Number(_) => return Ok(()),
+            Tree::Text(text) if !text.contains('$') => return Ok(()),
+            Tree::Other => return Ok(()),
             _ => {}
         }
         let next = scope.step(reach, token);
@@ -146,7 +146,7 @@ impl<'a> Uses<'a> {
         }
     }
 
-    fn read_object(&mut self, members: &'a Map<String, Value>, path: &str) -> Result<(), TooLarge> {
+    fn read_object(&mut self, members: &'a [(Cow<'a, str>, Tree<'a>)], path: &str) -> Result<(), TooLarge> {
         match read_variable(members) {
             Ok((name, default, description)) => {
                 let variable = Part::Variable { name, default: default.map(Cow::Borrowed) };
@@ -193,22 +193,24 @@ const OBJECT_FORM: &str =
 type Variable<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
 
 /// Name, default and description of the object form; or where in it something is wrong, and what.
-fn read_variable(members: &Map<String, Value>) -> Result<Variable<'_>, (String, SyntaxError)> {
+fn read_variable<'a>(members: &'a [(Cow<'a, str>, Tree<'a>)]) -> Result<Variable<'a>, (String, SyntaxError)> {
     let wrong =
         |below: &str, message: String| (below.to_owned(), SyntaxError { message, help: OBJECT_FORM.to_owned() });
     if members.len() > 1 {
         return Err(wrong("", "an object with '$var' has other members beside it".to_owned()));
     }
-    let Some(Value::Object(variable)) = members.get("$var") else {
+    let Some(Tree::Members(variable)) = member(members, "$var") else {
         return Err(wrong("/$var", "'$var' is not an object".to_owned()));
     };
-    if let Some(unknown) = variable.keys().find(|key| !matches!(key.as_str(), "name" | "default" | "description")) {
+    if let Some(unknown) =
+        variable.iter().map(|(key, _)| key).find(|key| !matches!(key.as_ref(), "name" | "default" | "description"))
+    {
         return Err(wrong("/$var", format!("'$var' has the unknown member '{unknown}'")));
     }
-    let text = |member: &str| match variable.get(member) {
+    let text = |name: &str| match member(variable, name) {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.as_str())),
-        Some(_) => Err(wrong(&format!("/$var/{member}"), format!("the '{member}' of '$var' is not a string"))),
+        Some(Tree::Text(text)) => Ok(Some(text.as_ref())),
+        Some(_) => Err(wrong(&format!("/$var/{name}"), format!("the '{name}' of '$var' is not a string"))),
     };
     let Some(name) = text("name")? else {
         return Err(wrong("/$var", "'$var' has no 'name'".to_owned()));
