@@ -10,6 +10,7 @@ pub mod rules;
 pub mod store;
 
 pub mod access;
+mod canonical;
 mod facts;
 mod reading;
 mod releasing;

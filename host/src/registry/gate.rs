@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::canonical::canonical;
 use super::decode::{self, Format};
 use super::release::ReleaseRef;
 use super::rules::{LoadedBinding, LoadedKind};
@@ -297,8 +298,7 @@ fn resolved(mut run: Run<'_>, substitutions: Vec<Substitution>) -> Result<Resolv
     for substitution in &substitutions {
         pointer::replace(&mut value, &substitution.path, substitution.value.clone());
     }
-    let canonical: Arc<str> =
-        serde_json_canonicalizer::to_string(&value).expect("what was decoded has a canonical form").into();
+    let canonical: Arc<str> = canonical(&value).into();
     // What resolvers put in is held to what a publisher may send, or it could be stored and never be read back.
     if !substitutions.is_empty()
         && let Err(error) = decode::decode(canonical.as_bytes(), Format::Json, &run.bench.limits)

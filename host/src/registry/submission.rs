@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::canonical::canonical_around;
 use super::release::Versioning;
 use super::rules::{LoadedKind, is_variable};
 use crate::config::Limits;
@@ -232,7 +233,6 @@ fn submitted_digest(submission: &Map<String, Value>, variables: &[Variable]) -> 
         .filter(|variable| variable.source == Source::Request)
         .map(|variable| (variable.name.clone(), json!({"value": variable.value, "secret": variable.secret})))
         .collect();
-    let canonical = serde_json_canonicalizer::to_vec(&Sent { submission, variables })
-        .expect("what was decoded has a canonical form");
-    Digest::of(&canonical)
+    let sent = Sent { submission, variables };
+    Digest::of(canonical_around(&sent, [sent.submission, &sent.variables]).as_bytes())
 }
