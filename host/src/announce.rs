@@ -53,6 +53,7 @@ pub async fn announce_pending(store: &dyn Store) -> Result<usize, StoreError> {
     let mut announced = 0;
     loop {
         let events = store.pending_events(BATCH_MAX).await?;
+        let is_last = events.len() < usize::try_from(BATCH_MAX).unwrap_or(usize::MAX);
         if events.is_empty() {
             return Ok(announced);
         }
@@ -60,6 +61,10 @@ pub async fn announce_pending(store: &dyn Store) -> Result<usize, StoreError> {
         let sequences: Vec<i64> = events.iter().map(|row| row.sequence).collect();
         store.mark_announced(&sequences, Millis::now()).await?;
         announced += events.len();
+        // What was committed since wakes the next look, after it was gathered.
+        if is_last {
+            return Ok(announced);
+        }
     }
 }
 

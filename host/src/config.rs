@@ -134,7 +134,7 @@ limits! {
 
     /// Connections to the database.
     database_connections_max: u32 = 16,
-    /// Milliseconds to wait for a connection.
+    /// Milliseconds to wait for a connection, and for a publish to be committed.
     database_acquire_max_ms: u64 = 5_000,
     /// Publishes that are committed in one transaction, at most: those that arrived while others were committed.
     commits_together_max: usize = 16,

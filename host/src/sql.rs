@@ -50,7 +50,9 @@ impl Engine {
     fn begin(self) -> &'static str {
         match self {
             Self::Sqlite => "BEGIN IMMEDIATE",
-            Self::Postgres => "BEGIN",
+            // Whatever the server's default: what a statement reads after it waited for a lock must be what was
+            // committed meanwhile.
+            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
         }
     }
 
@@ -63,9 +65,13 @@ impl Engine {
         let begin = self.begin();
         match (self, rules) {
             (Self::Sqlite, _) => begin.to_owned(),
-            (Self::Postgres, RulesLock::Keep) => {
-                format!("{begin}; SELECT pg_advisory_xact_lock_shared({})", rules_key(tenant))
-            }
+            // Every statement of a publish finds its rows by an index, whatever its arguments: its plan is made once
+            // for a connection.
+            (Self::Postgres, RulesLock::Keep { wait_max_ms }) => format!(
+                "{begin}; SET LOCAL lock_timeout = {wait_max_ms}; SET LOCAL plan_cache_mode = force_generic_plan; \
+                 SELECT pg_advisory_xact_lock_shared({})",
+                rules_key(tenant)
+            ),
             (Self::Postgres, RulesLock::Change) => {
                 format!("{begin}; SELECT pg_advisory_xact_lock({})", rules_key(tenant))
             }
@@ -85,7 +91,11 @@ impl Engine {
 #[derive(Debug, Clone, Copy)]
 enum RulesLock {
     /// They stay what they are until it ends; others may do the same.
-    Keep,
+    Keep {
+        /// Milliseconds that it waits for a lock, this one or a row's, before it gives up; PostgreSQL's zero would be
+        /// for ever.
+        wait_max_ms: u64,
+    },
     /// It may change them: it waits for those that keep them, and they for it.
     Change,
 }

@@ -1,5 +1,6 @@
 //! The store's contract, on every engine: each case below runs on SQLite and on PostgreSQL.
 
+mod contention;
 mod publishing;
 mod reading;
 mod rules;

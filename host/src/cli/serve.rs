@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
@@ -106,7 +107,8 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
     drop(stopping);
     watcher.abort();
     announcer.await.context("the announcer ended early")?;
-    opened.database.close().await;
+    // Nothing that was promised is open any more, so a statement that hangs holds nobody up.
+    let _ = tokio::time::timeout(Duration::from_millis(limits.shutdown_max_ms), opened.database.close()).await;
     Ok(Ended::Fine)
 }
 

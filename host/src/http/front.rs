@@ -59,7 +59,8 @@ where
     let correlation = Correlation::of(request.headers());
     let admitted = correlation.clone();
     let work = async {
-        // Held until the answer is made. What outlives a client that hangs up is counted by the gate's own limits.
+        // Held until the answer is made. What outlives a client that hangs up is counted where it runs: by the gate's
+        // own limits, and by the store's.
         let _permit = host.in_flight.try_acquire().map_err(|_| {
             let limit = host.limits.requests_in_flight_max;
             let detail = format!("the host is busy (requests_in_flight_max = {limit}): try again");

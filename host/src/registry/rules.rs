@@ -94,6 +94,11 @@ impl RulesInForce {
             for kind in &rules.kinds {
                 let judged_by = std::iter::once(release.clone()).chain(policy_ref.clone()).collect();
                 let loaded = load_kind(kind, module, rules, judged_by, &bindings, &policies)?;
+                if let Some(taken) = kinds.values().find(|other: &&Arc<LoadedKind>| {
+                    other.kind.name != kind.name && other.kind.singular == kind.singular
+                }) {
+                    return Err(singular_taken(kind, module, taken));
+                }
                 if let Some(taken) = kinds.insert(kind.name.clone(), Arc::new(loaded)) {
                     let taken: Arc<LoadedKind> = taken;
                     return Err(kind_taken(&kind.name, module, &taken.module));
@@ -136,6 +141,15 @@ fn kind_taken(kind: &KindName, by: &ModuleName, from: &ModuleName) -> RegistryEr
         "/kinds",
         format!("module '{by}' declares the kind '{kind}', which module '{from}' declares already"),
     )])
+}
+
+/// Versions are known by their kind's singular, in the keys of the inbox.
+fn singular_taken(kind: &Kind, by: &ModuleName, taken: &LoadedKind) -> RegistryError {
+    let message = format!(
+        "module '{by}' declares the kind '{}' with the singular '{}', which the kind '{}' of module '{}' has already",
+        kind.name, kind.singular, taken.kind.name, taken.module
+    );
+    RegistryError::BadRules(vec![Remark::error("rules.kind-taken", "/kinds", message)])
 }
 
 fn load_kind(
@@ -254,6 +268,9 @@ fn check_kind(rules: &Rules, index: usize, kind: &Kind, remarks: &mut Vec<Remark
     }
     if kind.singular.parse::<KindName>().is_err() {
         say("singular", format!("'{}' is not a singular: lower case letters, digits and dashes", kind.singular));
+    }
+    if let Some(other) = rules.kinds[..index].iter().find(|other| other.singular == kind.singular) {
+        say("singular", format!("the kind '{}' has the singular '{}' already", other.name, kind.singular));
     }
     if ANSWER_WORDS.contains(&kind.singular.as_str()) {
         say(

@@ -78,7 +78,13 @@ impl FromStr for PluginPlace {
         let mut next = || parts.next().unwrap_or_default();
         let (digest, pushed_at) = (next().parse()?, next().parse().map(Millis));
         let wrong = |_| NameError::new("place", text, "a digest, a time in milliseconds and a name");
-        Ok(Self { digest, pushed_at: pushed_at.map_err(wrong)?, name: next().to_owned() })
+        let pushed_at = pushed_at.map_err(wrong)?;
+        let name = next();
+        // It comes from a cursor, which anybody can write, and goes to the database.
+        if name.chars().any(char::is_control) {
+            return Err(NameError::new("place", text, "a digest, a time in milliseconds and a name"));
+        }
+        Ok(Self { digest, pushed_at, name: name.to_owned() })
     }
 }
 

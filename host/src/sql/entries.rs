@@ -101,9 +101,9 @@ pub(super) fn select_versions(
     let (published_at, decision) =
         after.map_or((i64::MAX, String::new()), |place| (place.published_at.0, place.decision.to_string()));
     sqlx::query(
-        "SELECT v.version, v.published_at, v.decision_id, e.current_version
+        "SELECT v.version, v.published_at, v.decision_id,
+                (SELECT current_version FROM entries WHERE tenant_id = $1 AND kind = $2 AND id = $3) AS current_version
          FROM versions v
-         JOIN entries e ON e.tenant_id = v.tenant_id AND e.kind = v.kind AND e.id = v.entry_id
          WHERE v.tenant_id = $1 AND v.kind = $2 AND v.entry_id = $3 AND (v.published_at, v.decision_id) < ($4, $5)
          ORDER BY v.published_at DESC, v.decision_id DESC LIMIT $6",
     )

@@ -76,6 +76,21 @@ pub(super) fn is_conflict(error: &StoreError) -> bool {
     }
 }
 
+/// True where a lock was waited for as long as the transaction may.
+pub(super) fn is_lock_wait(error: &StoreError) -> bool {
+    match error {
+        StoreError::Unavailable(cause) => cause
+            .downcast_ref::<sqlx::Error>()
+            .and_then(sqlx::Error::as_database_error)
+            .and_then(|error| error.code())
+            .is_some_and(|code| code == LOCK_NOT_AVAILABLE),
+        StoreError::Broken(..) => false,
+    }
+}
+
+/// PostgreSQL's code for a `lock_timeout` that ran out.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
 #[derive(Debug, PartialEq, Eq)]
 enum Kind {
     Unavailable,
@@ -106,7 +121,7 @@ fn kind_of_code(code: &str) -> Kind {
     }
     match code {
         "40001" | "40P01" => Kind::Conflict,
-        "53300" | "55P03" | "57014" | "57P01" | "57P02" | "57P03" => Kind::Unavailable,
+        "53300" | LOCK_NOT_AVAILABLE | "57014" | "57P01" | "57P02" | "57P03" => Kind::Unavailable,
         _ if code.starts_with("08") => Kind::Unavailable,
         _ => Kind::Other,
     }

@@ -96,10 +96,13 @@ pub(super) fn event(row: &AnyRow) -> Result<EventRow, StoreError> {
     })
 }
 
+/// The last number is repeated up to the next power of two: few texts, each prepared once for a connection.
 pub(super) fn mark_announced(sequences: &[i64], at: Millis) -> Statement {
+    let count = sequences.len().next_power_of_two();
     let text = format!(
         "UPDATE events SET announced_at = $1 WHERE announced_at IS NULL AND sequence IN ({})",
-        places(2, sequences.len())
+        places(2, count)
     );
-    sequences.iter().fold(sqlx::query(AssertSqlSafe(text)).bind(at.0), |query, sequence| query.bind(*sequence))
+    let padded = sequences.iter().chain(sequences.last().into_iter().cycle()).take(count);
+    padded.fold(sqlx::query(AssertSqlSafe(text)).bind(at.0), |query, sequence| query.bind(*sequence))
 }

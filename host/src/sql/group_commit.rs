@@ -2,39 +2,50 @@
 //! cost is its round trips and its wait for the disk, and a group pays them once. One that arrives alone is committed
 //! at once: nothing is waited for.
 //!
-//! Groups run in tasks of their own, since a client that hangs up must not take back what others are promised.
+//! Groups run in tasks of their own, since a client that hangs up must not take back what others are promised. A group
+//! that meets a lock which is held for longer than a commit takes, or a publish that the database refuses, is taken
+//! apart: its publishes are committed one by one, beside the groups, so that one that waits holds up no other.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::Writers;
+use super::errors::is_lock_wait;
 use super::publishing::{COMMITTING, Publish, Told, commit_group};
 use crate::config::Limits;
 use crate::registry::store::StoreError;
+
+/// Milliseconds that a group waits for a lock: much longer than a commit holds one.
+const GROUP_WAIT_MAX_MS: u64 = 500;
+
+/// Publishes in one transaction, whatever the limit: a statement's arguments are counted in 16 bits.
+const TOGETHER_MAX: usize = 1_000;
 
 /// The door to the groups.
 #[derive(Debug)]
 pub(super) struct GroupCommit {
     queue: mpsc::UnboundedSender<Job>,
+    /// What waits or is being committed, whoever still waits for its answer.
+    room: Arc<Semaphore>,
+    wait_max: Duration,
 }
 
 struct Job {
     publish: Publish,
     answer: oneshot::Sender<Result<Told, StoreError>>,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl GroupCommit {
     /// Starts `groups` tasks, each of which commits one group at a time.
     pub(super) fn start(writers: &Writers, groups: u32, limits: &Limits) -> Self {
-        // No bound of its own: whoever waits here holds one of the host's requests, which are bounded.
-        let (queue, jobs) = mpsc::unbounded_channel();
-        let jobs = Arc::new(Mutex::new(Jobs {
-            arriving: jobs,
-            aside: VecDeque::new(),
-            together_max: limits.commits_together_max.max(1),
-        }));
+        let wait_max_ms = limits.database_acquire_max_ms;
+        let (queue, arriving) = mpsc::unbounded_channel();
+        let together_max = limits.commits_together_max.clamp(1, TOGETHER_MAX);
+        let jobs = Arc::new(Mutex::new(Jobs { arriving, aside: VecDeque::new(), together_max }));
         for _ in 0..groups.max(1) {
             let (writers, jobs) = (writers.clone(), Arc::clone(&jobs));
             tokio::spawn(async move {
@@ -45,18 +56,25 @@ impl GroupCommit {
                     }
                     let writers = writers.clone();
                     // In a task of its own, so that a panic ends one group and not the line.
-                    let _ = tokio::spawn(async move { run(&writers, group).await }).await;
+                    let _ = tokio::spawn(async move { run(writers, group, wait_max_ms).await }).await;
                 }
             });
         }
-        Self { queue }
+        let room = Arc::new(Semaphore::new(limits.requests_in_flight_max));
+        Self { queue, room, wait_max: Duration::from_millis(wait_max_ms) }
     }
 
+    /// # Errors
+    /// `Unavailable` where too many wait, or where it took longer than `database_acquire_max_ms`: then it may be
+    /// committed all the same, and whoever publishes it again is told so.
     pub(super) async fn commit(&self, publish: Publish) -> Result<Told, StoreError> {
+        let unavailable = |why: &str| StoreError::Unavailable(why.into());
+        let room = Arc::clone(&self.room).try_acquire_owned().map_err(|_| unavailable("too many commits wait"))?;
         let (answer, told) = oneshot::channel();
         let gone = || StoreError::Broken(COMMITTING.to_owned(), Some("its group broke off".into()));
-        self.queue.send(Job { publish, answer }).map_err(|_| gone())?;
-        told.await.map_err(|_| gone())?
+        self.queue.send(Job { publish, answer, _room: Some(room) }).map_err(|_| gone())?;
+        let told = tokio::time::timeout(self.wait_max, told).await;
+        told.map_err(|_| unavailable("the commit took too long"))?.map_err(|_| gone())?
     }
 }
 
@@ -103,25 +121,31 @@ fn may_go_together(one: &Publish, other: &Publish) -> bool {
     one.tenant == other.tenant && one.entry() != other.entry()
 }
 
-async fn run(writers: &Writers, mut group: Vec<Job>) {
+async fn run(writers: Writers, mut group: Vec<Job>, wait_max_ms: u64) {
     let publishes: Vec<&Publish> = group.iter().map(|job| &job.publish).collect();
-    match commit_group(writers, &publishes).await {
+    match commit_group(&writers, &publishes, GROUP_WAIT_MAX_MS.min(wait_max_ms)).await {
         Ok(told) => group.into_iter().zip(told).for_each(|(job, told)| drop(job.answer.send(Ok(told)))),
+        // Somebody holds what one of them needs, or one of them is at fault: it must not take the others with it.
+        Err(error) if is_lock_wait(&error) || (group.len() > 1 && matches!(error, StoreError::Broken(..))) => {
+            for job in group {
+                tokio::spawn(run_alone(writers.clone(), job, wait_max_ms));
+            }
+        }
+        Err(error) if group.len() == 1 => drop(group.remove(0).answer.send(Err(error))),
         // The database is away for all of them.
-        Err(StoreError::Unavailable(cause)) => {
-            let cause: Arc<dyn std::error::Error + Send + Sync> = cause.into();
+        Err(error) => {
+            let cause = Arc::new(error);
             for job in group {
                 drop(job.answer.send(Err(StoreError::Unavailable(Box::new(Arc::clone(&cause))))));
             }
         }
-        Err(error) if group.len() == 1 => drop(group.remove(0).answer.send(Err(error))),
-        // One of them is at fault: it must not take the others with it.
-        Err(_) => {
-            for job in group {
-                let told = commit_group(writers, &[&job.publish]).await;
-                drop(job.answer.send(told.map(|mut told| told.remove(0))));
-            }
-        }
+    }
+}
+
+async fn run_alone(writers: Writers, job: Job, wait_max_ms: u64) {
+    if !job.answer.is_closed() {
+        let told = commit_group(&writers, &[&job.publish], wait_max_ms).await;
+        drop(job.answer.send(told.map(|mut told| told.remove(0))));
     }
 }
 
@@ -137,7 +161,7 @@ mod tests {
             .map(|(tenant, entry, version)| {
                 let (answer, told) = oneshot::channel();
                 let publish = Publish::sample(tenant, entry, version);
-                assert!(queue.send(Job { publish, answer }).is_ok());
+                assert!(queue.send(Job { publish, answer, _room: None }).is_ok());
                 told
             })
             .collect();

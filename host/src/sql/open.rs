@@ -11,9 +11,6 @@ use super::errors::{DatabaseError, failed};
 use super::{Database, Engine, Writers};
 use crate::config::Limits;
 
-/// Every statement finds its rows by an index, whatever its arguments: its plan is made once for a connection.
-const POSTGRES_SETTINGS: &str = "SET plan_cache_mode = force_generic_plan";
-
 /// What every SQLite connection is told. FULL: a commit that was answered survives a power cut.
 const SQLITE_SETTINGS: &str =
     "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864";
@@ -73,16 +70,14 @@ async fn sqlite(path: &str, limits: &Limits) -> Result<Database, DatabaseError> 
 
 async fn postgres(address: &str, limits: &Limits) -> Result<Database, DatabaseError> {
     let options = connect_options(address)?;
-    let pool = pool_options(limits)
-        .after_connect(|connection, _| Box::pin(async move { connection.execute(POSTGRES_SETTINGS).await.map(|_| ()) }))
-        .before_acquire(|connection, known| {
-            Box::pin(async move {
-                if known.idle_for > TRIED_AFTER_IDLE {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        });
+    let pool = pool_options(limits).before_acquire(|connection, known| {
+        Box::pin(async move {
+            if known.idle_for > TRIED_AFTER_IDLE {
+                connection.ping().await?;
+            }
+            Ok(true)
+        })
+    });
     let pool = open(pool, &options).await?;
     Ok(Database::of(pool.clone(), Writers { engine: Engine::Postgres, pool }, limits))
 }

@@ -142,30 +142,42 @@ pub(super) async fn commit(database: &Database, commit: &Commit<'_>) -> Result<C
 }
 
 /// Commits a group of one tenant, each of another entry; the answers are in the group's order.
-pub(super) async fn commit_group(writers: &Writers, group: &[&Publish]) -> Result<Vec<Told>, StoreError> {
+///
+/// # Errors
+/// As a transaction's; where it waited for a lock for `wait_max_ms`, `is_lock_wait` says so.
+pub(super) async fn commit_group(
+    writers: &Writers,
+    group: &[&Publish],
+    wait_max_ms: u64,
+) -> Result<Vec<Told>, StoreError> {
+    let rules = RulesLock::Keep { wait_max_ms: wait_max_ms.max(1) };
     let mut attempt = 1;
     loop {
-        match commit_once(writers, group).await {
+        match commit_once(writers, group, rules).await {
             Err(error) if is_conflict(&error) && attempt < ATTEMPTS_MAX => attempt += 1,
             result => return result,
         }
     }
 }
 
-async fn commit_once(writers: &Writers, group: &[&Publish]) -> Result<Vec<Told>, StoreError> {
+async fn commit_once(writers: &Writers, group: &[&Publish], rules: RulesLock) -> Result<Vec<Told>, StoreError> {
     let mut told: Vec<Option<Told>> = vec![None; group.len()];
     // Versions that turn out to be there although their inbox keys are not: the rest is begun again without them.
-    while !try_commit(writers, group, &mut told).await? {}
+    while !try_commit(writers, group, rules, &mut told).await? {}
     Ok(told.into_iter().map(|told| told.expect("every publish of the group was told")).collect())
 }
 
 /// False where a version was there: it is told so, and all else was taken back.
-async fn try_commit(writers: &Writers, group: &[&Publish], told: &mut [Option<Told>]) -> Result<bool, StoreError> {
+async fn try_commit(
+    writers: &Writers,
+    group: &[&Publish],
+    rules: RulesLock,
+    told: &mut [Option<Told>],
+) -> Result<bool, StoreError> {
     let mut open: Vec<usize> = (0..group.len()).filter(|index| told[*index].is_none()).collect();
     let Some(&first) = open.first() else { return Ok(true) };
     open.sort_by_key(|index| group[*index].entry());
-    let mut transaction =
-        writers.begin_with(RulesLock::Keep, &group[first].tenant).await.map_err(failed(COMMITTING))?;
+    let mut transaction = writers.begin_with(rules, &group[first].tenant).await.map_err(failed(COMMITTING))?;
     let active = read_active(&mut transaction, group, &open).await?;
     settle(&mut open, told, Told::RulesMoved, |index| {
         let publish = group[index];
@@ -311,8 +323,9 @@ async fn write_entries(
         let publish = group[*index];
         let (kind, id) = publish.entry();
         let Some(entry) = written.get_mut(&(kind.clone(), id.clone())) else { continue };
-        if (publish.is_higher)(publish.version.version.as_str(), entry.highest_version.as_str()) {
-            entry.highest_version = publish.version.version.clone();
+        let version = &publish.version.version;
+        if *version != entry.highest_version && (publish.is_higher)(version.as_str(), entry.highest_version.as_str()) {
+            entry.highest_version = version.clone();
             raised.push(publish);
         }
     }
