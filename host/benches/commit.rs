@@ -1,5 +1,5 @@
 //! Commits a second on both engines, with one, 8 and 32 writers, every commit kept on the disk before it is answered;
-//! and pgbench beside it, running the same statements on the same server with as many clients.
+//! and pgbench beside it, writing the same rows on the same server with as many clients, a transaction each.
 //! `cargo bench -p hallmark --bench commit`
 
 #![expect(clippy::print_stdout, reason = "the comparison is what it is run for")]

@@ -1,4 +1,4 @@
-//! pgbench beside us: the statements of one commit, on the same server with as many clients.
+//! pgbench beside us: the rows of one publish in a transaction, on the same server with as many clients.
 
 use std::process::Command;
 

@@ -142,7 +142,7 @@ fn publish(folder: &Path) {
     let seconds = u32::try_from(TIME.as_secs()).expect("some seconds");
     let commits = pgbench::pgbench(CONNECTIONS, &address, "module:services", seconds);
     let second = publish(2);
-    println!("{:<44} {commits:>10.0} {:>7.1}%", "pgbench: the same statements", 100.0);
+    println!("{:<44} {commits:>10.0} {:>7.1}%", "pgbench: the same rows, one by one", 100.0);
     show("publish on PostgreSQL", &first, commits);
     show("publish on PostgreSQL, again", &second, commits);
 }
