@@ -25,6 +25,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use client::{Outcome, load, post};
+use hallmark::config::Limits;
 use support::host::{Host, Options};
 use support::rules::{module, submission};
 
@@ -103,7 +104,15 @@ fn validate(folder: &Path) {
 fn beside_loops(folder: &Path) {
     let modules = rules::with_loop(&folder.join("loops"));
     // Never put to rest, so that it loops in every one of its evaluations.
-    let host = Options::new().modules(&modules).limit("plugin_failures_max", 1_000_000_000).start();
+    let limits = Limits::default();
+    let host = Options::new()
+        .modules(&modules)
+        .limit("plugin_failures_max", 1_000_000_000)
+        // The harness is patient; a host is not.
+        .limit("plugin_deadline_ms", limits.plugin_deadline_ms)
+        .limit("plugin_wall_max_ms", limits.plugin_wall_max_ms)
+        .limit("plugin_turn_wait_max_ms", limits.plugin_turn_wait_max_ms)
+        .start();
     let body = submission("note", "a").to_string();
     let endless = submission("loop", "a").to_string();
     let alone = load(address(&host.url), 1, TIME, &|_| post("/api/notes/validate", &host.token, &body));
@@ -135,7 +144,12 @@ fn publish(folder: &Path) {
     // Ours, theirs, ours again: a machine that changes its pace meanwhile shows. No host runs beside pgbench, which
     // would announce its events.
     let publish = |round: u64| {
-        let host = Options::new().modules(&modules).policies(&policies).database(&address).start();
+        let host = Options::new()
+            .modules(&modules)
+            .policies(&policies)
+            .database(&address)
+            .objects(&folder.join("objects"))
+            .start();
         posts(&host, "/api/services/publish", move |number| samples::service_submission(round * 1_000_000_000 + number))
     };
     let first = publish(1);
