@@ -6,6 +6,7 @@ pub mod folder;
 
 mod client;
 mod decision;
+mod diff;
 mod facts;
 mod get;
 mod input;
@@ -115,8 +116,8 @@ pub fn run() -> ExitCode {
         Command::Rollback(arguments) => rollback::run(&arguments),
         Command::Get(arguments) => get::run(&arguments),
         Command::List(arguments) => list::run(&arguments),
-        Command::Module(rules::ModuleCommand::Apply(arguments)) => rules::apply_module(&arguments),
-        Command::Policy(rules::PolicyCommand::Apply(arguments)) => rules::apply_policies(&arguments),
+        Command::Module(command) => rules::run_module(&command),
+        Command::Policy(command) => rules::run_policies(&command),
         Command::Plugin(command) => plugin::run(&command),
         Command::Decision(command) => decision::run(&command),
     };

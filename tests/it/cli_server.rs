@@ -7,6 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::host::{Host, Options, component, root};
+use crate::support::rules::module;
 
 fn hallmark(host: &Host, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hallmark"));
@@ -170,4 +171,56 @@ fn a_component_is_pushed_once() {
     assert_eq!(text, format!("there already: placeholders 0.1.0 ({digest})\n"));
     assert_eq!((error.as_str(), code), ("", 0));
     assert_eq!(host.get(&format!("/api/plugins/{digest}")).body["sizeBytes"], component.metadata().expect("it").len());
+}
+
+#[test]
+fn rules_are_compared_and_put_in_force_and_taken_back() {
+    let host = Options::new().start();
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().to_str().expect("UTF-8");
+    let write = |memory: &str| {
+        let placeholder = format!("[[placeholders]]\nname = \"MEMORY\"\ndefault = \"{memory}\"\n");
+        module(folder.path(), "note", &placeholder);
+    };
+    write("256Mi");
+    assert_eq!(
+        told(&host, &["module", "diff", path]).0,
+        "module:notes: nothing -> the folder\n+ kind notes\n+ placeholder MEMORY\n"
+    );
+    assert_eq!(told(&host, &["module", "apply", path]).2, 0);
+    assert_eq!(told(&host, &["module", "diff", path]).0, "module:notes: release 1 -> the folder: nothing changes\n");
+    write("512Mi");
+    let changes = "~ placeholder MEMORY\n    /default: \"256Mi\" -> \"512Mi\"\n";
+    assert_eq!(told(&host, &["module", "diff", path]).0, format!("module:notes: release 1 -> the folder\n{changes}"));
+    assert_eq!(told(&host, &["module", "apply", path]).0, "module:notes: release 2 is active, it was 1\n");
+    let (text, error, code) = told(&host, &["module", "diff", "notes", "1"]);
+    assert_eq!(text, format!("module:notes: release 1 -> release 2\n{changes}"));
+    assert_eq!((error.as_str(), code), ("", 0));
+    let (text, _, _) = told(&host, &["module", "diff", "notes", "2", "2"]);
+    assert_eq!(text, "module:notes: release 2 -> release 2: nothing changes\n");
+
+    let (text, error, code) = told(&host, &["module", "rollback", "notes", "1"]);
+    assert_eq!((text.as_str(), error.as_str(), code), ("module:notes: release 1 is active, it was 2\n", "", 0));
+    let (text, _, code) = told(&host, &["module", "rollback", "notes", "1"]);
+    assert_eq!((text.as_str(), code), ("module:notes: unchanged, release 1 is active already\n", 0));
+    let (_, error, code) = told(&host, &["module", "rollback", "notes", "2"]);
+    assert_eq!(error, "error: release 2 is not earlier than release 1, which is active: use 'activate'\n");
+    assert_eq!(code, 2);
+    let (text, _, code) = told(&host, &["module", "activate", "notes", "2"]);
+    assert_eq!((text.as_str(), code), ("module:notes: release 2 is active, it was 1\n", 0));
+    let (_, error, code) = told(&host, &["module", "activate", "notes", "3"]);
+    assert_eq!(without_ids(&error), "error[not-found]: No such thing\n  no release '3'\n  correlation id: ID");
+    assert_eq!(code, 3);
+
+    let (_, error, code) = told(&host, &["policy", "diff", "1"]);
+    assert_eq!((error.as_str(), code), ("error: policies has no active release: name the one to compare with\n", 3));
+    let (_, error, code) = told(&host, &["policy", "rollback", "1"]);
+    assert_eq!((error.as_str(), code), ("error: policies has no active release to go back from: use 'activate'\n", 2));
+    let (_, error, code) = told(&host, &["module", "diff", "notes", "first"]);
+    assert_eq!((error.as_str(), code), ("error: 'first' is not a release's number: write 1, 2, 3 and so on\n", 2));
+    let (text, _, code) = told(&host, &["policy", "diff", "examples/policies"]);
+    assert_eq!(
+        (text.lines().take(2).collect::<Vec<_>>(), code),
+        (vec!["policies: nothing -> the folder", "+ binding cel"], 0)
+    );
 }

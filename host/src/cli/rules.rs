@@ -1,22 +1,49 @@
-//! `hallmark module apply` and `hallmark policy apply`: bring a server's rules to what a folder says. What is there
-//! already is left alone, so that applying twice changes nothing.
+//! `hallmark module` and `hallmark policy`: bring a server's rules to what a folder says, show what would change, and
+//! put another release in force. What is there already is left alone, so that applying twice changes nothing.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::client::{self, Client};
 use super::folder::{self, Folder, FolderError};
-use super::{Ended, Outcome, Trouble, show};
+use super::{Ended, Outcome, Trouble, diff, show};
 use crate::config::Limits;
 use crate::names::{Digest, Scope};
+use crate::registry::release::Rules;
 
 /// What is done to a module's rules.
 #[derive(Debug, clap::Subcommand)]
 pub enum ModuleCommand {
     /// Bring modules to what their folders say: upload what is missing, create a release and activate it.
     Apply(Arguments),
+    /// Show what changes from one release to another, or from what is active to what a folder says.
+    Diff {
+        /// DIR, or MODULE FROM [TO]; without TO, the release that is active.
+        #[arg(value_name = "DIR | MODULE FROM [TO]", num_args = 1..=3, required = true)]
+        what: Vec<String>,
+        #[command(flatten)]
+        client: client::Arguments,
+    },
+    /// Put a release in force, in place of the one that is active.
+    Activate {
+        /// The module.
+        module: String,
+        /// The release's number.
+        release: i64,
+        #[command(flatten)]
+        client: client::Arguments,
+    },
+    /// Put an earlier release in force again.
+    Rollback {
+        /// The module.
+        module: String,
+        /// The release's number, lower than that of the active one.
+        release: i64,
+        #[command(flatten)]
+        client: client::Arguments,
+    },
 }
 
 /// What is done to the policies.
@@ -24,6 +51,28 @@ pub enum ModuleCommand {
 pub enum PolicyCommand {
     /// Bring the policies to what their folder says: upload what is missing, create a release and activate it.
     Apply(Arguments),
+    /// Show what changes from one release to another, or from what is active to what a folder says.
+    Diff {
+        /// DIR, or FROM [TO]; without TO, the release that is active.
+        #[arg(value_name = "DIR | FROM [TO]", num_args = 1..=2, required = true)]
+        what: Vec<String>,
+        #[command(flatten)]
+        client: client::Arguments,
+    },
+    /// Put a release in force, in place of the one that is active.
+    Activate {
+        /// The release's number.
+        release: i64,
+        #[command(flatten)]
+        client: client::Arguments,
+    },
+    /// Put an earlier release in force again.
+    Rollback {
+        /// The release's number, lower than that of the active one.
+        release: i64,
+        #[command(flatten)]
+        client: client::Arguments,
+    },
 }
 
 /// What `apply` takes.
@@ -39,15 +88,141 @@ pub struct Arguments {
     client: client::Arguments,
 }
 
-/// Applies every module of the folder.
-pub fn apply_module(arguments: &Arguments) -> Outcome {
-    apply(arguments, folder::read_modules(&arguments.folder, &Limits::default()))
+/// Runs what is asked of modules.
+pub fn run_module(command: &ModuleCommand) -> Outcome {
+    match command {
+        ModuleCommand::Apply(arguments) => apply(arguments, modules(&arguments.folder)),
+        ModuleCommand::Diff { what, client } => match &what[..] {
+            [folder] => diff_folders(modules(Path::new(folder)), client),
+            [module, releases @ ..] => diff_releases(&scope_of(module)?, releases, client),
+            [] => Err(Trouble::Usage("say what to compare: DIR, or MODULE FROM [TO]".to_owned())),
+        },
+        ModuleCommand::Activate { module, release, client } => activate(&scope_of(module)?, *release, client, |_| true),
+        ModuleCommand::Rollback { module, release, client } => roll_back(&scope_of(module)?, *release, client),
+    }
 }
 
-/// Applies the policies of the folder.
-pub fn apply_policies(arguments: &Arguments) -> Outcome {
-    let read = folder::read_policies(&arguments.folder, &Limits::default());
-    apply(arguments, read.map(|folder| vec![folder]))
+/// Runs what is asked of the policies.
+pub fn run_policies(command: &PolicyCommand) -> Outcome {
+    match command {
+        PolicyCommand::Apply(arguments) => apply(arguments, policies(&arguments.folder)),
+        PolicyCommand::Diff { what, client } => match &what[..] {
+            [folder] if folder.parse::<i64>().is_err() => diff_folders(policies(Path::new(folder)), client),
+            releases => diff_releases(&Scope::Policies, releases, client),
+        },
+        PolicyCommand::Activate { release, client } => activate(&Scope::Policies, *release, client, |_| true),
+        PolicyCommand::Rollback { release, client } => roll_back(&Scope::Policies, *release, client),
+    }
+}
+
+fn modules(folder: &Path) -> Result<Vec<Folder>, FolderError> {
+    folder::read_modules(folder, &Limits::default())
+}
+
+fn policies(folder: &Path) -> Result<Vec<Folder>, FolderError> {
+    folder::read_policies(folder, &Limits::default()).map(|folder| vec![folder])
+}
+
+fn scope_of(module: &str) -> Result<Scope, Trouble> {
+    module.parse().map(Scope::Module).map_err(|error: crate::names::NameError| Trouble::Usage(error.to_string()))
+}
+
+fn release_number(text: &str) -> Result<i64, Trouble> {
+    let number = text.parse().ok().filter(|number: &i64| *number > 0);
+    number.ok_or_else(|| Trouble::Usage(format!("'{text}' is not a release's number: write 1, 2, 3 and so on")))
+}
+
+/// Shows what each folder would change.
+fn diff_folders(folders: Result<Vec<Folder>, FolderError>, client: &client::Arguments) -> Outcome {
+    let folders = folders.map_err(|error| Trouble::Wrong(error.to_string()))?;
+    let client = Client::new(client)?;
+    for folder in &folders {
+        let scope = &folder.rules.scope;
+        let (number, rules) = match active_rules(&client, scope)? {
+            Some((number, rules)) => (format!("release {number}"), rules),
+            None => ("nothing".to_owned(), Value::Null),
+        };
+        let folder = serde_json::to_value(&folder.rules).map_err(anyhow::Error::from)?;
+        show_changes(&format!("{scope}: {number} -> the folder"), &rules, &folder);
+    }
+    Ok(Ended::Fine)
+}
+
+fn diff_releases(scope: &Scope, releases: &[String], client: &client::Arguments) -> Outcome {
+    let numbers = releases.iter().map(|text| release_number(text)).collect::<Result<Vec<_>, _>>()?;
+    let client = Client::new(client)?;
+    let rules_of = |number: i64| -> Result<Value, Trouble> {
+        Ok(client.get(&format!("{}/releases/{number}", path(scope)))?.body["rules"].take())
+    };
+    let Some(from) = numbers.first().copied() else {
+        return Err(Trouble::Usage("say which releases to compare: FROM [TO]".to_owned()));
+    };
+    let (to, after) = match numbers.get(1) {
+        Some(to) => (*to, rules_of(*to)?),
+        None => active_rules(&client, scope)?.ok_or_else(|| {
+            Trouble::Refused(format!("error: {scope} has no active release: name the one to compare with"))
+        })?,
+    };
+    show_changes(&format!("{scope}: release {from} -> release {to}"), &rules_of(from)?, &after);
+    Ok(Ended::Fine)
+}
+
+fn show_changes(title: &str, before: &Value, after: &Value) {
+    let lines = diff::lines(before, after);
+    if lines.is_empty() {
+        show::out(&format!("{title}: nothing changes"));
+    } else {
+        show::out(title);
+        lines.iter().for_each(|line| show::out(line));
+    }
+}
+
+/// The active release's number and rules, in the form in which a folder's are compared with them.
+fn active_rules(client: &Client, scope: &Scope) -> Result<Option<(i64, Value)>, Trouble> {
+    let body = match client.try_get(&path(scope))? {
+        Ok(answer) => answer.body,
+        Err(problem) if problem.status == 404 => return Ok(None),
+        Err(problem) => return Err(problem.into()),
+    };
+    let Some(number) = body["release"]["number"].as_i64() else { return Ok(None) };
+    let rules: Rules = serde_json::from_value(body["rules"].clone()).map_err(anyhow::Error::from)?;
+    Ok(Some((number, serde_json::to_value(rules).map_err(anyhow::Error::from)?)))
+}
+
+fn roll_back(scope: &Scope, number: i64, client: &client::Arguments) -> Outcome {
+    activate(scope, number, client, |active| number < active)
+}
+
+/// Puts a release in force where `may` allows it in place of the active one.
+fn activate(scope: &Scope, number: i64, client: &client::Arguments, may: impl Fn(i64) -> bool) -> Outcome {
+    let client = Client::new(client)?;
+    let active = active_rules(&client, scope)?.map(|(active, _)| active);
+    if active == Some(number) {
+        show::out(&format!("{scope}: unchanged, release {number} is active already"));
+        return Ok(Ended::Fine);
+    }
+    match active {
+        Some(active) if !may(active) => {
+            let message =
+                format!("release {number} is not earlier than release {active}, which is active: use 'activate'");
+            return Err(Trouble::Usage(message));
+        }
+        None if !may(i64::MIN) => {
+            return Err(Trouble::Usage(format!("{scope} has no active release to go back from: use 'activate'")));
+        }
+        _ => {}
+    }
+    show::out(&put_in_force(&client, scope, number, active)?);
+    Ok(Ended::Fine)
+}
+
+/// Somebody who activated another release meanwhile must not be overruled unseen.
+fn put_in_force(client: &Client, scope: &Scope, number: i64, active: Option<i64>) -> Result<String, Trouble> {
+    client.post(&format!("{}/activate", path(scope)), &json!({"release": number, "expected": active}))?;
+    Ok(match active {
+        Some(before) => format!("{scope}: release {number} is active, it was {before}"),
+        None => format!("{scope}: release {number} is active, the first"),
+    })
 }
 
 fn apply(arguments: &Arguments, folders: Result<Vec<Folder>, FolderError>) -> Outcome {
@@ -105,10 +280,5 @@ fn release(client: &Client, folder: &Folder, message: &str) -> Result<String, Tr
     if active == Some(number) {
         return Ok(format!("{scope}: unchanged, release {number} is active and says the same"));
     }
-    // Somebody who activated another release meanwhile must not be overruled unseen.
-    client.post(&format!("{path}/activate"), &json!({"release": number, "expected": active}))?;
-    Ok(match active {
-        Some(before) => format!("{scope}: release {number} is active, it was {before}"),
-        None => format!("{scope}: release {number} is active, the first"),
-    })
+    put_in_force(client, scope, number, active)
 }

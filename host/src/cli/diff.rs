@@ -1,0 +1,177 @@
+//! What changes between two rules of one scope, for people: which kinds, placeholders and bindings come, go and
+//! change, and where.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::show;
+use crate::names::pointer;
+
+/// Characters of a value that are shown.
+const SHOWN_MAX: usize = 100;
+
+/// Members by which the elements of a list are known, where every element has one and no two the same.
+const NAMES: [&str; 3] = ["name", "id", "code"];
+
+/// The lines that tell the rules `after` from the rules `before`; none where they say the same.
+pub fn lines(before: &Value, after: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (section, one) in [("kinds", "kind"), ("placeholders", "placeholder"), ("bindings", "binding")] {
+        let (old, new) = (named(before, section), named(after, section));
+        let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        for name in names {
+            let shown = show::plain(name);
+            match (old.get(name), new.get(name)) {
+                (None, _) => lines.push(format!("+ {one} {shown}")),
+                (_, None) => lines.push(format!("- {one} {shown}")),
+                (Some(old), Some(new)) if old != new => {
+                    lines.push(format!("~ {one} {shown}"));
+                    changes("", old, new, &mut lines);
+                }
+                _ => {}
+            }
+        }
+    }
+    let order = |rules: &Value, others: &Map<String, Value>| -> Vec<String> {
+        let bindings = rules["bindings"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let names = bindings.iter().filter_map(|binding| binding["name"].as_str());
+        names.filter(|name| others.contains_key(*name)).map(show::plain).collect()
+    };
+    let (old, new) = (order(before, &named(after, "bindings")), order(after, &named(before, "bindings")));
+    if old != new {
+        lines.push(format!("~ order of the bindings: {} -> {}", old.join(", "), new.join(", ")));
+    }
+    if before.get("description") != after.get("description") {
+        lines.push("~ description".to_owned());
+        let or_null = |rules: &Value| rules.get("description").cloned().unwrap_or_default();
+        changes("", &or_null(before), &or_null(after), &mut lines);
+    }
+    lines
+}
+
+fn named(rules: &Value, section: &str) -> Map<String, Value> {
+    let elements = rules[section].as_array().map(Vec::as_slice).unwrap_or_default();
+    elements.iter().map(|element| (element["name"].as_str().unwrap_or_default().to_owned(), element.clone())).collect()
+}
+
+fn changes(path: &str, before: &Value, after: &Value, lines: &mut Vec<String>) {
+    match (before, after) {
+        (Value::Object(old), Value::Object(new)) => {
+            members(path, old, new, |path, name| pointer::child(path, name), lines)
+        }
+        (Value::Array(old), Value::Array(new)) => {
+            match NAMES.iter().find_map(|by| Some((by, by_name(old, by)?, by_name(new, by)?))) {
+                Some((by, old, new)) => members(path, &old, &new, |path, name| format!("{path}[{by}={name}]"), lines),
+                None => {
+                    for index in 0..old.len().max(new.len()) {
+                        member(&pointer::child(path, index.to_string()), old.get(index), new.get(index), lines);
+                    }
+                }
+            }
+        }
+        _ if before == after => {}
+        _ => lines.push(line(path, &format!("{} -> {}", text(before), text(after)))),
+    }
+}
+
+fn members(
+    path: &str,
+    old: &Map<String, Value>,
+    new: &Map<String, Value>,
+    place: impl Fn(&str, &str) -> String,
+    lines: &mut Vec<String>,
+) {
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    for name in names {
+        member(&place(path, name), old.get(name), new.get(name), lines);
+    }
+}
+
+fn member(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Vec<String>) {
+    match (old, new) {
+        (Some(old), Some(new)) => changes(path, old, new, lines),
+        (None, Some(new)) => lines.push(line(path, &format!("added {}", text(new)))),
+        (Some(old), None) => lines.push(line(path, &format!("removed {}", text(old)))),
+        (None, None) => {}
+    }
+}
+
+fn by_name(elements: &[Value], by: &str) -> Option<Map<String, Value>> {
+    let mut named = Map::new();
+    for element in elements {
+        let name = element.get(by)?.as_str()?;
+        if named.insert(name.to_owned(), element.clone()).is_some() {
+            return None;
+        }
+    }
+    Some(named)
+}
+
+fn line(path: &str, what: &str) -> String {
+    let path = if path.is_empty() { String::new() } else { format!("{path}: ") };
+    format!("    {}", show::plain(&format!("{path}{what}")).replace('\n', " "))
+}
+
+fn text(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn names_what_comes_goes_and_changes() {
+        let before = json!({
+            "scope": "policies",
+            "description": "old",
+            "placeholders": [{"name": "GONE"}],
+            "bindings": [
+                {"name": "cel", "settings": {"rules": [{"id": "a", "expression": "1"}, {"id": "b"}], "list": [1, 2]}},
+                {"name": "same", "settings": null},
+            ],
+        });
+        let after = json!({
+            "scope": "policies",
+            "kinds": [{"name": "notes"}],
+            "bindings": [
+                {"name": "same", "settings": null},
+                {"name": "new"},
+                {"name": "cel", "settings": {"rules": [{"id": "c"}, {"id": "a", "expression": "2"}], "list": [1, 3, 4]}},
+            ],
+        });
+        assert_eq!(
+            lines(&before, &after),
+            [
+                "+ kind notes",
+                "- placeholder GONE",
+                "~ binding cel",
+                "    /settings/list/1: 2 -> 3",
+                "    /settings/list/2: added 4",
+                "    /settings/rules[id=a]/expression: \"1\" -> \"2\"",
+                "    /settings/rules[id=b]: removed {\"id\":\"b\"}",
+                "    /settings/rules[id=c]: added {\"id\":\"c\"}",
+                "+ binding new",
+                "~ order of the bindings: cel, same -> same, cel",
+                "~ description",
+                "    \"old\" -> null",
+            ]
+        );
+        assert!(lines(&after, &after).is_empty());
+    }
+
+    #[test]
+    fn keeps_long_and_strange_values_from_the_terminal() {
+        let rules = |text: String| json!({"bindings": [{"name": "a", "settings": text}]});
+        let told = lines(&rules("x".repeat(500)), &rules("\u{1b}[2J".to_owned()));
+        assert_eq!(told[0], "~ binding a");
+        assert!(told[1].chars().count() < 300 && told[1].contains("xx…") && !told[1].contains('\u{1b}'), "{}", told[1]);
+    }
+}
