@@ -344,3 +344,22 @@ fn health_and_metrics_tell_what_happened() {
     }
     assert!(host.stop(), "it ends well when it is told to");
 }
+
+#[test]
+fn two_kinds_do_not_share_a_singular() {
+    let host = Options::new().start();
+    let kind = |name: &str| json!({"name": name, "singular": "agent", "idField": "agentId", "documentField": "manifest", "schema": true});
+    let release = |module: &str, kinds: Vec<Value>| {
+        let rules = json!({"rules": {"scope": format!("module:{module}"), "kinds": kinds}});
+        host.post(&format!("/api/modules/{module}/releases"), &rules)
+    };
+    let within = release("both", vec![kind("agents"), kind("bots")]);
+    assert_eq!(within.status, 422, "{within:?}");
+    assert!(within.body.to_string().contains("the kind 'agents' has the singular 'agent' already"), "{within:?}");
+    assert_eq!(release("first", vec![kind("agents")]).status, 201);
+    assert_eq!(host.post("/api/modules/first/activate", &json!({"release": 1})).status, 200);
+    let across = release("second", vec![kind("bots")]);
+    assert_eq!(across.status, 422, "{across:?}");
+    let told = "module 'second' declares the kind 'bots' with the singular 'agent', which the kind 'agents' of module 'first' has already";
+    assert!(across.body.to_string().contains(told), "{across:?}");
+}
