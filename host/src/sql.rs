@@ -1,6 +1,7 @@
 //! The database: one SQL text for SQLite and PostgreSQL, behind `registry::store::Store`. SQL is written in this room
 //! and nowhere else. Nothing slow or foreign runs inside a transaction, and no error carries SQL, a path or a password.
 
+mod decisions;
 mod entries;
 mod errors;
 mod events;

@@ -297,7 +297,7 @@ impl Registry {
     }
 }
 
-fn parse_rules(row: &ReleaseRow) -> Result<Rules, RegistryError> {
+pub(super) fn parse_rules(row: &ReleaseRow) -> Result<Rules, RegistryError> {
     serde_json::from_str(&row.rules).map_err(|error| {
         RegistryError::Internal(format!(
             "release {} of {} cannot be read: {error}",
@@ -307,13 +307,13 @@ fn parse_rules(row: &ReleaseRow) -> Result<Rules, RegistryError> {
 }
 
 /// An error with its causes, for the log and for who waits for a host to be ready.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Runs slow, blocking work away from the threads that answer requests.
-async fn off_path<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, RegistryError> {
+pub(super) async fn off_path<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, RegistryError> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| RegistryError::Internal(format!("work off the request path ended early: {error}")))

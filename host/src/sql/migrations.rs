@@ -43,6 +43,20 @@ const MIGRATIONS: &[Migration] = &[
         up: include_str!("../../../migrations/0003_tenants.postgres.sql"),
         down: include_str!("../../../migrations/0003_tenants.postgres.down.sql"),
     },
+    Migration {
+        number: 6,
+        name: "decisions",
+        only: None,
+        up: include_str!("../../../migrations/0006_decisions.sql"),
+        down: include_str!("../../../migrations/0006_decisions.down.sql"),
+    },
+    Migration {
+        number: 26,
+        name: "decisions.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0026_decisions.postgres.sql"),
+        down: include_str!("../../../migrations/0026_decisions.postgres.down.sql"),
+    },
 ];
 
 /// The steps that were applied are kept here, by number, with the digest of their text.
