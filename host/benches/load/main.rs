@@ -10,6 +10,7 @@ mod samples;
 
 mod bare;
 mod client;
+mod push;
 mod rules;
 
 #[path = "../../../tests/support"]
@@ -50,6 +51,9 @@ fn main() {
     }
     if wanted("loops") {
         beside_loops(folder.path());
+    }
+    if wanted("push") {
+        beside_push(folder.path());
     }
     if wanted("publish") {
         publish(folder.path());
@@ -128,6 +132,28 @@ fn beside_loops(folder: &Path) {
     let status = std::fs::read_to_string(format!("/proc/{}/status", host.process())).unwrap_or_default();
     let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("VmHWM unknown");
     println!("  peak memory of the host: {}", peak.trim_start_matches("VmHWM:").trim());
+}
+
+/// Validations alone, and while a component of 20 MB is pushed: with a client that waits for each answer, and with as many
+/// as keep every core busy.
+fn beside_push(folder: &Path) {
+    let modules = module(&folder.join("push"), "service", "");
+    let policies = rules::policies(&folder.join("push-one"), 1);
+    let body = samples::service_submission(0);
+    for (what, connections) in [("one client", 1), ("eight clients", CONNECTIONS)] {
+        // A host of its own, which has not seen the component.
+        let host = Options::new().modules(&modules).policies(&policies).start();
+        let validations =
+            || load(address(&host.url), connections, TIME, &|_| post("/api/services/validate", &host.token, &body));
+        let alone = validations();
+        show(&format!("validate: {what}, alone"), &alone, alone.rate);
+        let (beside, took) = std::thread::scope(|scope| {
+            let pushing = scope.spawn(|| push::push(&host, &push::large()));
+            (validations(), pushing.join().expect("the push"))
+        });
+        show(&format!("validate: {what}, beside a push of 20 MB"), &beside, alone.rate);
+        println!("  the push took {:.1} s", took.as_secs_f64());
+    }
 }
 
 /// `POST …/publish` on both engines; on PostgreSQL beside pgbench, which commits the same rows.

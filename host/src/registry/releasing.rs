@@ -15,13 +15,19 @@ use super::store::{Activation, NewRelease, Page, PluginPlace, PluginRow, Release
 use super::{ActiveScope, Actor, InForce, Pushed, Registry, RegistryError, Released};
 use crate::clock::Millis;
 use crate::names::{Digest, ModuleName, Scope};
+use crate::plugin::{Progress, Step};
 
 impl Registry {
-    /// Tries a component and keeps it.
+    /// Tries a component and keeps it; `progress` is told each step. The bytes that are there already take none.
     ///
     /// # Errors
     /// `Unfit` says why it cannot be put to work; `Store`, `Blobs`.
-    pub async fn push_plugin(self: &Arc<Self>, actor: &Actor, component: Bytes) -> Result<Pushed, RegistryError> {
+    pub async fn push_plugin(
+        self: &Arc<Self>,
+        actor: &Actor,
+        component: Bytes,
+        progress: Arc<Progress<'static>>,
+    ) -> Result<Pushed, RegistryError> {
         let digest = Digest::of(&component);
         if let Some(plugin) = self.store.plugin(&actor.tenant, &digest).await? {
             let inspection = serde_json::from_str(&plugin.inspection)
@@ -29,9 +35,10 @@ impl Registry {
             return Ok(Pushed { plugin, inspection, created: false });
         }
         let (sandbox, bytes, trial) = (Arc::clone(&self.sandbox), component.clone(), self.trial()?);
+        let told = Arc::clone(&progress);
         let inspect = move || {
             let _trial = trial;
-            sandbox.inspect(&bytes)
+            sandbox.inspect(&bytes, &*told)
         };
         let inspection = off_path(inspect).await?.map_err(|unfit| RegistryError::Unfit { binding: None, unfit })?;
         let plugin = PluginRow {
@@ -44,6 +51,7 @@ impl Registry {
             pushed_by: actor.name.clone(),
             pushed_at: Millis::now(),
         };
+        progress(Step::Keeping);
         // The bytes before the row: a row promises them.
         self.blobs.put(&digest, component).await?;
         let created = self.store.insert_plugin(&actor.tenant, &plugin).await?;
