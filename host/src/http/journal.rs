@@ -1,6 +1,8 @@
 //! What each operation is called in logs and metrics, and what came of it.
 
 use super::call::Call;
+use crate::names::DecisionId;
+use crate::registry::replay::Replay;
 use crate::registry::{Published, Pushed, RegistryError, Released, Report, RolledBackTo};
 use crate::telemetry::Operation;
 
@@ -102,6 +104,22 @@ pub fn rolled_back(call: &Call, result: &Result<RolledBackTo, RegistryError>) {
         Err(error) => not_done(error),
     };
     tell(call, &entity(call), "rollback", &told);
+}
+
+/// A decision that was run again.
+pub fn replayed(call: &Call, result: &Result<(DecisionId, Replay), RegistryError>) {
+    let told = match result {
+        Ok((id, replay)) => {
+            let outcome = match replay {
+                Replay::Same => "same",
+                Replay::Different { .. } => "different",
+                Replay::Impossible { .. } => "impossible",
+            };
+            Told { outcome, decision: id.as_str(), ..Told::default() }
+        }
+        Err(error) => not_done(error),
+    };
+    tell(call, "decision", "replay", &told);
 }
 
 /// A component that was pushed.

@@ -37,7 +37,7 @@ pub struct Route {
 
 /// The table. Fixed words win over `{kind}`: the router sees to it, and no module may declare one as a kind.
 pub fn table() -> Vec<Route> {
-    use Intake::{Component, Document, Json, Rules};
+    use Intake::{Component, Document, Json, Nothing, Rules};
     vec![
         public("/health", health::health),
         public("/livez", health::livez),
@@ -57,7 +57,12 @@ pub fn table() -> Vec<Route> {
         get("/api/plugins", plugins::list),
         post("/api/plugins", Component, plugins::push),
         get("/api/plugins/{digest}", plugins::show),
+        get("/api/signing-key", decisions::signing_key),
+        get("/api/decisions", decisions::list),
         get("/api/decisions/{id}", decisions::show),
+        get("/api/decisions/{id}/explanation", decisions::explain),
+        post("/api/decisions/{id}/replay", Nothing, decisions::replay),
+        get("/api/decisions/{id}/statement", decisions::statement),
         get("/api/{kind}", entries::list),
         post("/api/{kind}/publish", Document, entries::publish),
         post("/api/{kind}/validate", Document, entries::validate),

@@ -10,10 +10,10 @@ use serde_json::value::RawValue;
 use super::error::{Problem, limit_of};
 use crate::clock::Millis;
 use crate::names::{Digest, KindName, ModuleName, Scope, VersionName};
-use crate::registry::release::{Binding, Kind, Rules};
+use crate::registry::release::{Binding, Kind, ReleaseRef, Rules};
 use crate::registry::store::{EntryRow, PluginRow, ReleaseHead, ReleaseRow, VersionHead, VersionRow};
 use crate::registry::{Decision, FailureRecord, LookupRecord, NotJudged, Outcome, SubstitutionRecord};
-use crate::report::{Finding, Mode, Placeholder, Stage, Timing};
+use crate::report::{Finding, Mode, Placeholder, Severity, Stage, Timing};
 
 /// An instant as text: `2026-11-20T17:40:56.123Z`.
 #[derive(Debug, Clone, Copy)]
@@ -219,21 +219,62 @@ pub struct DecisionView<'a> {
     timings: &'a [Timing],
 }
 
+/// A release, as judgements refer to it.
 #[derive(Serialize)]
-struct ReleaseRefView<'a> {
+pub struct ReleaseRefView<'a> {
     scope: &'a Scope,
     number: i64,
     digest: &'a Digest,
 }
 
+impl<'a> ReleaseRefView<'a> {
+    /// Shows it.
+    pub fn of(release: &'a ReleaseRef) -> Self {
+        Self { scope: &release.scope, number: release.number, digest: &release.digest }
+    }
+}
+
+/// A decision as lists show it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DecisionHead<'a> {
+    id: &'a str,
+    kind: &'a KindName,
+    entry: &'a str,
+    version: &'a VersionName,
+    publisher: &'a str,
+    submitted_at: Instant,
+    outcome: Outcome,
+    releases: Vec<ReleaseRefView<'a>>,
+    errors: usize,
+    warnings: usize,
+}
+
+impl<'a> DecisionHead<'a> {
+    /// Shows it.
+    pub fn of(decision: &'a Decision) -> Self {
+        let weighing = |severity| {
+            let enforced = decision.findings.iter().filter(|finding| finding.mode == Mode::Enforce);
+            enforced.filter(|finding| finding.remark.severity == severity).count()
+        };
+        Self {
+            id: decision.id.as_str(),
+            kind: &decision.kind,
+            entry: decision.entry.as_str(),
+            version: &decision.version,
+            publisher: &decision.publisher,
+            submitted_at: Instant(Millis(decision.submitted_at)),
+            outcome: decision.outcome,
+            releases: decision.releases.iter().map(ReleaseRefView::of).collect(),
+            errors: weighing(Severity::Error),
+            warnings: weighing(Severity::Warning),
+        }
+    }
+}
+
 impl<'a> DecisionView<'a> {
     /// Shows it.
     pub fn of(decision: &'a Decision) -> Self {
-        let release = |release: &'a crate::registry::release::ReleaseRef| ReleaseRefView {
-            scope: &release.scope,
-            number: release.number,
-            digest: &release.digest,
-        };
         Self {
             id: decision.id.as_str(),
             kind: &decision.kind,
@@ -244,7 +285,7 @@ impl<'a> DecisionView<'a> {
             outcome: decision.outcome,
             submitted_digest: &decision.submitted_digest,
             digest: decision.digest.as_ref(),
-            releases: decision.releases.iter().map(release).collect(),
+            releases: decision.releases.iter().map(ReleaseRefView::of).collect(),
             findings: &decision.findings,
             failures: &decision.failures,
             placeholders: &decision.placeholders,
