@@ -56,12 +56,15 @@ fn a_second_start_compiles_nothing() {
     }
 }
 
+/// What is done to a file of compiled code.
+type Damage = dyn Fn(&Path);
+
 #[test]
 fn compiled_code_that_is_not_the_hosts_own_is_never_loaded() {
     let folder = TempDir::new().expect("a folder");
     let data = folder.path().join("data");
     assert!(Options::new().modules(&rules(folder.path())).data(&data).start().stop());
-    let damages: [(&str, &dyn Fn(&Path)); 4] = [
+    let damages: [(&str, &Damage); 4] = [
         ("flipped", &|file| {
             let mut bytes = fs::read(file).expect("the file");
             let middle = bytes.len() / 2;
