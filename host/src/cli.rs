@@ -11,6 +11,7 @@ mod explain;
 mod facts;
 mod get;
 mod input;
+mod keys;
 mod list;
 mod migrate;
 mod plugin;

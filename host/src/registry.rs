@@ -14,6 +14,7 @@ mod canonical;
 pub mod decisions;
 pub mod explain;
 mod facts;
+pub mod keys;
 mod reading;
 mod releasing;
 pub mod replay;
@@ -333,6 +334,19 @@ pub enum RegistryError {
         #[source]
         unfit: Unfit,
     },
+    /// A plugin that must be signed is not, or its signature does not fit.
+    #[error("{}plugin {plugin}: {why}", binding.as_ref().map_or_else(String::new, |name| format!("binding '{name}': ")))]
+    Unsigned {
+        /// The plugin.
+        plugin: Digest,
+        /// The binding, where it is bound.
+        binding: Option<String>,
+        /// Why.
+        why: keys::Unsigned,
+    },
+    /// A public key cannot be trusted.
+    #[error(transparent)]
+    BadKey(#[from] signing::KeyError),
     /// Rules that cannot be a release; paths point into the rules.
     #[error("the rules are refused")]
     BadRules(Vec<Remark>),

@@ -6,6 +6,7 @@ mod entries;
 mod errors;
 mod events;
 mod group_commit;
+mod keys;
 mod migrations;
 mod open;
 mod publishing;

@@ -226,7 +226,7 @@ fn signing_key(arguments: &Arguments) -> anyhow::Result<SigningKey> {
 }
 
 /// A file that nobody else may read; none where there is none.
-fn read_secret(path: &Path) -> anyhow::Result<Option<String>> {
+pub(super) fn read_secret(path: &Path) -> anyhow::Result<Option<String>> {
     match fs::read_to_string(path) {
         Ok(text) => {
             let mode = fs::metadata(path)?.permissions().mode();
@@ -252,8 +252,9 @@ async fn apply(registry: &Arc<Registry>, folder: Folder) -> Result<(), Trouble> 
     let actor = Actor { tenant: Tenant::default_tenant(), name: "serve".to_owned() };
     let scope = folder.rules.scope.clone();
     let refused = |error: RegistryError| refusal(&scope, &error);
-    for component in folder.components.into_values() {
-        registry.push_plugin(&actor, Bytes::from(component), Arc::new(|_| {})).await.map_err(refused)?;
+    for (digest, component) in folder.components {
+        let signature = folder.signatures.get(&digest);
+        registry.push_plugin(&actor, Bytes::from(component), signature, Arc::new(|_| {})).await.map_err(refused)?;
     }
     let released =
         registry.create_release(&actor, folder.rules, "applied at the start".to_owned()).await.map_err(refused)?;

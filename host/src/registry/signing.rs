@@ -31,6 +31,13 @@ const PLUGIN_FORMAT: &str = "hallmark-plugin-signature/v1";
 #[error("{0}")]
 pub struct KeyError(String);
 
+impl KeyError {
+    /// With this sentence.
+    pub(super) fn new(what: String) -> Self {
+        Self(what)
+    }
+}
+
 /// An Ed25519 private key.
 pub struct SigningKey(ed25519_dalek::SigningKey);
 

@@ -2,6 +2,7 @@
 //! dependency round, so that the registry knows no SQL.
 
 mod decisions;
+mod keys;
 mod places;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::clock::Millis;
 use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Tenant, VersionName};
 
 pub use decisions::{DecisionFilter, DecisionStore};
+pub use keys::{KeyRow, KeyStore, SIGNERS_MAX, SignatureRow, Signatures};
 pub use places::{PluginPlace, VersionPlace};
 
 /// The database could not do what was asked. Causes go to the log; strangers see none of them.
@@ -335,7 +337,7 @@ pub struct Page<T> {
 
 /// The database. Every method but `ping` and the events' is within one tenant. Not found is `Ok(None)`.
 #[async_trait]
-pub trait Store: DecisionStore + Send + Sync {
+pub trait Store: DecisionStore + KeyStore + Send + Sync {
     /// One round trip.
     async fn ping(&self) -> Result<(), StoreError>;
 
