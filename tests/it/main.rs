@@ -1,13 +1,16 @@
 //! The one integration binary: one file per behaviour, through the outermost door that stays fast.
 
 mod agreement;
+mod attestations;
 mod cli;
 mod cli_server;
 mod corpus;
+mod decisions;
 mod docs;
 mod hostile;
 mod http;
 mod javascript;
+mod keys;
 mod limits;
 mod pages;
 mod restart;

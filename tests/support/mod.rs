@@ -5,6 +5,7 @@ pub mod command;
 pub mod host;
 pub mod postgres;
 pub mod rules;
+pub mod tamper;
 
 use postgres::Cluster;
 
