@@ -3,10 +3,12 @@
 
 mod activation;
 mod audit;
+mod decisions;
 mod entries;
 mod errors;
 mod events;
 mod group_commit;
+mod keys;
 mod migrations;
 mod open;
 mod publishing;

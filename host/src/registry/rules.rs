@@ -21,8 +21,21 @@ pub type LoadComponent<'a> = dyn Fn(&Digest) -> Result<Vec<u8>, String> + 'a;
 type PluginKey = (Digest, Stage, Digest);
 
 /// Route words that are no kinds.
-const RESERVED: [&str; 11] =
-    ["audit", "decisions", "docs", "events", "inbox", "modules", "plugins", "policies", "search", "tokens", "webhooks"];
+const RESERVED: [&str; 13] = [
+    "audit",
+    "decisions",
+    "docs",
+    "events",
+    "inbox",
+    "keys",
+    "modules",
+    "plugins",
+    "policies",
+    "search",
+    "signing-key",
+    "tokens",
+    "webhooks",
+];
 
 /// Members of the answers to a publish and a rollback, beside the entry under its kind's singular.
 pub const ANSWER_WORDS: [&str; 6] = ["decision", "failure", "previousVersion", "reason", "report", "status"];
@@ -80,7 +93,23 @@ impl RulesInForce {
         component: &LoadComponent<'_>,
         previous: Option<&Self>,
     ) -> Result<Self, RegistryError> {
-        let mut loader = Loader { sandbox, component, previous, plugins: HashMap::new() };
+        Self::load_by(Loader { sandbox, component, previous, turns: Turns::Shared, plugins: HashMap::new() }, releases)
+    }
+
+    /// Loads releases to judge by beside what is in force: their plugins share nothing with those that judge publishes.
+    ///
+    /// # Errors
+    /// As `load`.
+    pub fn load_aside(
+        sandbox: &Sandbox,
+        releases: Vec<(ReleaseRef, Rules)>,
+        component: &LoadComponent<'_>,
+    ) -> Result<Self, RegistryError> {
+        let (previous, turns) = (None, Turns::Own);
+        Self::load_by(Loader { sandbox, component, previous, turns, plugins: HashMap::new() }, releases)
+    }
+
+    fn load_by(mut loader: Loader<'_>, releases: Vec<(ReleaseRef, Rules)>) -> Result<Self, RegistryError> {
         let policy_release = releases.iter().find(|(release, _)| release.scope == Scope::Policies);
         let policies = match policy_release {
             Some((_, rules)) => loader.bindings(rules)?,
@@ -188,10 +217,19 @@ struct Bound {
     binding: Arc<LoadedBinding>,
 }
 
+/// With whom plugins take turns.
+enum Turns {
+    /// With every binding of the same component.
+    Shared,
+    /// With nobody.
+    Own,
+}
+
 struct Loader<'a> {
     sandbox: &'a Sandbox,
     component: &'a LoadComponent<'a>,
     previous: Option<&'a RulesInForce>,
+    turns: Turns,
     plugins: HashMap<PluginKey, Arc<Plugin>>,
 }
 
@@ -219,10 +257,14 @@ impl Loader<'_> {
         let known = self.plugins.get(&key).or_else(|| self.previous.and_then(|previous| previous.plugins.get(&key)));
         let plugin = match known {
             Some(plugin) => Arc::clone(plugin),
-            None => self
-                .sandbox
-                .prepare(&binding.plugin, &|| (self.component)(&binding.plugin), binding.stage, &binding.settings)
-                .map_err(|unfit| RegistryError::Unfit { binding: Some(binding.name.clone()), unfit })?,
+            None => {
+                let (digest, load) = (&binding.plugin, || (self.component)(&binding.plugin));
+                let prepared = match self.turns {
+                    Turns::Shared => self.sandbox.prepare(digest, &load, binding.stage, &binding.settings),
+                    Turns::Own => self.sandbox.prepare_aside(digest, &load, binding.stage, &binding.settings),
+                };
+                prepared.map_err(|unfit| RegistryError::Unfit { binding: Some(binding.name.clone()), unfit })?
+            }
         };
         self.plugins.insert(key, Arc::clone(&plugin));
         Ok(plugin)

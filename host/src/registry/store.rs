@@ -2,6 +2,8 @@
 //! dependency round, so that the registry knows no SQL.
 
 mod activation;
+mod decisions;
+mod keys;
 mod places;
 
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use crate::clock::Millis;
 use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Tenant, VersionName};
 
 pub use activation::{Activate, Activation};
+pub use decisions::{DecisionFilter, DecisionStore};
+pub use keys::{KeyRow, KeyStore, SIGNERS_MAX, SignatureRow, Signatures};
 pub use places::{PluginPlace, VersionPlace};
 
 /// The database could not do what was asked. Causes go to the log; strangers see none of them.
@@ -173,6 +177,9 @@ pub struct DecisionRow {
     pub outcome: String,
     /// The whole record, as JSON text.
     pub body: String,
+    /// What was sent, secrets masked, as `Decision::submitted_digest` is over it; none where it can be had from the
+    /// version that the decision let in.
+    pub submission: Option<String>,
     /// When.
     pub created_at: Millis,
 }
@@ -319,7 +326,7 @@ pub struct Page<T> {
 /// The database. Every method but `ping` and the events' is within one tenant. Not found is `Ok(None)`. Whatever changes
 /// rules, tokens or entries writes its row of the audit log in the same transaction.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: DecisionStore + KeyStore + Send + Sync {
     /// One round trip.
     async fn ping(&self) -> Result<(), StoreError>;
 
