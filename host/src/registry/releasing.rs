@@ -12,7 +12,7 @@ use super::publish::not_found;
 use super::release::{ReleaseRef, Rules};
 use super::rules::{RulesInForce, check};
 use super::signing::PluginSignature;
-use super::store::{Activation, NewRelease, Page, PluginPlace, PluginRow, ReleaseHead, ReleaseRow};
+use super::store::{Activate, Activation, NewRelease, Page, PluginPlace, PluginRow, ReleaseHead, ReleaseRow};
 use super::{ActiveScope, Actor, InForce, Pushed, Registry, RegistryError, Released};
 use crate::clock::Millis;
 use crate::names::{Digest, ModuleName, Scope};
@@ -147,7 +147,8 @@ impl Registry {
         let (row, rules) = self.release(actor, scope, number).await?;
         let active = self.store.active_releases(&actor.tenant).await?;
         self.prove(actor, &rules, &row.release.digest, &active).await?;
-        match self.store.activate(&actor.tenant, scope, number, expected, Millis::now()).await? {
+        let wish = Activate { scope, number, expected, actor: &actor.name, at: Millis::now() };
+        match self.store.activate(&actor.tenant, &wish).await? {
             Activation::Activated => {
                 tracing::info!(%scope, release = number, actor = actor.name, "registry.release.activated");
                 self.refresh_rules().await?;

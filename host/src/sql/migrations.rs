@@ -44,6 +44,13 @@ const MIGRATIONS: &[Migration] = &[
         down: include_str!("../../../migrations/0003_tenants.postgres.down.sql"),
     },
     Migration {
+        number: 4,
+        name: "audit",
+        only: None,
+        up: include_str!("../../../migrations/0004_audit.sql"),
+        down: include_str!("../../../migrations/0004_audit.down.sql"),
+    },
+    Migration {
         number: 6,
         name: "decisions",
         only: None,
@@ -58,6 +65,13 @@ const MIGRATIONS: &[Migration] = &[
         down: include_str!("../../../migrations/0007_keys.down.sql"),
     },
     Migration {
+        number: 24,
+        name: "audit.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0024_audit.postgres.sql"),
+        down: include_str!("../../../migrations/0024_audit.postgres.down.sql"),
+    },
+    Migration {
         number: 26,
         name: "decisions.postgres",
         only: Some(Engine::Postgres),
@@ -70,6 +84,13 @@ const MIGRATIONS: &[Migration] = &[
         only: Some(Engine::Postgres),
         up: include_str!("../../../migrations/0027_keys.postgres.sql"),
         down: include_str!("../../../migrations/0027_keys.postgres.down.sql"),
+    },
+    Migration {
+        number: 44,
+        name: "audit.sqlite",
+        only: Some(Engine::Sqlite),
+        up: include_str!("../../../migrations/0044_audit.sqlite.sql"),
+        down: include_str!("../../../migrations/0044_audit.sqlite.down.sql"),
     },
 ];
 
