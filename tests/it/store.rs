@@ -2,6 +2,8 @@
 
 mod audit;
 mod contention;
+mod decisions;
+mod keys;
 mod publishing;
 mod reading;
 mod rules;
@@ -43,6 +45,10 @@ on_every_engine! {
     audit:
         tells_of_every_change,
         keeps_every_row;
+    decisions:
+        finds_decisions_by_what_they_are_about;
+    keys:
+        keeps_keys_and_what_they_signed;
     publishing:
         writes_everything_of_a_publish,
         archives_the_version_before,
