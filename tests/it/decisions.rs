@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::command::{against, argument, text};
-use crate::support::host::{Answer, Host, Options, root};
+use crate::support::host::{Host, Options, root};
 use crate::support::new_postgres_database;
 use crate::support::rules::{module, own_binding, submission};
 use crate::support::tamper::{change_decision, forget_submission};
@@ -15,13 +15,15 @@ use crate::support::tamper::{change_decision, forget_submission};
 /// Everything in `examples/manifests`, and one with variables, a secret among them.
 fn publish_examples(host: &Host) {
     let service = json!({
-        "catalogId": "billing", "name": "Billing", "version": "1.0.0", "variables": {"UNKNOWN": "x", "no name": {}},
+        "serviceId": "billing", "name": "Billing", "version": "1.0.0", "manifest": {},
+        "variables": {"UNKNOWN": "x", "no name": "y", "WRONG": {"secret": true, "value": "hunter2", "more": 1}},
     });
     for folder in ["examples/manifests/valid", "examples/manifests/invalid"] {
         let published = against(host, &["publish", folder]);
         assert!(published.status.code() < Some(2), "{}", text(&published.stderr));
     }
-    assert_eq!(host.post("/api/services/publish", &service).status, 422);
+    let refused = host.post("/api/services/publish", &service);
+    assert_eq!(refused.body["code"], "rejected", "{refused:?}");
 }
 
 /// Every decision's id, newest first.
@@ -36,11 +38,6 @@ fn replay(host: &Host, id: &str) -> Value {
     let answer = host.send(&format!("/api/decisions/{id}/replay"), "application/json", b"");
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.body
-}
-
-fn id_of(answer: &Answer) -> String {
-    let id = answer.body["decision"]["id"].as_str().or(answer.body["decisionId"].as_str());
-    id.unwrap_or_else(|| panic!("no decision: {answer:?}")).to_owned()
 }
 
 #[test]
@@ -243,5 +240,31 @@ fn an_explanation_says_which_rule_said_what_about_which_line() {
     assert_eq!(explained["findings"][0]["release"]["scope"], "module:services");
     assert_eq!(explained["findings"][0]["by"]["digest"], digest);
     assert_eq!(explained["findings"][0]["documentation"]["code"], "dependencies.unknown");
-    assert_eq!(explained["submission"]["catalogId"], "example");
+    assert_eq!(explained["submission"]["serviceId"], "example");
+}
+
+#[test]
+fn no_secret_is_kept_with_what_was_sent() {
+    let host = Options::examples().start();
+    publish_examples(&host);
+    let explained = |query: &str| {
+        let id = ids(&host, query).remove(0);
+        host.get(&format!("/api/decisions/{id}/explanation")).body
+    };
+    let approved = explained("&kind=services&entry=weather");
+    assert_eq!(
+        approved["submission"]["variables"],
+        json!({
+            "DATABASE_PASSWORD": {"secret": true, "value": "__secret_DATABASE_PASSWORD__"},
+            "REFRESH_MS": {"secret": false, "value": "5000"},
+        })
+    );
+    let text = approved.to_string();
+    assert!(text.contains("${") && !text.contains("correct-horse"), "what was sent has its placeholders: {text}");
+    // A variable that was refused for its form may be a secret that was written wrongly.
+    let refused = explained("&kind=services&entry=billing");
+    assert_eq!(refused["submission"]["variables"], json!({"UNKNOWN": {"secret": false, "value": "x"}}));
+    assert!(!refused.to_string().contains("hunter2"));
+    let said = |code: &str| refused["findings"].as_array().expect("findings").iter().any(|it| it["code"] == code);
+    assert!(said("schema.variable"), "{refused}");
 }
