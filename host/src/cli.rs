@@ -8,6 +8,7 @@ mod client;
 mod decision;
 mod diff;
 mod facts;
+mod freeze;
 mod get;
 mod input;
 mod list;

@@ -23,6 +23,41 @@ impl Millis {
     }
 }
 
+/// An instant as text: `2026-11-20T17:40:56.123Z`.
+#[derive(Debug, Clone, Copy)]
+pub struct Instant(pub Millis);
+
+impl std::fmt::Display for Instant {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let millis = self.0.0;
+        let (days, of_day) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
+        let (year, month, day) = civil(days);
+        let (hour, minute, second) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1_000 % 60);
+        let subsecond = of_day % 1_000;
+        write!(formatter, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{subsecond:03}Z")
+    }
+}
+
+impl serde::Serialize for Instant {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The Gregorian date of a day counted from 1970-01-01. Years are counted from March, so that the day that is
+/// sometimes there is the last.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let from_march_0000 = days + 719_468;
+    let era = from_march_0000.div_euclid(146_097);
+    let day_of_era = from_march_0000.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
 /// A new id that sorts after every one that this process made before, also within a millisecond, and by time (UUID
 /// version 7 with a counter, RFC 9562, 6.2).
 #[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
@@ -47,5 +82,19 @@ mod tests {
         let ids: Vec<String> = (0..1_000).map(|_| new_id(at)).collect();
         assert!(ids.is_sorted_by(|one, next| one < next));
         assert!(ids[999] < new_id(Millis(at.0 + 1)));
+    }
+
+    #[test]
+    fn instants_are_rfc_3339() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_763_660_456_123, "2025-11-20T17:40:56.123Z"),
+            (4_107_542_399_999, "2100-02-28T23:59:59.999Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(Instant(Millis(millis)).to_string(), text);
+        }
     }
 }

@@ -26,7 +26,7 @@ impl NameError {
     }
 }
 
-// Eight types share one body of conversions; a macro keeps a change of one from missing the others.
+// Nine types share one body of conversions; a macro keeps a change of one from missing the others.
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $form:literal, $check:expr) => {
         $(#[$doc])*
@@ -132,6 +132,13 @@ name!(
     "version",
     "letters, digits, '.', '_', '+' and '-', a letter or digit first, at most 64",
     |text| is_dotted(text, 64, b"._+-")
+);
+name!(
+    /// Why somebody did something, in their own words.
+    Reason,
+    "reason",
+    "1 to 1000 characters, not only spaces, without control characters",
+    |text| !text.trim().is_empty() && text.chars().count() <= 1_000 && !text.chars().any(char::is_control)
 );
 name!(
     /// A decision's id: a UUID (version 7, RFC 9562) in lower case.

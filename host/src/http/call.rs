@@ -60,6 +60,8 @@ pub struct Call {
     pub started: Instant,
     /// How the body is written.
     pub format: Format,
+    /// What stands beside it.
+    pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
     /// The words of the path.

@@ -1,7 +1,7 @@
 //! Answers: a body that is serialised once, straight into the bytes that are sent.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response};
 use bytes::Bytes;
 use serde::Serialize;
@@ -17,6 +17,7 @@ pub struct Reply {
     success: Success,
     content_type: HeaderValue,
     location: Option<HeaderValue>,
+    etag: Option<HeaderValue>,
     body: Bytes,
 }
 
@@ -28,13 +29,13 @@ impl Reply {
     pub fn json(success: Success, value: &impl Serialize) -> Answer {
         let body = serde_json::to_vec(value).map_err(Problem::internal)?;
         let content_type = HeaderValue::from_static("application/json");
-        Ok(Self { success, content_type, location: None, body: body.into() })
+        Ok(Self { success, content_type, location: None, etag: None, body: body.into() })
     }
 
     /// A text answer.
     pub fn text(content_type: &'static str, text: String) -> Self {
         let content_type = HeaderValue::from_static(content_type);
-        Self { success: Success::Found, content_type, location: None, body: text.into() }
+        Self { success: Success::Found, content_type, location: None, etag: None, body: text.into() }
     }
 
     /// Where the thing that was made is. Names have only characters that a path may have, save for `+` and `:`,
@@ -45,6 +46,13 @@ impl Reply {
         self
     }
 
+    /// The release that is active: what `If-Match` is compared with.
+    #[must_use]
+    pub fn of_release(mut self, number: Option<i64>) -> Self {
+        self.etag = number.and_then(|number| HeaderValue::try_from(format!("\"{number}\"")).ok());
+        self
+    }
+
     /// The response.
     pub fn into_response(self) -> Response<Body> {
         let mut response = Response::new(Body::from(self.body));
@@ -52,6 +60,9 @@ impl Reply {
         response.headers_mut().insert(CONTENT_TYPE, self.content_type);
         if let Some(location) = self.location {
             response.headers_mut().insert(LOCATION, location);
+        }
+        if let Some(etag) = self.etag {
+            response.headers_mut().insert(ETAG, etag);
         }
         response
     }

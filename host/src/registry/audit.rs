@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::store::{PluginRow, ReleaseRow, TokenRow, VersionRow};
+use super::store::{Freeze, PluginRow, ReleaseRow, TokenRow, VersionRow};
 use crate::clock::{Millis, new_id};
 use crate::names::{EntryId, KindName, Scope, VersionName};
 
@@ -70,6 +70,16 @@ impl AuditRecord {
     /// A release that was put in force in place of `before`.
     pub fn activated(actor: &str, scope: &Scope, number: i64, before: Option<i64>, at: Millis) -> Self {
         Self::new("release.activated", actor, format!("{scope}#{number}"), json!({"before": before}), at)
+    }
+
+    /// A scope that was frozen.
+    pub fn frozen(scope: &Scope, freeze: &Freeze) -> Self {
+        Self::new("scope.frozen", &freeze.by, scope.to_string(), json!({"reason": freeze.reason}), freeze.at)
+    }
+
+    /// A scope that was unfrozen.
+    pub fn unfrozen(scope: &Scope, actor: &str, at: Millis) -> Self {
+        Self::new("scope.unfrozen", actor, scope.to_string(), json!({}), at)
     }
 
     /// A token that was made by `actor`.
