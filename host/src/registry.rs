@@ -1,6 +1,7 @@
 //! The gate and the only door to the core: publish, validate, roll back, read, and change the rules. It knows no
 //! HTTP and no SQL; it runs plugins through `plugin` and writes through `store::Store`.
 
+pub mod activation;
 pub mod audit;
 pub mod blobs;
 pub mod decode;
@@ -33,7 +34,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::Millis;
 use crate::config::Limits;
-use crate::names::{DecisionId, Digest, EntryId, KindName, NameError, Scope, Tenant, VersionName};
+use crate::names::{DecisionId, Digest, EntryId, KindName, NameError, Tenant, VersionName};
 use crate::plugin::{Failure, Inspection, Lookup, Sandbox, Unfit};
 use crate::registry::blobs::Blobs;
 use crate::registry::release::{Kind, ReleaseRef, Rules};
@@ -352,13 +353,11 @@ pub enum RegistryError {
     #[error("the rules are refused")]
     BadRules(Vec<Remark>),
     /// Another release is active than the caller believed.
-    #[error("the active release of {scope} is {}, not the one expected", active.map_or("none".to_owned(), |number| number.to_string()))]
-    ReleaseMoved {
-        /// The scope.
-        scope: Scope,
-        /// The release that is active.
-        active: Option<i64>,
-    },
+    #[error("{0}")]
+    ReleaseMoved(Box<activation::Overtaken>),
+    /// The scope's active release may not be replaced.
+    #[error("{0}")]
+    ScopeFrozen(Box<activation::Frozen>),
     /// The rules moved on each of several tries.
     #[error("the rules changed {tries} times while the submission was judged: try again")]
     RulesKeptMoving {

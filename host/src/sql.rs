@@ -29,8 +29,8 @@ use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Ten
 use crate::registry::audit::AuditRecord;
 use crate::registry::release::ReleaseRef;
 use crate::registry::store::{
-    Activate, Activation, Commit, Committed, DecisionRow, EntryRow, EventRow, NewRelease, Page, PluginPlace, PluginRow,
-    ReleaseHead, ReleaseRow, Rollback, RolledBack, Store, StoreError, TokenRow, VersionHead, VersionPlace, VersionRow,
+    Commit, Committed, DecisionRow, EntryRow, EventRow, NewRelease, Page, PluginPlace, PluginRow, ReleaseHead,
+    ReleaseRow, Rollback, RolledBack, Store, StoreError, TokenRow, VersionHead, VersionPlace, VersionRow,
 };
 
 pub use errors::DatabaseError;
@@ -249,10 +249,6 @@ impl Store for Database {
     ) -> Result<Page<ReleaseHead>, StoreError> {
         let rows = self.read_all("to read the releases", rules::select_releases(tenant, scope, before, limit)).await?;
         rows::page(&rows, limit, rules::release_head)
-    }
-
-    async fn activate(&self, tenant: &Tenant, wish: &Activate<'_>) -> Result<Activation, StoreError> {
-        activation::activate(self, tenant, wish).await
     }
 
     async fn active_releases(&self, tenant: &Tenant) -> Result<Vec<ReleaseRow>, StoreError> {

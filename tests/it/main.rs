@@ -1,5 +1,6 @@
 //! The one integration binary: one file per behaviour, through the outermost door that stays fast.
 
+mod activation;
 mod agreement;
 mod attestations;
 mod cli;

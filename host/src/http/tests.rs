@@ -9,11 +9,13 @@ use tower::ServiceExt as _;
 use super::error::{Code, Problem};
 use super::routes::{Access, table};
 use super::*;
+use crate::clock::Millis;
 use crate::names::Digest;
 use crate::plugin::{Cause, Failure, Unfit};
 use crate::registry::RegistryError;
+use crate::registry::activation::{Frozen, Overtaken};
 use crate::registry::decode::Malformed;
-use crate::registry::store::StoreError;
+use crate::registry::store::{Freeze, StoreError};
 use crate::report::Remark;
 
 fn starting_host(limits: Limits) -> Router {
@@ -205,6 +207,10 @@ fn document(error: RegistryError) -> (u16, Value) {
 fn each_refusal_of_the_registry_has_its_status_and_code() {
     let failure = |cause| Failure { plugin: "cel".to_owned(), digest: Digest::of(b""), cause, lookups: Vec::new() };
     let known = || "agents".to_owned();
+    let scope = crate::names::Scope::Policies;
+    let overtaken = Overtaken { scope: scope.clone(), wanted: 9, expected: Some(2), active: None };
+    let freeze = Freeze { by: "ada".to_owned(), at: Millis(0), reason: "a reason".parse().expect("a reason") };
+    let frozen = Frozen { scope, freeze };
     let cases: Vec<(RegistryError, u16, &str)> = vec![
         (RegistryError::TooLarge { limit_bytes: 7 }, 413, "too-large"),
         ("a b".parse::<crate::names::KindName>().expect_err("a space").into(), 400, "bad-name"),
@@ -224,7 +230,8 @@ fn each_refusal_of_the_registry_has_its_status_and_code() {
             413,
             "too-large",
         ),
-        (RegistryError::ReleaseMoved { scope: crate::names::Scope::Policies, active: Some(3) }, 409, "release-moved"),
+        (RegistryError::ReleaseMoved(Box::new(overtaken)), 412, "release-moved"),
+        (RegistryError::ScopeFrozen(Box::new(frozen)), 409, "scope-frozen"),
         (RegistryError::Internal("/secret/path".to_owned()), 500, "internal"),
         (RegistryError::Blobs("/secret/path".into()), 503, "unavailable"),
         (StoreError::Unavailable("postgres://u:secret@h".into()).into(), 503, "unavailable"),

@@ -12,7 +12,7 @@ use super::publish::not_found;
 use super::release::{ReleaseRef, Rules};
 use super::rules::{RulesInForce, check};
 use super::signing::PluginSignature;
-use super::store::{Activate, Activation, NewRelease, Page, PluginPlace, PluginRow, ReleaseHead, ReleaseRow};
+use super::store::{NewRelease, Page, PluginPlace, PluginRow, ReleaseHead, ReleaseRow};
 use super::{ActiveScope, Actor, InForce, Pushed, Registry, RegistryError, Released};
 use crate::clock::Millis;
 use crate::names::{Digest, ModuleName, Scope};
@@ -131,33 +131,6 @@ impl Registry {
         };
         let release = self.store.create_release(&actor.tenant, &release).await?;
         Ok(Released { release, created: true })
-    }
-
-    /// Puts a release in force. `expected`: the number the caller believes active (`Some(None)`: none).
-    ///
-    /// # Errors
-    /// `NotFound`, `ReleaseMoved`; `BadRules`, `Unfit` where it does not load beside what is active now; `Store`.
-    pub async fn activate(
-        self: &Arc<Self>,
-        actor: &Actor,
-        scope: &Scope,
-        number: i64,
-        expected: Option<Option<i64>>,
-    ) -> Result<ReleaseRow, RegistryError> {
-        let (row, rules) = self.release(actor, scope, number).await?;
-        let active = self.store.active_releases(&actor.tenant).await?;
-        self.prove(actor, &rules, &row.release.digest, &active).await?;
-        let wish = Activate { scope, number, expected, actor: &actor.name, at: Millis::now() };
-        match self.store.activate(&actor.tenant, &wish).await? {
-            Activation::Activated => {
-                tracing::info!(%scope, release = number, actor = actor.name, "registry.release.activated");
-                self.refresh_rules().await?;
-                Ok(row)
-            }
-            Activation::Unchanged => Ok(row),
-            Activation::Moved { active } => Err(RegistryError::ReleaseMoved { scope: scope.clone(), active }),
-            Activation::Missing => Err(not_found("release", &number.to_string())),
-        }
     }
 
     /// Modules by name, after `after`, each with its active rules.
@@ -301,7 +274,7 @@ impl Registry {
 
     /// Loads what would be active with these rules in their scope's place, and lets go of it: whatever was compiled
     /// for it stays in the cache, so that activation is quick.
-    async fn prove(
+    pub(super) async fn prove(
         self: &Arc<Self>,
         actor: &Actor,
         rules: &Rules,
