@@ -5,13 +5,16 @@ mod cli;
 mod cli_server;
 mod corpus;
 mod docs;
+mod fleet;
 mod hostile;
 mod http;
 mod javascript;
 mod limits;
 mod pages;
+mod protocol;
 mod restart;
 mod serve;
+mod serve_fleet;
 mod store;
 mod tidy;
 

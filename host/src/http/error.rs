@@ -375,9 +375,7 @@ impl From<RegistryError> for Problem {
             RegistryError::BadRules(remarks) => Self::new(Code::BadRules, text).found(Findings::Remarks(remarks)),
             RegistryError::ReleaseMoved { .. } => Self::new(Code::ReleaseMoved, text),
             RegistryError::Busy { .. } | RegistryError::RulesKeptMoving { .. } => Self::new(Code::Busy, text),
-            RegistryError::NotReady { .. } => {
-                Self::new(Code::NotReady, "the host has not loaded the rules in force: try again").caused_by(text)
-            }
+            RegistryError::NotReady { .. } => Self::new(Code::NotReady, format!("{text}: try again")),
             RegistryError::Blobs(_) => {
                 Self::new(Code::Unavailable, "the object store cannot be used: try again").caused_by(error)
             }

@@ -80,34 +80,41 @@ impl RulesInForce {
         component: &LoadComponent<'_>,
         previous: Option<&Self>,
     ) -> Result<Self, RegistryError> {
+        Self::load_or_name(sandbox, releases, component, previous).map_err(|not| not.error)
+    }
+
+    /// As `load`; the error names the release.
+    pub(super) fn load_or_name(
+        sandbox: &Sandbox,
+        releases: Vec<(ReleaseRef, Rules)>,
+        component: &LoadComponent<'_>,
+        previous: Option<&Self>,
+    ) -> Result<Self, Box<NotLoaded>> {
         let mut loader = Loader { sandbox, component, previous, plugins: HashMap::new() };
         let policy_release = releases.iter().find(|(release, _)| release.scope == Scope::Policies);
         let policies = match policy_release {
-            Some((_, rules)) => loader.bindings(rules)?,
+            Some((release, rules)) => loader.bindings(rules).map_err(|error| NotLoaded::of(release, rules, error))?,
             None => Vec::new(),
         };
         let policy_ref = policy_release.map(|(release, _)| release.clone());
         let mut kinds = BTreeMap::new();
         for (release, rules) in &releases {
             let Scope::Module(module) = &release.scope else { continue };
-            let bindings = loader.bindings(rules)?;
-            for kind in &rules.kinds {
-                let judged_by = std::iter::once(release.clone()).chain(policy_ref.clone()).collect();
-                let loaded = load_kind(kind, module, rules, judged_by, &bindings, &policies)?;
-                if let Some(taken) = kinds.values().find(|other: &&Arc<LoadedKind>| {
-                    other.kind.name != kind.name && other.kind.singular == kind.singular
-                }) {
-                    return Err(singular_taken(kind, module, taken));
-                }
-                if let Some(taken) = kinds.insert(kind.name.clone(), Arc::new(loaded)) {
-                    let taken: Arc<LoadedKind> = taken;
-                    return Err(kind_taken(&kind.name, module, &taken.module));
-                }
-            }
+            let judged_by: Vec<ReleaseRef> = std::iter::once(release.clone()).chain(policy_ref.clone()).collect();
+            loader
+                .bindings(rules)
+                .and_then(|bindings| load_kinds(module, rules, &judged_by, &bindings, &policies, &mut kinds))
+                .map_err(|error| NotLoaded::of(release, rules, error))?;
         }
         let mut releases: Vec<ReleaseRef> = releases.into_iter().map(|(release, _)| release).collect();
         releases.sort();
         Ok(Self { releases, kinds, plugins: loader.plugins })
+    }
+
+    /// No rules, with every plugin that any of these has.
+    pub(super) fn at_hand<'a>(rules: impl Iterator<Item = &'a Self>) -> Self {
+        let plugins = rules.flat_map(|rules| &rules.plugins).map(|(key, plugin)| (key.clone(), Arc::clone(plugin)));
+        Self { plugins: plugins.collect(), ..Self::default() }
     }
 
     /// The releases that are loaded, by scope.
@@ -133,6 +140,50 @@ impl RulesInForce {
     pub fn kinds(&self) -> impl Iterator<Item = &Arc<LoadedKind>> {
         self.kinds.values()
     }
+}
+
+/// A release that cannot be loaded.
+#[derive(Debug)]
+pub(super) struct NotLoaded {
+    /// Which.
+    pub(super) release: ReleaseRef,
+    /// The component of the binding that keeps it, where one does.
+    pub(super) plugin: Option<Digest>,
+    /// Why.
+    pub(super) error: RegistryError,
+}
+
+impl NotLoaded {
+    fn of(release: &ReleaseRef, rules: &Rules, error: RegistryError) -> Box<Self> {
+        let at_fault = match &error {
+            RegistryError::Unfit { binding: Some(name), .. } => rules.bindings.iter().find(|it| it.name == *name),
+            _ => None,
+        };
+        let plugin = at_fault.map(|binding| binding.plugin.clone());
+        Box::new(Self { release: release.clone(), plugin, error })
+    }
+}
+
+fn load_kinds(
+    module: &ModuleName,
+    rules: &Rules,
+    judged_by: &[ReleaseRef],
+    bindings: &[Bound],
+    policies: &[Bound],
+    kinds: &mut BTreeMap<KindName, Arc<LoadedKind>>,
+) -> Result<(), RegistryError> {
+    for kind in &rules.kinds {
+        let loaded = load_kind(kind, module, rules, judged_by.to_vec(), bindings, policies)?;
+        if let Some(taken) =
+            kinds.values().find(|other| other.kind.name != kind.name && other.kind.singular == kind.singular)
+        {
+            return Err(singular_taken(kind, module, taken));
+        }
+        if let Some(taken) = kinds.insert(kind.name.clone(), Arc::new(loaded)) {
+            return Err(kind_taken(&kind.name, module, &taken.module));
+        }
+    }
+    Ok(())
 }
 
 fn kind_taken(kind: &KindName, by: &ModuleName, from: &ModuleName) -> RegistryError {

@@ -1,14 +1,17 @@
 //! Plugins, releases, and which release of a scope is active.
 
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::errors::failed;
 use super::rows::{millis, name, plain};
-use super::{Database, RulesLock, Statement};
+use super::{Database, RulesLock, Statement, fleet};
 use crate::clock::Millis;
 use crate::names::{Digest, ModuleName, Scope, Tenant};
 use crate::registry::release::ReleaseRef;
-use crate::registry::store::{Activation, NewRelease, PluginPlace, PluginRow, ReleaseHead, ReleaseRow, StoreError};
+use crate::registry::store::{
+    Activation, Happened, NewRelease, Notice, PluginPlace, PluginRow, ReleaseHead, ReleaseRow, StoreError,
+};
 
 pub(super) fn insert_plugin(tenant: &Tenant, plugin: &PluginRow) -> Statement {
     sqlx::query(
@@ -101,6 +104,7 @@ pub(super) async fn create_release(
     .execute(&mut *transaction)
     .await
     .map_err(&failed)?;
+    tell(database, &mut transaction, Happened::Created, tenant, &new.scope, number).await?;
     transaction.commit().await.map_err(&failed)?;
     Ok(ReleaseRow {
         release: ReleaseRef { scope: new.scope.clone(), number, digest: new.digest.clone() },
@@ -242,6 +246,19 @@ pub(super) async fn activate(
     .execute(&mut *transaction)
     .await
     .map_err(&failed)?;
+    tell(database, &mut transaction, Happened::Activated, tenant, scope, number).await?;
     transaction.commit().await.map_err(&failed)?;
     Ok(Activation::Activated)
+}
+
+async fn tell(
+    database: &Database,
+    connection: &mut AnyConnection,
+    what: Happened,
+    tenant: &Tenant,
+    scope: &Scope,
+    number: i64,
+) -> Result<(), StoreError> {
+    let notice = Notice { what, tenant: tenant.clone(), scope: scope.clone(), number };
+    fleet::tell(database.engine, connection, &notice).await
 }
