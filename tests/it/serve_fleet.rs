@@ -4,6 +4,7 @@
 //! It takes `HALLMARK_SOAK_SECONDS` (10 where it is unset).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -39,6 +40,11 @@ fn make_releases(host: &Host, folder: &Path) {
         let applied = against(host, &["module", "apply", argument(&rules)]);
         assert_eq!(applied.status.code(), Some(0), "{}", text(&applied.stderr));
     }
+}
+
+fn compiled(host: &Host) -> usize {
+    let files = fs::read_dir(host.data.join("cache")).expect("a folder").map(|file| file.expect("a file").path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "plugin")).count()
 }
 
 struct Asked {
@@ -214,7 +220,8 @@ fn three_hosts_keep_their_promises_on_postgresql() {
         .collect();
     slots[0].with(|host| make_releases(host, folder.path()));
     for slot in &slots {
-        slot.with(|host| until("the kind is known", || host.get("/api/notes").status == 200));
+        // Told of each release when it was made, a host compiles it before it is needed.
+        slot.with(|host| until("every release is compiled", || compiled(host) == RELEASES.len()));
     }
     for statement in [
         "CREATE TABLE swaps AS SELECT active_number AS number FROM rulesets WHERE scope = 'module:notes'",

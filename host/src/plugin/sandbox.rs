@@ -59,7 +59,7 @@ impl Sandbox {
     /// Why it cannot be put to work.
     pub fn inspect(&self, component: &[u8], progress: &Progress<'_>) -> Result<Inspection, Unfit> {
         let _turn = self.turn(|| progress(Step::Waiting));
-        on_a_compiler_thread(|| inspect::inspect(&self.engine, component, progress))
+        on_a_compiler_thread(Haste::Ahead, || inspect::inspect(&self.engine, component, progress))
     }
 
     /// Compiles, configures and snapshots a component, or takes it from the cache; `load` is called only where the
@@ -74,6 +74,21 @@ impl Sandbox {
         stage: Stage,
         settings: &Value,
     ) -> Result<Arc<Plugin>, Unfit> {
+        self.prepare_with(Haste::Ahead, digest, load, stage, settings)
+    }
+
+    /// As `prepare`, with a say in how soon.
+    ///
+    /// # Errors
+    /// As `prepare`.
+    pub fn prepare_with(
+        &self,
+        haste: Haste,
+        digest: &Digest,
+        load: &dyn Fn() -> Result<Vec<u8>, String>,
+        stage: Stage,
+        settings: &Value,
+    ) -> Result<Arc<Plugin>, Unfit> {
         let settings = prepare::settings(settings, &self.engine.limits)?;
         let cached = || self.cache.as_ref()?.get(&self.engine, digest, &settings);
         let compiled = match cached() {
@@ -83,7 +98,7 @@ impl Sandbox {
                 // Another may have prepared the same while this one waited for its turn.
                 match cached() {
                     Some(compiled) => compiled,
-                    None => self.build(digest, &load().map_err(Unfit::Load)?, stage, &settings)?,
+                    None => self.build(haste, digest, &load().map_err(Unfit::Load)?, stage, &settings)?,
                 }
             }
         };
@@ -108,8 +123,15 @@ impl Sandbox {
         self.bulkheads.resting(Instant::now())
     }
 
-    fn build(&self, digest: &Digest, bytes: &[u8], stage: Stage, settings: &str) -> Result<Compiled, Unfit> {
-        on_a_compiler_thread(|| {
+    fn build(
+        &self,
+        haste: Haste,
+        digest: &Digest,
+        bytes: &[u8],
+        stage: Stage,
+        settings: &str,
+    ) -> Result<Compiled, Unfit> {
+        on_a_compiler_thread(haste, || {
             let (compiled, code) = prepare::prepare(&self.engine, digest, bytes, stage, settings)?;
             if let Some(cache) = &self.cache {
                 cache.put(&self.engine, digest, settings, &compiled, &code);
@@ -132,6 +154,15 @@ impl Sandbox {
     }
 }
 
+/// How soon a plugin is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Haste {
+    /// The host judges nothing until it is ready.
+    Now,
+    /// Something else judges meanwhile, and comes first.
+    Ahead,
+}
+
 /// Given back when it is dropped.
 struct Turn<'a> {
     sandbox: &'a Sandbox,
@@ -144,13 +175,15 @@ impl Drop for Turn<'_> {
     }
 }
 
-fn on_a_compiler_thread<T: Send>(work: impl FnOnce() -> Result<T, Unfit> + Send) -> Result<T, Unfit> {
+fn on_a_compiler_thread<T: Send>(haste: Haste, work: impl FnOnce() -> Result<T, Unfit> + Send) -> Result<T, Unfit> {
     thread::scope(|scope| {
         let spawned = thread::Builder::new()
             .name("plugin-compiler".to_owned())
             .stack_size(COMPILER_STACK_BYTES)
             .spawn_scoped(scope, || {
-                stand_back();
+                if haste == Haste::Ahead {
+                    stand_back();
+                }
                 work()
             })
             .map_err(|error| Unfit::Compile(format!("no thread can be started: {error}")))?;

@@ -14,7 +14,7 @@ use super::rules::{NotLoaded, RulesInForce};
 use super::store::{Happened, Notice, ReleaseRow, Store};
 use super::{InForce, Registry, RegistryError};
 use crate::names::{Digest, Scope};
-use crate::plugin::Unfit;
+use crate::plugin::{Haste, Unfit};
 
 /// Rules that are active and that this host could not load. Whoever may ask for its health may read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -152,7 +152,7 @@ impl Registry {
         let ready = self.kept().into_iter().find(|rules| rules.releases() == active);
         let loaded = match ready {
             Some(rules) => Ok(rules),
-            None => self.load(self.store.active_releases(&self.tenant).await?, None).await?,
+            None => self.load(self.store.active_releases(&self.tenant).await?, Haste::Now, None).await?,
         };
         match loaded {
             Ok(loaded) => {
@@ -188,7 +188,7 @@ impl Registry {
             Ok::<_, RegistryError>((release, self.store.active_releases(&self.tenant).await?))
         };
         match rows.await {
-            Ok((Some(release), active)) => match self.load(beside(active, release), Some(trial)).await {
+            Ok((Some(release), active)) => match self.load(beside(active, release), Haste::Ahead, Some(trial)).await {
                 Ok(Ok(rules)) => self.keep(&rules),
                 Ok(Err(not)) => failed(&Behind::from(&*not)),
                 Err(error) => failed(&error),

@@ -15,6 +15,7 @@ use super::store::{Activation, NewRelease, Page, PluginPlace, PluginRow, Release
 use super::{ActiveScope, Actor, Pushed, Registry, RegistryError, Released};
 use crate::clock::Millis;
 use crate::names::{Digest, ModuleName, Scope};
+use crate::plugin::Haste;
 use crate::plugin::{Progress, Step};
 
 impl Registry {
@@ -210,6 +211,7 @@ impl Registry {
     pub(super) async fn load(
         self: &Arc<Self>,
         rows: Vec<ReleaseRow>,
+        haste: Haste,
         trial: Option<OwnedSemaphorePermit>,
     ) -> Result<Result<Arc<RulesInForce>, Box<NotLoaded>>, RegistryError> {
         let (registry, runtime) = (Arc::clone(self), Handle::current());
@@ -225,7 +227,7 @@ impl Registry {
             let releases = rows.into_iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
             let (kept, in_force) = (registry.kept(), Arc::clone(&registry.rules.load().loaded));
             let at_hand = RulesInForce::at_hand(kept.iter().chain([&in_force]).map(|rules| &**rules));
-            RulesInForce::load_or_name(&registry.sandbox, releases, &component, Some(&at_hand)).map(Arc::new)
+            RulesInForce::load_or_name(&registry.sandbox, haste, releases, &component, Some(&at_hand)).map(Arc::new)
         })
         .await
     }
@@ -259,7 +261,7 @@ impl Registry {
         if self.kept().iter().any(|rules| rules.releases() == refs) {
             return Ok(());
         }
-        match self.load(rows, Some(self.trial()?)).await? {
+        match self.load(rows, Haste::Ahead, Some(self.trial()?)).await? {
             Ok(rules) => {
                 self.keep(&rules);
                 Ok(())

@@ -11,7 +11,7 @@ use super::RegistryError;
 use super::release::{Binding, Declaration, Kind, ReleaseRef, Rules};
 use super::schema::{self, Schema};
 use crate::names::{Digest, KindName, ModuleName, Scope, pointer};
-use crate::plugin::{Plugin, Sandbox};
+use crate::plugin::{Haste, Plugin, Sandbox};
 use crate::report::{Mode, Remark, Stage};
 
 /// Gives a component's bytes by digest; the error says why not.
@@ -80,17 +80,18 @@ impl RulesInForce {
         component: &LoadComponent<'_>,
         previous: Option<&Self>,
     ) -> Result<Self, RegistryError> {
-        Self::load_or_name(sandbox, releases, component, previous).map_err(|not| not.error)
+        Self::load_or_name(sandbox, Haste::Ahead, releases, component, previous).map_err(|not| not.error)
     }
 
     /// As `load`; the error names the release.
     pub(super) fn load_or_name(
         sandbox: &Sandbox,
+        haste: Haste,
         releases: Vec<(ReleaseRef, Rules)>,
         component: &LoadComponent<'_>,
         previous: Option<&Self>,
     ) -> Result<Self, Box<NotLoaded>> {
-        let mut loader = Loader { sandbox, component, previous, plugins: HashMap::new() };
+        let mut loader = Loader { sandbox, haste, component, previous, plugins: HashMap::new() };
         let policy_release = releases.iter().find(|(release, _)| release.scope == Scope::Policies);
         let policies = match policy_release {
             Some((release, rules)) => loader.bindings(rules).map_err(|error| NotLoaded::of(release, rules, error))?,
@@ -241,6 +242,7 @@ struct Bound {
 
 struct Loader<'a> {
     sandbox: &'a Sandbox,
+    haste: Haste,
     component: &'a LoadComponent<'a>,
     previous: Option<&'a RulesInForce>,
     plugins: HashMap<PluginKey, Arc<Plugin>>,
@@ -270,10 +272,12 @@ impl Loader<'_> {
         let known = self.plugins.get(&key).or_else(|| self.previous.and_then(|previous| previous.plugins.get(&key)));
         let plugin = match known {
             Some(plugin) => Arc::clone(plugin),
-            None => self
-                .sandbox
-                .prepare(&binding.plugin, &|| (self.component)(&binding.plugin), binding.stage, &binding.settings)
-                .map_err(|unfit| RegistryError::Unfit { binding: Some(binding.name.clone()), unfit })?,
+            None => {
+                let component = || (self.component)(&binding.plugin);
+                self.sandbox
+                    .prepare_with(self.haste, &binding.plugin, &component, binding.stage, &binding.settings)
+                    .map_err(|unfit| RegistryError::Unfit { binding: Some(binding.name.clone()), unfit })?
+            }
         };
         self.plugins.insert(key, Arc::clone(&plugin));
         Ok(plugin)
