@@ -7,9 +7,11 @@ pub mod folder;
 mod client;
 mod decision;
 mod diff;
+mod explain;
 mod facts;
 mod get;
 mod input;
+mod keys;
 mod list;
 mod migrate;
 mod plugin;
@@ -21,6 +23,7 @@ mod serve;
 mod show;
 mod source;
 mod validate;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -65,6 +68,8 @@ enum Command {
     /// The records of what the gate did.
     #[command(subcommand)]
     Decision(decision::Command),
+    /// Check what a decision's statement attests, without a server.
+    Verify(verify::Arguments),
 }
 
 /// How results are written.
@@ -120,6 +125,7 @@ pub fn run() -> ExitCode {
         Command::Policy(command) => rules::run_policies(&command),
         Command::Plugin(command) => plugin::run(&command),
         Command::Decision(command) => decision::run(&command),
+        Command::Verify(arguments) => verify::run(&arguments),
     };
     match ended {
         Ok(Ended::Fine) => ExitCode::SUCCESS,

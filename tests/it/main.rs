@@ -1,14 +1,17 @@
 //! The one integration binary: one file per behaviour, through the outermost door that stays fast.
 
 mod agreement;
+mod attestations;
 mod cli;
 mod cli_server;
 mod corpus;
+mod decisions;
 mod docs;
 mod fleet;
 mod hostile;
 mod http;
 mod javascript;
+mod keys;
 mod limits;
 mod pages;
 mod protocol;

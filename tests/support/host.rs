@@ -86,6 +86,11 @@ impl Options {
         self.argument("--objects").argument(&folder.display().to_string())
     }
 
+    /// The key that decisions are signed with.
+    pub fn signing_key(self, file: &Path) -> Self {
+        self.argument("--signing-key").argument(&file.display().to_string())
+    }
+
     /// A limit; of one that is set twice the later holds.
     pub fn limit(self, name: &str, value: u64) -> Self {
         self.argument("--limit").argument(&format!("{name}={value}"))
@@ -201,6 +206,16 @@ impl Host {
     /// POST of JSON with the admin's token.
     pub fn post(&self, path: &str, body: &Value) -> Answer {
         self.send(path, "application/json", body.to_string().as_bytes())
+    }
+
+    /// The same with a header more.
+    pub fn send_with(&self, path: &str, media_type: &str, body: &[u8], (name, value): (&str, &str)) -> Answer {
+        let request = agent()
+            .post(format!("{}{path}", self.url))
+            .header("Authorization", format!("Bearer {}", self.token))
+            .header("Content-Type", media_type)
+            .header(name, value);
+        answer(request.send(body).expect("an answer"))
     }
 
     /// POST of bytes with the admin's token.

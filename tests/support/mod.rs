@@ -6,6 +6,7 @@ pub mod fleet;
 pub mod host;
 pub mod postgres;
 pub mod rules;
+pub mod tamper;
 
 use postgres::Cluster;
 

@@ -82,6 +82,10 @@ codes! {
     BadRules = "bad-rules", UNPROCESSABLE_ENTITY, "The rules are refused";
     /// The component cannot be put to work.
     PluginUnfit = "plugin-unfit", UNPROCESSABLE_ENTITY, "The plugin cannot be put to work";
+    /// A plugin that must be signed is not, or its signature does not fit.
+    PluginUnsigned = "plugin-unsigned", UNPROCESSABLE_ENTITY, "The plugin's signature does not do";
+    /// A public key cannot be trusted.
+    BadKey = "bad-key", UNPROCESSABLE_ENTITY, "The key cannot be trusted";
     /// A defect of the host.
     Internal = "internal", INTERNAL_SERVER_ERROR, "The host failed";
     /// The host has as much to do as it can hold.
@@ -373,6 +377,8 @@ impl From<RegistryError> for Problem {
             }
             RegistryError::VersionExists { .. } => Self::new(Code::VersionExists, text),
             RegistryError::BadRules(remarks) => Self::new(Code::BadRules, text).found(Findings::Remarks(remarks)),
+            RegistryError::Unsigned { .. } => Self::new(Code::PluginUnsigned, text),
+            RegistryError::BadKey(_) => Self::new(Code::BadKey, text),
             RegistryError::ReleaseMoved { .. } => Self::new(Code::ReleaseMoved, text),
             RegistryError::Busy { .. } | RegistryError::RulesKeptMoving { .. } => Self::new(Code::Busy, text),
             RegistryError::NotReady { .. } => Self::new(Code::NotReady, format!("{text}: try again")),

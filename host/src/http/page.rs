@@ -31,7 +31,15 @@ pub struct Asked<P> {
 /// The limit is none, or the cursor is not one that this list gave.
 pub fn asked<P: FromStr>(call: &Call, list: &str) -> Result<Asked<P>, Problem> {
     let [limit, cursor] = call.query(["limit", "cursor"])?;
-    let limit = size(limit.as_deref())?;
+    parsed(list, limit.as_deref(), cursor)
+}
+
+/// The same of a list that takes more than these two.
+///
+/// # Errors
+/// As `asked`.
+pub fn parsed<P: FromStr>(list: &str, limit: Option<&str>, cursor: Option<String>) -> Result<Asked<P>, Problem> {
+    let limit = size(limit)?;
     let after = cursor.map(|cursor| cursor::read(list, &cursor)).transpose()?;
     Ok(Asked { after, limit })
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::bulkhead::Bulkheads;
+use super::bulkhead::{Bulkhead, Bulkheads};
 use super::cache::Cache;
 use super::engine::{self, Engine};
 use super::evaluate::Compiled;
@@ -89,6 +89,33 @@ impl Sandbox {
         stage: Stage,
         settings: &Value,
     ) -> Result<Arc<Plugin>, Unfit> {
+        self.prepare_behind(|name| self.bulkheads.of(digest, name), haste, digest, load, stage, settings)
+    }
+
+    /// The same, for evaluations that have nothing to do with what the others do: they take no turn of theirs, do not
+    /// wait for them, and where they break nothing is quarantined.
+    ///
+    /// # Errors
+    /// As `prepare`.
+    pub fn prepare_aside(
+        &self,
+        digest: &Digest,
+        load: &dyn Fn() -> Result<Vec<u8>, String>,
+        stage: Stage,
+        settings: &Value,
+    ) -> Result<Arc<Plugin>, Unfit> {
+        self.prepare_behind(|name| Arc::new(Bulkhead::new(name)), Haste::Ahead, digest, load, stage, settings)
+    }
+
+    fn prepare_behind(
+        &self,
+        bulkhead: impl FnOnce(&str) -> Arc<Bulkhead>,
+        haste: Haste,
+        digest: &Digest,
+        load: &dyn Fn() -> Result<Vec<u8>, String>,
+        stage: Stage,
+        settings: &Value,
+    ) -> Result<Arc<Plugin>, Unfit> {
         let settings = prepare::settings(settings, &self.engine.limits)?;
         let cached = || self.cache.as_ref()?.get(&self.engine, digest, &settings);
         let compiled = match cached() {
@@ -105,7 +132,7 @@ impl Sandbox {
         if !compiled.stages.contains(&stage) {
             return Err(Unfit::Stage { stage, serves: compiled.stages });
         }
-        let bulkhead = self.bulkheads.of(digest, &compiled.description.name);
+        let bulkhead = bulkhead(&compiled.description.name);
         Ok(Arc::new(Plugin::new(Arc::clone(&self.engine), digest.clone(), stage, compiled, bulkhead)))
     }
 

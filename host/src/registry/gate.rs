@@ -41,8 +41,12 @@ pub struct Record {
     pub id: EntryId,
     /// The version.
     pub version: VersionName,
-    /// Digest of what was sent.
+    /// What was sent, as canonical JSON of its submission and its variables, secrets masked; and its digest.
+    pub sent: String,
+    /// Digest of `sent`.
     pub submitted_digest: Digest,
+    /// Whether the request set variables.
+    pub has_variables: bool,
     /// Everything that was said.
     pub findings: Vec<Finding>,
     /// The bindings that broke.
@@ -102,12 +106,16 @@ impl Record {
         }));
     }
 
+    fn asked(&mut self, binding: &LoadedBinding, lookups: Vec<Lookup>) {
+        let named = |lookup| LookupRecord { plugin: binding.name.clone(), lookup };
+        self.lookups.extend(lookups.into_iter().map(named));
+    }
+
     /// Keeps what an evaluation cost and asked; gives its answer, or keeps how it broke.
     fn take<T>(&mut self, stage: Stage, binding: &LoadedBinding, ran: Result<Evaluated<T>, Failure>) -> Option<T> {
         match ran {
             Ok(Evaluated { answer, lookups, elapsed }) => {
-                let named = |lookup: Lookup| LookupRecord { plugin: binding.name.clone(), lookup };
-                self.lookups.extend(lookups.into_iter().map(named));
+                self.asked(binding, lookups);
                 self.note(stage.as_str(), Some(&binding.name), elapsed);
                 Some(answer)
             }
@@ -124,7 +132,9 @@ impl Record {
                     digest: failure.digest.clone(),
                     mode: binding.mode,
                     cause: failure.cause.to_string(),
+                    passing: failure.cause.is_passing(),
                 });
+                self.asked(binding, failure.lookups.clone());
                 if binding.mode == Mode::Enforce {
                     self.broke.get_or_insert(failure);
                 }
@@ -218,12 +228,14 @@ struct Validated(Resolved);
 struct Stopped(Box<Record>);
 
 impl<'a> Run<'a> {
-    fn start(submission: Submission, bench: &'a Bench) -> Self {
+    fn start(mut submission: Submission, bench: &'a Bench) -> Self {
         let record = Record {
             kind: Arc::clone(&submission.kind),
             id: submission.id.clone(),
             version: submission.version.clone(),
+            sent: std::mem::take(&mut submission.sent),
             submitted_digest: submission.submitted_digest.clone(),
+            has_variables: submission.variables.iter().any(|variable| variable.source == Source::Request),
             findings: Vec::new(),
             failures: Vec::new(),
             placeholders: Vec::new(),

@@ -115,6 +115,7 @@ impl Registry {
             name: shown.name,
             description: shown.description,
             tags: shown.tags,
+            actor: &actor.name,
             at,
             event,
         };
@@ -183,14 +184,16 @@ impl Registry {
         }
         let Some(failure) = failure else {
             let decision = decide(&record, bench, Outcome::Rejected, read);
-            self.store.insert_decision(&actor.tenant, &decision_row(&decision, bench.at)).await?;
+            let row = decision_row(&decision, Some(record.sent), bench.at);
+            self.store.insert_decision(&actor.tenant, &row).await?;
             return Err(RegistryError::Rejected { decision: Box::new(decision) });
         };
         // A plugin that was not even started has decided nothing; writing that down would let a flood of requests
         // fill the database.
         if !matches!(failure.cause, Cause::Busy { .. } | Cause::Quarantined { .. }) {
             let decision = decide(&record, bench, Outcome::Failed, read);
-            self.store.insert_decision(&actor.tenant, &decision_row(&decision, bench.at)).await?;
+            let row = decision_row(&decision, Some(record.sent), bench.at);
+            self.store.insert_decision(&actor.tenant, &row).await?;
         }
         Err(RegistryError::PluginFailed { failure })
     }
@@ -222,6 +225,9 @@ impl Registry {
             published_at: bench.at,
         };
         let shown = Shown::of(&document.value);
+        // Else what is stored is what was sent, and is not kept twice.
+        let is_stored_as_sent = document.substituted.is_empty() && !record.has_variables;
+        let sent = (!is_stored_as_sent).then(|| record.sent.clone());
         let commit = Commit {
             tenant: &actor.tenant,
             approved: &approved,
@@ -230,7 +236,7 @@ impl Registry {
             description: shown.description,
             tags: shown.tags,
             event: published_event(actor, &version),
-            decision: decision_row(&decision, bench.at),
+            decision: decision_row(&decision, sent, bench.at),
             version: version.clone(),
             is_higher: if kind.versioning == Versioning::Semver { semver_is_higher } else { later_is_higher },
         };
@@ -380,7 +386,7 @@ fn published_event(actor: &Actor, version: &VersionRow) -> NewEvent {
     }
 }
 
-fn decide(record: &Record, bench: &Bench, outcome: Outcome, read: Timing) -> Decision {
+pub(super) fn decide(record: &Record, bench: &Bench, outcome: Outcome, read: Timing) -> Decision {
     let mut timings = record.timings.clone();
     timings.insert(0, read);
     Decision {
@@ -407,18 +413,14 @@ fn decide(record: &Record, bench: &Bench, outcome: Outcome, read: Timing) -> Dec
     }
 }
 
-fn decision_row(decision: &Decision, at: Millis) -> DecisionRow {
+fn decision_row(decision: &Decision, submission: Option<String>, at: Millis) -> DecisionRow {
     DecisionRow {
         id: decision.id.clone(),
         kind: decision.kind.clone(),
         entry: decision.entry.clone(),
         version: decision.version.clone(),
-        outcome: match decision.outcome {
-            Outcome::Approved => "approved",
-            Outcome::Rejected => "rejected",
-            Outcome::Failed => "failed",
-        }
-        .to_owned(),
+        outcome: decision.outcome.as_str().to_owned(),
+        submission,
         body: serde_json::to_string(decision).expect("a decision is plain data"),
         created_at: at,
     }

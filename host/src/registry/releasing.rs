@@ -11,7 +11,8 @@ use super::fleet::beside;
 use super::publish::not_found;
 use super::release::{ReleaseRef, Rules};
 use super::rules::{NotLoaded, RulesInForce, check};
-use super::store::{Activation, NewRelease, Page, PluginPlace, PluginRow, ReleaseHead, ReleaseRow};
+use super::signing::PluginSignature;
+use super::store::{Activate, Activation, NewRelease, Page, PluginPlace, PluginRow, ReleaseHead, ReleaseRow};
 use super::{ActiveScope, Actor, Pushed, Registry, RegistryError, Released};
 use crate::clock::Millis;
 use crate::names::{Digest, ModuleName, Scope};
@@ -19,22 +20,41 @@ use crate::plugin::Haste;
 use crate::plugin::{Progress, Step};
 
 impl Registry {
-    /// Tries a component and keeps it; `progress` is told each step. The bytes that are there already take none.
+    /// Tries a component and keeps it, with its signature; `progress` is told each step. The bytes that are there already take none.
     ///
     /// # Errors
-    /// `Unfit` says why it cannot be put to work; `Store`, `Blobs`.
+    /// `Unfit` says why it cannot be put to work; `Unsigned`; `Store`, `Blobs`.
     pub async fn push_plugin(
         self: &Arc<Self>,
         actor: &Actor,
         component: Bytes,
+        signature: Option<&PluginSignature>,
         progress: Arc<Progress<'static>>,
     ) -> Result<Pushed, RegistryError> {
         let digest = Digest::of(&component);
-        if let Some(plugin) = self.store.plugin(&actor.tenant, &digest).await? {
-            let inspection = serde_json::from_str(&plugin.inspection)
-                .map_err(|error| RegistryError::Internal(format!("a stored inspection cannot be read: {error}")))?;
-            return Ok(Pushed { plugin, inspection, created: false });
+        let known = self.store.plugin(&actor.tenant, &digest).await?;
+        let signature = self.accept_signature(actor, &digest, signature, known.as_ref()).await?;
+        let pushed = match known {
+            Some(plugin) => {
+                let inspection = serde_json::from_str(&plugin.inspection)
+                    .map_err(|error| RegistryError::Internal(format!("a stored inspection cannot be read: {error}")))?;
+                Pushed { plugin, inspection, created: false }
+            }
+            None => self.keep_plugin(actor, digest, component, progress).await?,
+        };
+        if let Some(signature) = signature {
+            self.store.insert_signature(&actor.tenant, &signature).await?;
         }
+        Ok(pushed)
+    }
+
+    async fn keep_plugin(
+        self: &Arc<Self>,
+        actor: &Actor,
+        digest: Digest,
+        component: Bytes,
+        progress: Arc<Progress<'static>>,
+    ) -> Result<Pushed, RegistryError> {
         let (sandbox, bytes, trial) = (Arc::clone(&self.sandbox), component.clone(), self.trial()?);
         let told = Arc::clone(&progress);
         let inspect = move || {
@@ -135,7 +155,8 @@ impl Registry {
         let (row, rules) = self.release(actor, scope, number).await?;
         let active = self.store.active_releases(&actor.tenant).await?;
         self.prove(actor, &rules, row.clone(), active).await?;
-        match self.store.activate(&actor.tenant, scope, number, expected, Millis::now()).await? {
+        let wish = Activate { scope, number, expected, actor: &actor.name, at: Millis::now() };
+        match self.store.activate(&actor.tenant, &wish).await? {
             Activation::Activated => {
                 tracing::info!(%scope, release = number, actor = actor.name, "registry.release.activated");
                 self.refresh_rules().await?;
@@ -254,6 +275,7 @@ impl Registry {
             if self.store.plugin(&actor.tenant, &binding.plugin).await?.is_none() {
                 return Err(not_found("plugin", binding.plugin.as_str()));
             }
+            self.demand_signature(actor, &binding.plugin, Some(&binding.name)).await?;
         }
         let rows = beside(active, release);
         let mut refs: Vec<ReleaseRef> = rows.iter().map(|row| row.release.clone()).collect();
@@ -271,7 +293,7 @@ impl Registry {
     }
 }
 
-fn parse_rules(row: &ReleaseRow) -> Result<Rules, RegistryError> {
+pub(super) fn parse_rules(row: &ReleaseRow) -> Result<Rules, RegistryError> {
     serde_json::from_str(&row.rules).map_err(|error| {
         RegistryError::Internal(format!(
             "release {} of {} cannot be read: {error}",
@@ -281,13 +303,13 @@ fn parse_rules(row: &ReleaseRow) -> Result<Rules, RegistryError> {
 }
 
 /// An error with its causes, for the log and for who waits for a host to be ready.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Runs slow, blocking work away from the threads that answer requests.
-async fn off_path<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, RegistryError> {
+pub(super) async fn off_path<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, RegistryError> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| RegistryError::Internal(format!("work off the request path ended early: {error}")))

@@ -21,8 +21,21 @@ pub type LoadComponent<'a> = dyn Fn(&Digest) -> Result<Vec<u8>, String> + 'a;
 type PluginKey = (Digest, Stage, Digest);
 
 /// Route words that are no kinds.
-const RESERVED: [&str; 11] =
-    ["audit", "decisions", "docs", "events", "inbox", "modules", "plugins", "policies", "search", "tokens", "webhooks"];
+const RESERVED: [&str; 13] = [
+    "audit",
+    "decisions",
+    "docs",
+    "events",
+    "inbox",
+    "keys",
+    "modules",
+    "plugins",
+    "policies",
+    "search",
+    "signing-key",
+    "tokens",
+    "webhooks",
+];
 
 /// Members of the answers to a publish and a rollback, beside the entry under its kind's singular.
 pub const ANSWER_WORDS: [&str; 6] = ["decision", "failure", "previousVersion", "reason", "report", "status"];
@@ -91,7 +104,25 @@ impl RulesInForce {
         component: &LoadComponent<'_>,
         previous: Option<&Self>,
     ) -> Result<Self, Box<NotLoaded>> {
-        let mut loader = Loader { sandbox, haste, component, previous, plugins: HashMap::new() };
+        let turns = Turns::Shared(haste);
+        Self::load_by(Loader { sandbox, component, previous, turns, plugins: HashMap::new() }, releases)
+    }
+
+    /// Loads releases to judge by beside what is in force: their plugins share nothing with those that judge publishes.
+    ///
+    /// # Errors
+    /// As `load`.
+    pub fn load_aside(
+        sandbox: &Sandbox,
+        releases: Vec<(ReleaseRef, Rules)>,
+        component: &LoadComponent<'_>,
+    ) -> Result<Self, RegistryError> {
+        let (previous, turns) = (None, Turns::Own);
+        Self::load_by(Loader { sandbox, component, previous, turns, plugins: HashMap::new() }, releases)
+            .map_err(|not| not.error)
+    }
+
+    fn load_by(mut loader: Loader<'_>, releases: Vec<(ReleaseRef, Rules)>) -> Result<Self, Box<NotLoaded>> {
         let policy_release = releases.iter().find(|(release, _)| release.scope == Scope::Policies);
         let policies = match policy_release {
             Some((release, rules)) => loader.bindings(rules).map_err(|error| NotLoaded::of(release, rules, error))?,
@@ -240,11 +271,19 @@ struct Bound {
     binding: Arc<LoadedBinding>,
 }
 
+/// With whom plugins take turns.
+enum Turns {
+    /// With every binding of the same component.
+    Shared(Haste),
+    /// With nobody.
+    Own,
+}
+
 struct Loader<'a> {
     sandbox: &'a Sandbox,
-    haste: Haste,
     component: &'a LoadComponent<'a>,
     previous: Option<&'a RulesInForce>,
+    turns: Turns,
     plugins: HashMap<PluginKey, Arc<Plugin>>,
 }
 
@@ -273,10 +312,13 @@ impl Loader<'_> {
         let plugin = match known {
             Some(plugin) => Arc::clone(plugin),
             None => {
-                let component = || (self.component)(&binding.plugin);
-                self.sandbox
-                    .prepare_with(self.haste, &binding.plugin, &component, binding.stage, &binding.settings)
-                    .map_err(|unfit| RegistryError::Unfit { binding: Some(binding.name.clone()), unfit })?
+                let (digest, load) = (&binding.plugin, || (self.component)(&binding.plugin));
+                let (stage, settings) = (binding.stage, &binding.settings);
+                let prepared = match self.turns {
+                    Turns::Shared(haste) => self.sandbox.prepare_with(haste, digest, &load, stage, settings),
+                    Turns::Own => self.sandbox.prepare_aside(digest, &load, stage, settings),
+                };
+                prepared.map_err(|unfit| RegistryError::Unfit { binding: Some(binding.name.clone()), unfit })?
             }
         };
         self.plugins.insert(key, Arc::clone(&plugin));

@@ -1,7 +1,10 @@
 //! What the registry asks of its database. One implementation serves both engines (`sql`); this trait turns the
 //! dependency round, so that the registry knows no SQL.
 
+mod activation;
+mod decisions;
 mod fleet;
+mod keys;
 mod places;
 
 use std::sync::Arc;
@@ -14,7 +17,10 @@ use super::release::ReleaseRef;
 use crate::clock::Millis;
 use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Tenant, VersionName};
 
+pub use activation::{Activate, Activation};
+pub use decisions::{DecisionFilter, DecisionStore};
 pub use fleet::{FleetStore, Happened, Listener, Notice};
+pub use keys::{KeyRow, KeyStore, SIGNERS_MAX, SignatureRow, Signatures};
 pub use places::{PluginPlace, VersionPlace};
 
 /// The database could not do what was asked. Causes go to the log; strangers see none of them.
@@ -95,22 +101,6 @@ pub struct NewRelease {
     pub created_at: Millis,
 }
 
-/// What came of an activation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Activation {
-    /// It is active now.
-    Activated,
-    /// It was already.
-    Unchanged,
-    /// Another release is active than the caller believed.
-    Moved {
-        /// The one that is.
-        active: Option<i64>,
-    },
-    /// No such release.
-    Missing,
-}
-
 /// One named thing of a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryRow {
@@ -189,6 +179,9 @@ pub struct DecisionRow {
     pub outcome: String,
     /// The whole record, as JSON text.
     pub body: String,
+    /// What was sent, secrets masked, as `Decision::submitted_digest` is over it; none where it can be had from the
+    /// version that the decision let in.
+    pub submission: Option<String>,
     /// When.
     pub created_at: Millis,
 }
@@ -278,6 +271,8 @@ pub struct Rollback<'a> {
     pub description: Option<String>,
     /// Its tags.
     pub tags: String,
+    /// Who asks.
+    pub actor: &'a str,
     /// When.
     pub at: Millis,
     /// The event to write.
@@ -330,16 +325,17 @@ pub struct Page<T> {
     pub more: bool,
 }
 
-/// The database. Every method but `ping` and the events' is within one tenant. Not found is `Ok(None)`.
+/// The database. Every method but `ping` and the events' is within one tenant. Not found is `Ok(None)`. Whatever changes
+/// rules, tokens or entries writes its row of the audit log in the same transaction.
 #[async_trait]
-pub trait Store: FleetStore + Send + Sync {
+pub trait Store: DecisionStore + FleetStore + KeyStore + Send + Sync {
     /// One round trip.
     async fn ping(&self) -> Result<(), StoreError>;
 
     /// Makes sure that the tenant exists.
     async fn ensure_tenant(&self, tenant: &Tenant, at: Millis) -> Result<(), StoreError>;
-    /// Writes a token; false where one with the same hash exists.
-    async fn insert_token(&self, token: &TokenRow) -> Result<bool, StoreError>;
+    /// Writes a token that `actor` makes; false where one with the same hash exists.
+    async fn insert_token(&self, token: &TokenRow, actor: &str) -> Result<bool, StoreError>;
     /// The token with this hash (of any tenant), revoked or not.
     async fn token_by_hash(&self, hash: &str) -> Result<Option<TokenRow>, StoreError>;
 
@@ -367,16 +363,8 @@ pub trait Store: FleetStore + Send + Sync {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Page<ReleaseHead>, StoreError>;
-    /// Makes a release the scope's active one. `expected`: the number the caller believes active (`Some(None)`:
-    /// none); not compared where it is `None`.
-    async fn activate(
-        &self,
-        tenant: &Tenant,
-        scope: &Scope,
-        number: i64,
-        expected: Option<Option<i64>>,
-        at: Millis,
-    ) -> Result<Activation, StoreError>;
+    /// Makes a release the scope's active one.
+    async fn activate(&self, tenant: &Tenant, wish: &Activate<'_>) -> Result<Activation, StoreError>;
     /// The active release of every scope that has one, by scope.
     async fn active_releases(&self, tenant: &Tenant) -> Result<Vec<ReleaseRow>, StoreError>;
     /// The active releases of modules by the module's name, after `after`, at most `limit`.

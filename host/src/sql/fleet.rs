@@ -10,7 +10,8 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 
 use super::errors::failed;
 use super::{Database, Engine};
-use crate::registry::store::{FleetStore, Listener, Notice, StoreError};
+use crate::names::{Scope, Tenant};
+use crate::registry::store::{FleetStore, Happened, Listener, Notice, StoreError};
 
 /// PostgreSQL keeps the channels of its databases apart.
 const CHANNEL: &str = "hallmark_rules";
@@ -37,13 +38,19 @@ impl Channel {
 }
 
 /// Tells every host, once the transaction is committed.
-pub(super) async fn tell(engine: Engine, connection: &mut AnyConnection, notice: &Notice) -> Result<(), StoreError> {
-    if engine == Engine::Sqlite {
+pub(super) async fn tell(
+    database: &Database,
+    connection: &mut AnyConnection,
+    tenant: &Tenant,
+    (what, scope, number): (Happened, &Scope, i64),
+) -> Result<(), StoreError> {
+    if database.engine == Engine::Sqlite {
         return Ok(());
     }
+    let notice = Notice { what, tenant: tenant.clone(), scope: scope.clone(), number };
     sqlx::query("SELECT pg_notify($1, $2)")
         .bind(CHANNEL)
-        .bind(serde_json::to_string(notice).expect("a notice is plain data"))
+        .bind(serde_json::to_string(&notice).expect("a notice is plain data"))
         .execute(connection)
         .await
         .map(|_| ())

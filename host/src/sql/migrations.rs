@@ -43,6 +43,55 @@ const MIGRATIONS: &[Migration] = &[
         up: include_str!("../../../migrations/0003_tenants.postgres.sql"),
         down: include_str!("../../../migrations/0003_tenants.postgres.down.sql"),
     },
+    Migration {
+        number: 4,
+        name: "audit",
+        only: None,
+        up: include_str!("../../../migrations/0004_audit.sql"),
+        down: include_str!("../../../migrations/0004_audit.down.sql"),
+    },
+    Migration {
+        number: 6,
+        name: "decisions",
+        only: None,
+        up: include_str!("../../../migrations/0006_decisions.sql"),
+        down: include_str!("../../../migrations/0006_decisions.down.sql"),
+    },
+    Migration {
+        number: 7,
+        name: "keys",
+        only: None,
+        up: include_str!("../../../migrations/0007_keys.sql"),
+        down: include_str!("../../../migrations/0007_keys.down.sql"),
+    },
+    Migration {
+        number: 24,
+        name: "audit.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0024_audit.postgres.sql"),
+        down: include_str!("../../../migrations/0024_audit.postgres.down.sql"),
+    },
+    Migration {
+        number: 26,
+        name: "decisions.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0026_decisions.postgres.sql"),
+        down: include_str!("../../../migrations/0026_decisions.postgres.down.sql"),
+    },
+    Migration {
+        number: 27,
+        name: "keys.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0027_keys.postgres.sql"),
+        down: include_str!("../../../migrations/0027_keys.postgres.down.sql"),
+    },
+    Migration {
+        number: 44,
+        name: "audit.sqlite",
+        only: Some(Engine::Sqlite),
+        up: include_str!("../../../migrations/0044_audit.sqlite.sql"),
+        down: include_str!("../../../migrations/0044_audit.sqlite.down.sql"),
+    },
 ];
 
 /// The steps that were applied are kept here, by number, with the digest of their text.

@@ -12,6 +12,7 @@ use super::errors::{failed, is_conflict};
 use super::rows::{places, plain, rows_of_places};
 use super::{Database, RulesLock, Statement, Writers, entries, rules};
 use crate::names::{EntryId, KindName, Scope, Tenant};
+use crate::registry::audit::AuditRecord;
 use crate::registry::release::ReleaseRef;
 use crate::registry::store::{Commit, Committed, DecisionRow, EntryRow, NewEvent, Store as _, StoreError, VersionRow};
 
@@ -81,6 +82,7 @@ impl Publish {
                 version: version.clone(),
                 outcome: "approved".to_owned(),
                 body: "{}".to_owned(),
+                submission: None,
                 created_at: at,
             },
             event: NewEvent {
@@ -110,6 +112,11 @@ impl Publish {
     #[cfg(test)]
     pub(super) fn label(&self) -> String {
         format!("{}/{}/{}", self.tenant, self.version.id, self.version.version)
+    }
+
+    /// What the audit log says of it.
+    fn record(&self) -> AuditRecord {
+        AuditRecord::published(self.event.id.clone(), &self.version)
     }
 
     fn is_of_scope(&self, scope: &Scope) -> bool {
@@ -198,6 +205,8 @@ async fn try_commit(
         return Ok(false);
     }
     insert_events(&mut transaction, group, &open).await?;
+    let records: Vec<AuditRecord> = open.iter().map(|index| group[*index].record()).collect();
+    super::audit::insert(&mut transaction, &group[first].tenant, &records).await?;
     transaction.commit().await.map_err(failed(COMMITTING))?;
     for index in open {
         let (kind, id) = group[index].entry();
@@ -357,8 +366,11 @@ async fn insert_decisions(
     group: &[&Publish],
     open: &[usize],
 ) -> Result<(), StoreError> {
-    let statement =
-        ("INSERT INTO decisions (tenant_id, id, kind, entry_id, version, outcome, body, created_at)", 8, "");
+    let statement = (
+        "INSERT INTO decisions (tenant_id, id, kind, entry_id, version, outcome, body, submission, created_at)",
+        9,
+        "",
+    );
     let bind =
         |query: Statement, publish: &Publish| super::events::bind_decision(query, &publish.tenant, &publish.decision);
     insert(connection, group, open, statement, bind).await.map(|_| ())
