@@ -7,6 +7,7 @@ mod decisions;
 mod entries;
 mod errors;
 mod events;
+mod fleet;
 mod group_commit;
 mod keys;
 mod migrations;
@@ -119,6 +120,7 @@ pub struct Database {
     readers: AnyPool,
     writers: Writers,
     committer: GroupCommit,
+    channel: fleet::Channel,
 }
 
 /// The connections that write.
@@ -140,7 +142,7 @@ impl Writers {
 }
 
 impl Database {
-    fn of(readers: AnyPool, writers: Writers, limits: &Limits) -> Self {
+    fn of(readers: AnyPool, writers: Writers, channel: fleet::Channel, limits: &Limits) -> Self {
         let engine = writers.engine;
         // More groups than connections would wait for each other.
         let groups = match engine {
@@ -148,7 +150,7 @@ impl Database {
             Engine::Postgres => limits.commit_groups_max.min(limits.database_connections_max),
         };
         let committer = GroupCommit::start(&writers, groups, limits);
-        Self { engine, readers, writers, committer }
+        Self { engine, readers, writers, committer, channel }
     }
 
     /// Closes every connection, once those in use are given back.

@@ -8,14 +8,17 @@ mod cli_server;
 mod corpus;
 mod decisions;
 mod docs;
+mod fleet;
 mod hostile;
 mod http;
 mod javascript;
 mod keys;
 mod limits;
 mod pages;
+mod protocol;
 mod restart;
 mod serve;
+mod serve_fleet;
 mod store;
 mod tidy;
 

@@ -386,9 +386,7 @@ impl From<RegistryError> for Problem {
             RegistryError::ReleaseMoved(_) => Self::new(Code::ReleaseMoved, text),
             RegistryError::ScopeFrozen(_) => Self::new(Code::ScopeFrozen, text),
             RegistryError::Busy { .. } | RegistryError::RulesKeptMoving { .. } => Self::new(Code::Busy, text),
-            RegistryError::NotReady { .. } => {
-                Self::new(Code::NotReady, "the host has not loaded the rules in force: try again").caused_by(text)
-            }
+            RegistryError::NotReady { .. } => Self::new(Code::NotReady, format!("{text}: try again")),
             RegistryError::Blobs(_) => {
                 Self::new(Code::Unavailable, "the object store cannot be used: try again").caused_by(error)
             }

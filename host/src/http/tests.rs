@@ -15,6 +15,7 @@ use crate::plugin::{Cause, Failure, Unfit};
 use crate::registry::RegistryError;
 use crate::registry::activation::{Frozen, Overtaken};
 use crate::registry::decode::Malformed;
+use crate::registry::fleet::Behind;
 use crate::registry::store::{Freeze, StoreError};
 use crate::report::Remark;
 
@@ -203,6 +204,11 @@ fn document(error: RegistryError) -> (u16, Value) {
     (problem.code().status().as_u16(), serde_json::from_slice(&body).expect("JSON"))
 }
 
+fn behind() -> Behind {
+    let (scope, digest) = (crate::names::Scope::Policies, Digest::of(b""));
+    Behind { scope, release: 3, digest, why: "binding 'cel': it broke".to_owned() }
+}
+
 #[test]
 fn each_refusal_of_the_registry_has_its_status_and_code() {
     let failure = |cause| Failure { plugin: "cel".to_owned(), digest: Digest::of(b""), cause, lookups: Vec::new() };
@@ -223,7 +229,7 @@ fn each_refusal_of_the_registry_has_its_status_and_code() {
         (RegistryError::PluginFailed { failure: failure(Cause::Facts) }, 503, "unavailable"),
         (RegistryError::Busy { what: "gate_queue_max".to_owned() }, 503, "busy"),
         (RegistryError::RulesKeptMoving { tries: 8 }, 503, "busy"),
-        (RegistryError::NotReady { why: "/secret/path".to_owned() }, 503, "not-ready"),
+        (RegistryError::NotReady { behind: Box::new(behind()) }, 503, "not-ready"),
         (RegistryError::Unfit { binding: None, unfit: Unfit::NotAComponent("x".to_owned()) }, 422, "plugin-unfit"),
         (
             RegistryError::Unfit { binding: None, unfit: Unfit::TooLarge { size_bytes: 9, limit_bytes: 8 } },

@@ -127,10 +127,10 @@ impl Registry {
         rules: &Rules,
     ) -> Result<Vec<ReleaseRef>, RegistryError> {
         let active = self.store.active_releases(&actor.tenant).await?;
-        self.prove(actor, rules, &row.release.digest, &active).await?;
-        let mut beside: Vec<ReleaseRef> = active.into_iter().map(|row| row.release).collect();
+        let mut beside: Vec<ReleaseRef> = active.iter().map(|row| row.release.clone()).collect();
         beside.retain(|release| release.scope != rules.scope);
         beside.sort();
+        self.prove(actor, rules, row.clone(), active).await?;
         Ok(beside)
     }
 

@@ -7,12 +7,14 @@ use super::errors::failed;
 use super::rows::{millis, name, plain};
 use super::rules::{release_ref, select_active_refs, select_release};
 use super::transaction::Transaction;
-use super::{Database, RulesLock, Statement, audit};
+use super::{Database, RulesLock, Statement, audit, fleet};
 use crate::clock::Millis;
 use crate::names::{Scope, Tenant};
 use crate::registry::audit::AuditRecord;
 use crate::registry::release::ReleaseRef;
-use crate::registry::store::{Activate, Activation, ActivationStore, ActiveRelease, Freeze, ScopeState, StoreError};
+use crate::registry::store::{
+    Activate, Activation, ActivationStore, ActiveRelease, Freeze, Happened, ScopeState, StoreError,
+};
 
 const ACTIVATING: &str = "to activate a release";
 const FREEZING: &str = "to freeze or unfreeze a scope";
@@ -113,6 +115,7 @@ async fn activate(database: &Database, tenant: &Tenant, wish: &Activate<'_>) -> 
     .map_err(&failed)?;
     let record = AuditRecord::activated(wish.actor, wish.scope, wish.number, before, wish.at);
     audit::insert(&mut transaction, tenant, &[record]).await?;
+    fleet::tell(database, &mut transaction, tenant, (Happened::Activated, wish.scope, wish.number)).await?;
     transaction.commit().await.map_err(&failed)?;
     Ok(Activation::Activated)
 }
