@@ -9,6 +9,7 @@ mod decision;
 mod diff;
 mod facts;
 mod get;
+mod impact;
 mod input;
 mod list;
 mod migrate;

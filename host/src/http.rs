@@ -16,6 +16,7 @@ mod view;
 
 mod decisions;
 mod entries;
+mod impact;
 mod plugins;
 mod scopes;
 

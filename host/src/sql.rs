@@ -5,9 +5,11 @@ mod entries;
 mod errors;
 mod events;
 mod group_commit;
+mod impact;
 mod migrations;
 mod open;
 mod publishing;
+mod queue;
 mod rollback;
 mod rows;
 mod rules;
@@ -32,6 +34,7 @@ pub use errors::DatabaseError;
 
 use errors::failed;
 use group_commit::GroupCommit;
+use queue::Queue;
 use transaction::Transaction;
 
 /// A statement with its arguments.
@@ -114,6 +117,7 @@ pub struct Database {
     readers: AnyPool,
     writers: Writers,
     committer: GroupCommit,
+    queue: Queue,
 }
 
 /// The connections that write.
@@ -135,7 +139,7 @@ impl Writers {
 }
 
 impl Database {
-    fn of(readers: AnyPool, writers: Writers, limits: &Limits) -> Self {
+    fn of(readers: AnyPool, writers: Writers, queue: Queue, limits: &Limits) -> Self {
         let engine = writers.engine;
         // More groups than connections would wait for each other.
         let groups = match engine {
@@ -143,11 +147,12 @@ impl Database {
             Engine::Postgres => limits.commit_groups_max.min(limits.database_connections_max),
         };
         let committer = GroupCommit::start(&writers, groups, limits);
-        Self { engine, readers, writers, committer }
+        Self { engine, readers, writers, committer, queue }
     }
 
     /// Closes every connection, once those in use are given back.
     pub async fn close(&self) {
+        self.queue.close().await;
         self.writers.pool.close().await;
         self.readers.close().await;
     }

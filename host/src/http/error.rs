@@ -70,6 +70,8 @@ codes! {
     VersionExists = "version-exists", CONFLICT, "The version is published with other content";
     /// Another release is active than the caller believed.
     ReleaseMoved = "release-moved", CONFLICT, "Another release is active";
+    /// More stored manifests would newly fail than the caller allows.
+    ImpactTooLarge = "impact-too-large", PRECONDITION_FAILED, "Too many stored manifests would newly fail";
     /// The body is larger than its limit.
     TooLarge = "too-large", PAYLOAD_TOO_LARGE, "The body is too large";
     /// The body is of a kind that is not read here.
@@ -82,6 +84,8 @@ codes! {
     BadRules = "bad-rules", UNPROCESSABLE_ENTITY, "The rules are refused";
     /// The component cannot be put to work.
     PluginUnfit = "plugin-unfit", UNPROCESSABLE_ENTITY, "The plugin cannot be put to work";
+    /// What is to be previewed cannot be.
+    BadImpact = "bad-impact", UNPROCESSABLE_ENTITY, "The preview cannot be made";
     /// A defect of the host.
     Internal = "internal", INTERNAL_SERVER_ERROR, "The host failed";
     /// The host has as much to do as it can hold.
@@ -114,6 +118,8 @@ pub enum Success {
     Created,
     /// It was there, and nothing was written.
     Skipped,
+    /// It was begun and goes on.
+    Begun,
     /// The answer is complete and says that the host is unwell.
     Unwell,
 }
@@ -124,7 +130,7 @@ impl Success {
         match self {
             Self::Found => StatusCode::OK,
             Self::Created => StatusCode::CREATED,
-            Self::Skipped => StatusCode::ACCEPTED,
+            Self::Skipped | Self::Begun => StatusCode::ACCEPTED,
             Self::Unwell => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -150,6 +156,8 @@ struct More {
     findings: Option<Findings>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decision_id: Option<DecisionId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    impact_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -374,6 +382,17 @@ impl From<RegistryError> for Problem {
             RegistryError::VersionExists { .. } => Self::new(Code::VersionExists, text),
             RegistryError::BadRules(remarks) => Self::new(Code::BadRules, text).found(Findings::Remarks(remarks)),
             RegistryError::ReleaseMoved { .. } => Self::new(Code::ReleaseMoved, text),
+            RegistryError::ImpactTooLarge { impact, .. } => {
+                let mut problem = Self::new(Code::ImpactTooLarge, text);
+                problem.0.more.impact_id = Some(impact);
+                problem
+            }
+            RegistryError::ImpactUnfinished { impact, .. } => {
+                let mut problem = Self::new(Code::Busy, text).limited_by("impact_wait_max_ms");
+                problem.0.more.impact_id = Some(impact);
+                problem
+            }
+            RegistryError::BadImpact(_) => Self::new(Code::BadImpact, text),
             RegistryError::Busy { .. } | RegistryError::RulesKeptMoving { .. } => Self::new(Code::Busy, text),
             RegistryError::NotReady { .. } => {
                 Self::new(Code::NotReady, "the host has not loaded the rules in force: try again").caused_by(text)

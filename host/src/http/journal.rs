@@ -35,10 +35,13 @@ fn not_done(error: &RegistryError) -> Told<'_> {
         Error::Rejected { .. } => "rejected",
         Error::PluginFailed { .. } => "failed",
         Error::Malformed(_) | Error::TooLarge { .. } | Error::Name(_) | Error::Unidentified { .. } => "refused",
-        Error::BadRules(_) | Error::Unfit { .. } => "refused",
+        Error::BadRules(_) | Error::Unfit { .. } | Error::BadImpact(_) => "refused",
         Error::NoKind { .. } | Error::NotFound { .. } => "missed",
-        Error::VersionExists { .. } | Error::ReleaseMoved { .. } => "conflicted",
-        Error::Busy { .. } | Error::NotReady { .. } | Error::RulesKeptMoving { .. } => "shed",
+        Error::VersionExists { .. } | Error::ReleaseMoved { .. } | Error::ImpactTooLarge { .. } => "conflicted",
+        Error::ImpactUnfinished { .. }
+        | Error::Busy { .. }
+        | Error::NotReady { .. }
+        | Error::RulesKeptMoving { .. } => "shed",
         Error::Store(_) | Error::Blobs(_) | Error::Internal(_) => "broken",
     };
     match error {
@@ -141,4 +144,13 @@ pub fn activated<T>(call: &Call, scope: &str, number: i64, result: &Result<T, Re
         Err(error) => Told { entry: scope, version: &number, ..not_done(error) },
     };
     tell(call, "rules", "activate", &told);
+}
+
+/// A preview that was begun.
+pub fn previewed<T>(call: &Call, scope: &str, result: &Result<T, RegistryError>) {
+    let told = match result {
+        Ok(_) => Told { outcome: "begun", entry: scope, ..Told::default() },
+        Err(error) => Told { entry: scope, ..not_done(error) },
+    };
+    tell(call, "rules", "impact", &told);
 }

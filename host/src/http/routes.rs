@@ -11,7 +11,7 @@ use super::call::Call;
 use super::front::{self, Label};
 use super::intake::Intake;
 use super::reply::Answer;
-use super::{Host, decisions, entries, health, plugins, scopes};
+use super::{Host, decisions, entries, health, impact, plugins, scopes};
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,11 +49,17 @@ pub fn table() -> Vec<Route> {
         post("/api/modules/{name}/releases", Rules, scopes::release),
         get("/api/modules/{name}/releases/{number}", scopes::show_release),
         post("/api/modules/{name}/activate", Json, scopes::activate),
+        post("/api/modules/{name}/impact", Rules, impact::begin),
         get("/api/policies", scopes::show),
         get("/api/policies/releases", scopes::releases),
         post("/api/policies/releases", Rules, scopes::release),
         get("/api/policies/releases/{number}", scopes::show_release),
         post("/api/policies/activate", Json, scopes::activate),
+        post("/api/policies/impact", Rules, impact::begin),
+        get("/api/impacts", impact::list),
+        get("/api/impacts/{id}", impact::show),
+        get("/api/impacts/{id}/page", impact::page),
+        post("/api/impacts/{id}/cancel", Json, impact::cancel),
         get("/api/plugins", plugins::list),
         post("/api/plugins", Component, plugins::push),
         get("/api/plugins/{digest}", plugins::show),

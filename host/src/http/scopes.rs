@@ -110,12 +110,14 @@ pub async fn release(call: Call) -> Answer {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct ActivateRequest {
     release: i64,
     // Left out: whatever is active may be replaced. `null`: nothing may be active.
     #[serde(default, deserialize_with = "given")]
     expected: Option<Option<i64>>,
+    #[serde(default)]
+    if_impact_at_most: Option<u64>,
 }
 
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
@@ -126,7 +128,11 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64
 pub async fn activate(call: Call) -> Answer {
     let scope = call.scope()?;
     let request: ActivateRequest = call.json()?;
-    let result = call.registry.activate(&call.actor, &scope, request.release, request.expected).await;
+    let (registry, actor, number, expected) = (&call.registry, &call.actor, request.release, request.expected);
+    let result = match request.if_impact_at_most {
+        None => registry.activate(actor, &scope, number, expected).await,
+        Some(at_most) => registry.activate_if_impact(actor, &scope, number, expected, at_most).await,
+    };
     journal::activated(&call, &scope.to_string(), request.release, &result);
     let row = result?;
     Reply::json(Success::Found, &ReleaseView::beside(&row, Some(row.release.number)))

@@ -36,6 +36,45 @@ impl Serialize for Instant {
     }
 }
 
+impl std::str::FromStr for Instant {
+    type Err = String;
+
+    /// `2026-11-20`, `2026-11-20T17:40:56Z` or with a fraction of a second. UTC alone: a sender's offset would have to
+    /// be told back.
+    fn from_str(text: &str) -> Result<Self, String> {
+        read_instant(text).map(|millis| Self(Millis(millis))).ok_or_else(|| {
+            let text: String = text.chars().take(80).collect();
+            format!("'{text}' is not a time: write it in UTC, as in 2026-11-20 or 2026-11-20T17:40:56Z")
+        })
+    }
+}
+
+fn read_instant(text: &str) -> Option<i64> {
+    let (date, time) = match text.split_once('T') {
+        Some((date, time)) => (date, time.strip_suffix('Z')?),
+        None => (text, "00:00:00"),
+    };
+    let number = |text: &str, digits: usize| {
+        let is_number = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| text.parse::<i64>().ok()).flatten()
+    };
+    let mut parts = date.split('-');
+    let (year, month, day) = (number(parts.next()?, 4)?, number(parts.next()?, 2)?, number(parts.next()?, 2)?);
+    let (clock, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let mut times = clock.split(':');
+    let (hour, minute, second) = (number(times.next()?, 2)?, number(times.next()?, 2)?, number(times.next()?, 2)?);
+    let millis = number(&format!("{fraction:0<3}")[..3.min(fraction.len().max(3))], 3)?;
+    // The other direction of `civil`, which then says whether there is such a day.
+    let (from_march, month_from_march) = (year - i64::from(month <= 2), (month + 9) % 12);
+    let (era, year_of_era) = (from_march.div_euclid(400), from_march.rem_euclid(400));
+    let day_of_era =
+        year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + (153 * month_from_march + 2) / 5 + day - 1;
+    let days = era * 146_097 + day_of_era - 719_468;
+    let is_whole = parts.next().is_none() && times.next().is_none() && hour < 24 && minute < 60 && second < 60;
+    (is_whole && civil(days) == (year, month, day))
+        .then_some(days * 86_400_000 + (hour * 3_600 + minute * 60 + second) * 1_000 + millis)
+}
+
 /// The Gregorian date of a day counted from 1970-01-01. Years are counted from March, so that the day that is
 /// sometimes there is the last.
 fn civil(days: i64) -> (i64, i64, i64) {

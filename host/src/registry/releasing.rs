@@ -240,7 +240,7 @@ impl Registry {
         Ok(())
     }
 
-    async fn load(
+    pub(super) async fn load(
         self: &Arc<Self>,
         rows: Vec<ReleaseRow>,
         previous: Arc<RulesInForce>,
@@ -272,7 +272,7 @@ impl Registry {
 
     /// Loads what would be active with these rules in their scope's place, and lets go of it: whatever was compiled
     /// for it stays in the cache, so that activation is quick.
-    async fn prove(
+    pub(super) async fn prove(
         self: &Arc<Self>,
         actor: &Actor,
         rules: &Rules,

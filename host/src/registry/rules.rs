@@ -21,8 +21,20 @@ pub type LoadComponent<'a> = dyn Fn(&Digest) -> Result<Vec<u8>, String> + 'a;
 type PluginKey = (Digest, Stage, Digest);
 
 /// Route words that are no kinds.
-const RESERVED: [&str; 11] =
-    ["audit", "decisions", "docs", "events", "inbox", "modules", "plugins", "policies", "search", "tokens", "webhooks"];
+const RESERVED: [&str; 12] = [
+    "audit",
+    "decisions",
+    "docs",
+    "events",
+    "impacts",
+    "inbox",
+    "modules",
+    "plugins",
+    "policies",
+    "search",
+    "tokens",
+    "webhooks",
+];
 
 /// Members of the answers to a publish and a rollback, beside the entry under its kind's singular.
 pub const ANSWER_WORDS: [&str; 6] = ["decision", "failure", "previousVersion", "reason", "report", "status"];

@@ -1,6 +1,7 @@
 //! What the registry asks of its database. One implementation serves both engines (`sql`); this trait turns the
 //! dependency round, so that the registry knows no SQL.
 
+mod impact;
 mod places;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use super::release::ReleaseRef;
 use crate::clock::Millis;
 use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Tenant, VersionName};
 
+pub use impact::{ImpactBegun, ImpactChunk, ImpactRow, ImpactState, ImpactStore, Judged, PublishMark, StoredVersion};
 pub use places::{PluginPlace, VersionPlace};
 
 /// The database could not do what was asked. Causes go to the log; strangers see none of them.
@@ -330,7 +332,7 @@ pub struct Page<T> {
 
 /// The database. Every method but `ping` and the events' is within one tenant. Not found is `Ok(None)`.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: ImpactStore {
     /// One round trip.
     async fn ping(&self) -> Result<(), StoreError>;
 

@@ -43,6 +43,20 @@ const MIGRATIONS: &[Migration] = &[
         up: include_str!("../../../migrations/0003_tenants.postgres.sql"),
         down: include_str!("../../../migrations/0003_tenants.postgres.down.sql"),
     },
+    Migration {
+        number: 8,
+        name: "impact",
+        only: None,
+        up: include_str!("../../../migrations/0008_impact.sql"),
+        down: include_str!("../../../migrations/0008_impact.down.sql"),
+    },
+    Migration {
+        number: 28,
+        name: "impact.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0028_impact.postgres.sql"),
+        down: include_str!("../../../migrations/0028_impact.postgres.down.sql"),
+    },
 ];
 
 /// The steps that were applied are kept here, by number, with the digest of their text.
