@@ -7,6 +7,7 @@ mod corpus;
 mod docs;
 mod hostile;
 mod http;
+mod impact;
 mod javascript;
 mod limits;
 mod pages;

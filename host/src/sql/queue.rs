@@ -83,7 +83,8 @@ impl Queue {
         Self {
             place,
             pools: OnceCell::new(),
-            heartbeat: Duration::from_millis(limits.impact_heartbeat_ms.max(1)),
+            // The queue counts in whole seconds: with less, what lives would be taken for dead.
+            heartbeat: Duration::from_millis(limits.impact_heartbeat_ms.max(1_000)),
             poll: Duration::from_millis(limits.impact_poll_ms.max(1)),
             connections_max: u32::try_from(threads(limits)).unwrap_or(u32::MAX).saturating_add(2),
         }
