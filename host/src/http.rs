@@ -17,6 +17,7 @@ mod view;
 mod activation;
 mod decisions;
 mod entries;
+mod impact;
 mod keys;
 mod plugins;
 mod scopes;

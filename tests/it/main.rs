@@ -11,6 +11,7 @@ mod docs;
 mod fleet;
 mod hostile;
 mod http;
+mod impact;
 mod javascript;
 mod keys;
 mod limits;

@@ -11,7 +11,7 @@ use super::call::Call;
 use super::front::{self, Label};
 use super::intake::Intake;
 use super::reply::Answer;
-use super::{Host, activation, decisions, entries, health, keys, plugins, scopes};
+use super::{Host, activation, decisions, entries, health, impact, keys, plugins, scopes};
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,7 @@ pub fn table() -> Vec<Route> {
         post("/api/modules/{name}/activate", Json, activation::activate),
         post("/api/modules/{name}/freeze", Json, activation::freeze),
         post("/api/modules/{name}/unfreeze", Json, activation::unfreeze),
+        post("/api/modules/{name}/impact", Rules, impact::begin),
         get("/api/policies", scopes::show),
         get("/api/policies/releases", scopes::releases),
         post("/api/policies/releases", Rules, scopes::release),
@@ -58,6 +59,11 @@ pub fn table() -> Vec<Route> {
         post("/api/policies/activate", Json, activation::activate),
         post("/api/policies/freeze", Json, activation::freeze),
         post("/api/policies/unfreeze", Json, activation::unfreeze),
+        post("/api/policies/impact", Rules, impact::begin),
+        get("/api/impacts", impact::list),
+        get("/api/impacts/{id}", impact::show),
+        get("/api/impacts/{id}/page", impact::page),
+        post("/api/impacts/{id}/cancel", Json, impact::cancel),
         get("/api/plugins", plugins::list),
         post("/api/plugins", Component, plugins::push),
         get("/api/plugins/{digest}", plugins::show),

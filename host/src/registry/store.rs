@@ -4,6 +4,7 @@
 mod activation;
 mod decisions;
 mod fleet;
+mod impact;
 mod keys;
 mod places;
 
@@ -20,6 +21,7 @@ use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Ten
 pub use activation::{Activate, Activation, ActivationStore, ActiveRelease, Freeze, ScopeState};
 pub use decisions::{DecisionFilter, DecisionStore};
 pub use fleet::{FleetStore, Happened, Listener, Notice};
+pub use impact::{ImpactBegun, ImpactChunk, ImpactRow, ImpactState, ImpactStore, Judged, PublishMark, StoredVersion};
 pub use keys::{KeyRow, KeyStore, SIGNERS_MAX, SignatureRow, Signatures};
 pub use places::{PluginPlace, VersionPlace};
 
@@ -328,7 +330,7 @@ pub struct Page<T> {
 /// The database. Every method but `ping` and the events' is within one tenant. Not found is `Ok(None)`. Whatever changes
 /// rules, tokens or entries writes its row of the audit log in the same transaction.
 #[async_trait]
-pub trait Store: ActivationStore + DecisionStore + FleetStore + KeyStore + Send + Sync {
+pub trait Store: ActivationStore + DecisionStore + FleetStore + ImpactStore + KeyStore + Send + Sync {
     /// One round trip.
     async fn ping(&self) -> Result<(), StoreError>;
 
