@@ -52,7 +52,7 @@ impl Ground {
         let digest = Digest::of(&bytes);
         self.components.insert(digest.clone(), bytes);
         let name = component.to_owned();
-        Binding { name, stage, plugin: digest, settings, mode: Mode::Enforce, kinds: Vec::new() }
+        Binding { name, stage, plugin: digest, settings, mode: Mode::Enforce, percent: None, kinds: Vec::new() }
     }
 
     /// The services module of `examples/`.

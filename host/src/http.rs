@@ -16,8 +16,10 @@ mod view;
 
 mod decisions;
 mod entries;
+mod exemptions;
 mod plugins;
 mod scopes;
+mod shadow;
 
 use std::sync::{Arc, OnceLock};
 

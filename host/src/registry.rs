@@ -3,10 +3,14 @@
 
 pub mod blobs;
 pub mod decode;
+pub mod exemptions;
 pub mod gate;
 pub mod publish;
 pub mod release;
 pub mod rules;
+pub mod sample;
+pub mod shadow;
+pub mod staging;
 pub mod store;
 
 pub mod access;
@@ -31,6 +35,7 @@ use crate::plugin::{Failure, Inspection, Lookup, Sandbox, Unfit};
 use crate::registry::blobs::Blobs;
 use crate::registry::release::{Kind, ReleaseRef, Rules};
 use crate::registry::rules::RulesInForce;
+use crate::registry::shadow::{ShadowRecord, ShadowsInForce};
 use crate::registry::store::{EntryRow, PluginRow, ReleaseRow, Store, StoreError, VersionRow};
 use crate::report::{Finding, Placeholder, Remark, Substitution, Timing};
 
@@ -104,6 +109,9 @@ pub struct Decision {
     pub lookups: Vec<LookupRecord>,
     /// What each step took.
     pub timings: Vec<Timing>,
+    /// What releases that ran beside those would have said; none decides anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadows: Vec<ShadowRecord>,
 }
 
 /// How a run of the gate ended.
@@ -316,6 +324,19 @@ pub enum RegistryError {
     /// Rules that cannot be a release; paths point into the rules.
     #[error("the rules are refused")]
     BadRules(Vec<Remark>),
+    /// A change that cannot be; the text says what to change.
+    #[error("{0}")]
+    BadChange(String),
+    /// A shadow of the scope runs already.
+    #[error("a shadow of {scope} runs already, of release {release}, started by {by}: stop it first")]
+    ShadowRunning {
+        /// The scope.
+        scope: Scope,
+        /// The release that runs.
+        release: i64,
+        /// Who started it.
+        by: String,
+    },
     /// Another release is active than the caller believed.
     #[error("the active release of {scope} is {}, not the one expected", active.map_or("none".to_owned(), |number| number.to_string()))]
     ReleaseMoved {
@@ -364,6 +385,9 @@ pub struct Registry {
     limits: Arc<Limits>,
     tenant: Tenant,
     rules: ArcSwap<InForce>,
+    shadows: ArcSwap<ShadowsInForce>,
+    /// One loading of shadows at a time.
+    shadowing: tokio::sync::Mutex<()>,
     /// Components and rules that are tried now.
     trials: Arc<Semaphore>,
     /// One refresh at a time; the others wait and find its work done.
@@ -403,6 +427,8 @@ impl Registry {
             limits,
             tenant,
             rules: ArcSwap::from_pointee(nothing),
+            shadows: ArcSwap::default(),
+            shadowing: tokio::sync::Mutex::new(()),
             refreshing: tokio::sync::Mutex::new(()),
             tokens: access::KnownTokens::default(),
             committed: Arc::new(Notify::new()),

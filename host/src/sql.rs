@@ -4,6 +4,7 @@
 mod entries;
 mod errors;
 mod events;
+mod exemptions;
 mod group_commit;
 mod migrations;
 mod open;
@@ -11,6 +12,7 @@ mod publishing;
 mod rollback;
 mod rows;
 mod rules;
+mod shadow;
 mod tenants;
 mod transaction;
 

@@ -212,6 +212,7 @@ pub fn commit<'a>(tenant: &'a Tenant, approved: &'a Approved, id: &str, version:
             created_at: AT,
         },
         version,
+        shadows: Vec::new(),
         is_higher: |one, other| semver(one) > semver(other),
     }
 }

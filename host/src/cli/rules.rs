@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::{self, Client};
 use super::folder::{self, Folder, FolderError};
-use super::{Ended, Outcome, Trouble, diff, show};
+use super::{Ended, Outcome, Trouble, diff, exemptions, shadow, show};
 use crate::config::Limits;
 use crate::names::{Digest, Scope};
 use crate::registry::release::Rules;
@@ -26,14 +26,25 @@ pub enum ModuleCommand {
         #[command(flatten)]
         client: client::Arguments,
     },
-    /// Put a release in force, in place of the one that is active.
+    /// Put a release in force, in place of the one that is active; or stage it, to be put in force by itself.
     Activate {
         /// The module.
         module: String,
         /// The release's number.
         release: i64,
         #[command(flatten)]
+        stage: shadow::StageArguments,
+        #[command(flatten)]
         client: client::Arguments,
+    },
+    /// Show what a release that runs beside the active one would have said; start or stop it.
+    Shadow {
+        /// The module.
+        module: String,
+        #[command(subcommand)]
+        action: Option<shadow::Action>,
+        #[command(flatten)]
+        report: shadow::ReportArguments,
     },
     /// Put an earlier release in force again.
     Rollback {
@@ -59,13 +70,26 @@ pub enum PolicyCommand {
         #[command(flatten)]
         client: client::Arguments,
     },
-    /// Put a release in force, in place of the one that is active.
+    /// Put a release in force, in place of the one that is active; or stage it, to be put in force by itself.
     Activate {
         /// The release's number.
         release: i64,
         #[command(flatten)]
+        stage: shadow::StageArguments,
+        #[command(flatten)]
         client: client::Arguments,
     },
+    /// Show what a release that runs beside the active one would have said; start or stop it.
+    Shadow {
+        #[command(subcommand)]
+        action: Option<shadow::Action>,
+        #[command(flatten)]
+        report: shadow::ReportArguments,
+    },
+    /// Let one entry, or those of a pattern, pass one finding's code until a date.
+    Exempt(exemptions::Exempt),
+    /// List the exemptions that hold.
+    Exemptions(exemptions::List),
     /// Put an earlier release in force again.
     Rollback {
         /// The release's number, lower than that of the active one.
@@ -97,7 +121,10 @@ pub fn run_module(command: &ModuleCommand) -> Outcome {
             [module, releases @ ..] => diff_releases(&scope_of(module)?, releases, client),
             [] => Err(Trouble::Usage("say what to compare: DIR, or MODULE FROM [TO]".to_owned())),
         },
-        ModuleCommand::Activate { module, release, client } => activate(&scope_of(module)?, *release, client, |_| true),
+        ModuleCommand::Activate { module, release, stage, client } => {
+            activate_or_stage(&scope_of(module)?, *release, stage, client)
+        }
+        ModuleCommand::Shadow { module, action, report } => shadow::run(&scope_of(module)?, action.as_ref(), report),
         ModuleCommand::Rollback { module, release, client } => roll_back(&scope_of(module)?, *release, client),
     }
 }
@@ -110,7 +137,12 @@ pub fn run_policies(command: &PolicyCommand) -> Outcome {
             [folder] if folder.parse::<i64>().is_err() => diff_folders(policies(Path::new(folder)), client),
             releases => diff_releases(&Scope::Policies, releases, client),
         },
-        PolicyCommand::Activate { release, client } => activate(&Scope::Policies, *release, client, |_| true),
+        PolicyCommand::Activate { release, stage, client } => {
+            activate_or_stage(&Scope::Policies, *release, stage, client)
+        }
+        PolicyCommand::Shadow { action, report } => shadow::run(&Scope::Policies, action.as_ref(), report),
+        PolicyCommand::Exempt(arguments) => exemptions::exempt(arguments),
+        PolicyCommand::Exemptions(arguments) => exemptions::list(arguments),
         PolicyCommand::Rollback { release, client } => roll_back(&Scope::Policies, *release, client),
     }
 }
@@ -189,6 +221,18 @@ fn active_rules(client: &Client, scope: &Scope) -> Result<Option<(i64, Value)>, 
     Ok(Some((number, serde_json::to_value(rules).map_err(anyhow::Error::from)?)))
 }
 
+fn activate_or_stage(
+    scope: &Scope,
+    number: i64,
+    stage: &shadow::StageArguments,
+    client: &client::Arguments,
+) -> Outcome {
+    match stage.request(number)? {
+        Some(request) => shadow::stage(scope, &request, client),
+        None => activate(scope, number, client, |_| true),
+    }
+}
+
 fn roll_back(scope: &Scope, number: i64, client: &client::Arguments) -> Outcome {
     activate(scope, number, client, |active| number < active)
 }
@@ -257,7 +301,7 @@ pub fn pushed_line(plugin: &Value) -> String {
 }
 
 /// Where the API has a scope's rules.
-fn path(scope: &Scope) -> String {
+pub fn path(scope: &Scope) -> String {
     match scope {
         Scope::Module(name) => format!("/api/modules/{name}"),
         Scope::Policies => "/api/policies".to_owned(),

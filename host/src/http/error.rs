@@ -70,6 +70,8 @@ codes! {
     VersionExists = "version-exists", CONFLICT, "The version is published with other content";
     /// Another release is active than the caller believed.
     ReleaseMoved = "release-moved", CONFLICT, "Another release is active";
+    /// A shadow of the scope runs already.
+    ShadowRunning = "shadow-running", CONFLICT, "A shadow runs already";
     /// The body is larger than its limit.
     TooLarge = "too-large", PAYLOAD_TOO_LARGE, "The body is too large";
     /// The body is of a kind that is not read here.
@@ -80,6 +82,8 @@ codes! {
     Unidentified = "unidentified", UNPROCESSABLE_ENTITY, "The submission does not say what it is";
     /// The rules cannot be a release.
     BadRules = "bad-rules", UNPROCESSABLE_ENTITY, "The rules are refused";
+    /// The change that is asked for cannot be.
+    BadChange = "bad-change", UNPROCESSABLE_ENTITY, "The change is refused";
     /// The component cannot be put to work.
     PluginUnfit = "plugin-unfit", UNPROCESSABLE_ENTITY, "The plugin cannot be put to work";
     /// A defect of the host.
@@ -373,6 +377,8 @@ impl From<RegistryError> for Problem {
             }
             RegistryError::VersionExists { .. } => Self::new(Code::VersionExists, text),
             RegistryError::BadRules(remarks) => Self::new(Code::BadRules, text).found(Findings::Remarks(remarks)),
+            RegistryError::BadChange(_) => Self::new(Code::BadChange, text),
+            RegistryError::ShadowRunning { .. } => Self::new(Code::ShadowRunning, text),
             RegistryError::ReleaseMoved { .. } => Self::new(Code::ReleaseMoved, text),
             RegistryError::Busy { .. } | RegistryError::RulesKeptMoving { .. } => Self::new(Code::Busy, text),
             RegistryError::NotReady { .. } => {

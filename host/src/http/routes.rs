@@ -11,7 +11,7 @@ use super::call::Call;
 use super::front::{self, Label};
 use super::intake::Intake;
 use super::reply::Answer;
-use super::{Host, decisions, entries, health, plugins, scopes};
+use super::{Host, decisions, entries, exemptions, health, plugins, scopes, shadow};
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Route {
 
 /// The table. Fixed words win over `{kind}`: the router sees to it, and no module may declare one as a kind.
 pub fn table() -> Vec<Route> {
-    use Intake::{Component, Document, Json, Rules};
+    use Intake::{Component, Document, Json, Nothing, Rules};
     vec![
         public("/health", health::health),
         public("/livez", health::livez),
@@ -49,11 +49,22 @@ pub fn table() -> Vec<Route> {
         post("/api/modules/{name}/releases", Rules, scopes::release),
         get("/api/modules/{name}/releases/{number}", scopes::show_release),
         post("/api/modules/{name}/activate", Json, scopes::activate),
+        post("/api/modules/{name}/stage", Json, shadow::stage),
+        get("/api/modules/{name}/shadow", shadow::show),
+        post("/api/modules/{name}/shadow", Json, shadow::start),
+        post("/api/modules/{name}/shadow/stop", Nothing, shadow::stop),
         get("/api/policies", scopes::show),
         get("/api/policies/releases", scopes::releases),
         post("/api/policies/releases", Rules, scopes::release),
         get("/api/policies/releases/{number}", scopes::show_release),
         post("/api/policies/activate", Json, scopes::activate),
+        post("/api/policies/stage", Json, shadow::stage),
+        get("/api/policies/shadow", shadow::show),
+        post("/api/policies/shadow", Json, shadow::start),
+        post("/api/policies/shadow/stop", Nothing, shadow::stop),
+        get("/api/policies/exemptions", exemptions::list),
+        post("/api/policies/exemptions", Json, exemptions::make),
+        post("/api/policies/exemptions/{id}/revoke", Nothing, exemptions::revoke),
         get("/api/plugins", plugins::list),
         post("/api/plugins", Component, plugins::push),
         get("/api/plugins/{digest}", plugins::show),

@@ -11,6 +11,7 @@ use super::error::{Problem, limit_of};
 use crate::clock::Millis;
 use crate::names::{Digest, KindName, ModuleName, Scope, VersionName};
 use crate::registry::release::{Binding, Kind, Rules};
+use crate::registry::shadow::ShadowRecord;
 use crate::registry::store::{EntryRow, PluginRow, ReleaseHead, ReleaseRow, VersionHead, VersionRow};
 use crate::registry::{Decision, FailureRecord, LookupRecord, NotJudged, Outcome, SubstitutionRecord};
 use crate::report::{Finding, Mode, Placeholder, Stage, Timing};
@@ -236,6 +237,8 @@ pub struct DecisionView<'a> {
     substituted: &'a [SubstitutionRecord],
     lookups: &'a [LookupRecord],
     timings: &'a [Timing],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    shadows: &'a [ShadowRecord],
 }
 
 #[derive(Serialize)]
@@ -270,6 +273,7 @@ impl<'a> DecisionView<'a> {
             substituted: &decision.substituted,
             lookups: &decision.lookups,
             timings: &decision.timings,
+            shadows: &decision.shadows,
         }
     }
 }
@@ -339,6 +343,8 @@ struct BindingView<'a> {
     name: &'a str,
     stage: Stage,
     mode: Mode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percent: Option<u8>,
     plugin: &'a Digest,
 }
 
@@ -349,6 +355,7 @@ impl<'a> ScopeView<'a> {
             name: &binding.name,
             stage: binding.stage,
             mode: binding.mode,
+            percent: binding.percent,
             plugin: &binding.plugin,
         };
         Self {

@@ -71,6 +71,32 @@ impl Sandbox {
         stage: Stage,
         settings: &Value,
     ) -> Result<Arc<Plugin>, Unfit> {
+        self.prepare_behind(digest, digest, load, stage, settings)
+    }
+
+    /// The same with turns and quarantine of its own, shared with no other use of the component but those apart.
+    ///
+    /// # Errors
+    /// As `prepare`.
+    pub fn prepare_apart(
+        &self,
+        digest: &Digest,
+        load: &dyn Fn() -> Result<Vec<u8>, String>,
+        stage: Stage,
+        settings: &Value,
+    ) -> Result<Arc<Plugin>, Unfit> {
+        let apart = Digest::of(format!("apart:{digest}").as_bytes());
+        self.prepare_behind(&apart, digest, load, stage, settings)
+    }
+
+    fn prepare_behind(
+        &self,
+        bulkhead: &Digest,
+        digest: &Digest,
+        load: &dyn Fn() -> Result<Vec<u8>, String>,
+        stage: Stage,
+        settings: &Value,
+    ) -> Result<Arc<Plugin>, Unfit> {
         let settings = prepare::settings(settings, &self.engine.limits)?;
         let cached = || self.cache.as_ref()?.get(&self.engine, digest, &settings);
         let compiled = match cached() {
@@ -87,7 +113,7 @@ impl Sandbox {
         if !compiled.stages.contains(&stage) {
             return Err(Unfit::Stage { stage, serves: compiled.stages });
         }
-        let bulkhead = self.bulkheads.of(digest, &compiled.description.name);
+        let bulkhead = self.bulkheads.of(bulkhead, &compiled.description.name);
         Ok(Arc::new(Plugin::new(Arc::clone(&self.engine), digest.clone(), stage, compiled, bulkhead)))
     }
 

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::exemptions::Exemptions;
 use super::publish::not_found;
 use super::release::{ReleaseRef, Rules};
-use super::rules::{RulesInForce, check};
+use super::rules::{Loading, RulesInForce, check};
 use super::store::{Activation, NewRelease, Page, PluginPlace, PluginRow, ReleaseHead, ReleaseRow};
 use super::{ActiveScope, Actor, InForce, Pushed, Registry, RegistryError, Released};
 use crate::clock::Millis;
@@ -222,14 +223,19 @@ impl Registry {
     pub(super) async fn refresh_rules(self: &Arc<Self>) -> Result<(), RegistryError> {
         let _one_at_a_time = self.refreshing.lock().await;
         let current = self.rules.load_full();
-        let mut active = self.store.active_release_refs(&self.tenant).await?;
-        active.sort();
-        if current.behind.is_none() && current.loaded.releases() == active {
+        let stamp = self.store.rules_stamp(&self.tenant).await?;
+        let has_exemptions = current.loaded.exemptions().number == stamp.exemptions;
+        if current.behind.is_none() && has_exemptions && current.loaded.releases() == stamp.releases {
+            self.follow_shadows(stamp.shadows);
             return Ok(());
         }
+        let exemptions = match has_exemptions {
+            true => Arc::clone(current.loaded.exemptions()),
+            false => Arc::new(self.store.exemptions_in_force(&self.tenant, Millis::now()).await?),
+        };
         let rows = self.store.active_releases(&self.tenant).await?;
         let previous = Arc::clone(&current.loaded);
-        match self.load(rows, previous, None).await {
+        match self.load(rows, previous, exemptions, None).await {
             Ok(loaded) => self.rules.store(Arc::new(InForce { loaded: Arc::new(loaded), behind: None })),
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the active rules cannot be loaded");
@@ -237,6 +243,7 @@ impl Registry {
                 self.rules.store(Arc::new(InForce { loaded: Arc::clone(&current.loaded), behind }));
             }
         }
+        self.follow_shadows(stamp.shadows);
         Ok(())
     }
 
@@ -244,6 +251,7 @@ impl Registry {
         self: &Arc<Self>,
         rows: Vec<ReleaseRow>,
         previous: Arc<RulesInForce>,
+        exemptions: Arc<Exemptions>,
         trial: Option<OwnedSemaphorePermit>,
     ) -> Result<RulesInForce, RegistryError> {
         let releases = rows
@@ -256,7 +264,9 @@ impl Registry {
             let component = |digest: &Digest| {
                 runtime.block_on(registry.blobs.get(digest)).map(|bytes| bytes.to_vec()).map_err(|error| chain(&error))
             };
-            RulesInForce::load(&registry.sandbox, releases, &component, Some(&previous))
+            let (sandbox, previous) = (&*registry.sandbox, Some(&*previous));
+            let loading = Loading { sandbox, component: &component, previous, is_apart: false };
+            RulesInForce::load_with(loading, releases, exemptions)
         })
         .await?
     }
@@ -272,7 +282,7 @@ impl Registry {
 
     /// Loads what would be active with these rules in their scope's place, and lets go of it: whatever was compiled
     /// for it stays in the cache, so that activation is quick.
-    async fn prove(
+    pub(super) async fn prove(
         self: &Arc<Self>,
         actor: &Actor,
         rules: &Rules,
@@ -293,11 +303,11 @@ impl Registry {
             created_at: Millis(0),
         });
         let previous = Arc::clone(&self.rules.load().loaded);
-        self.load(rows, previous, Some(self.trial()?)).await.map(drop)
+        self.load(rows, previous, Arc::default(), Some(self.trial()?)).await.map(drop)
     }
 }
 
-fn parse_rules(row: &ReleaseRow) -> Result<Rules, RegistryError> {
+pub(super) fn parse_rules(row: &ReleaseRow) -> Result<Rules, RegistryError> {
     serde_json::from_str(&row.rules).map_err(|error| {
         RegistryError::Internal(format!(
             "release {} of {} cannot be read: {error}",
@@ -307,13 +317,13 @@ fn parse_rules(row: &ReleaseRow) -> Result<Rules, RegistryError> {
 }
 
 /// An error with its causes, for the log and for who waits for a host to be ready.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Runs slow, blocking work away from the threads that answer requests.
-async fn off_path<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, RegistryError> {
+pub(super) async fn off_path<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, RegistryError> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| RegistryError::Internal(format!("work off the request path ended early: {error}")))

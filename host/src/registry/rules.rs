@@ -8,9 +8,11 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::RegistryError;
+use super::exemptions::Exemptions;
 use super::release::{Binding, Declaration, Kind, ReleaseRef, Rules};
+use super::sample;
 use super::schema::{self, Schema};
-use crate::names::{Digest, KindName, ModuleName, Scope, pointer};
+use crate::names::{Digest, EntryId, KindName, ModuleName, Scope, pointer};
 use crate::plugin::{Plugin, Sandbox};
 use crate::report::{Mode, Remark, Stage};
 
@@ -33,8 +35,17 @@ pub struct LoadedBinding {
     pub name: String,
     /// Whether its findings decide.
     pub mode: Mode,
+    /// The share of entries that it sees.
+    pub percent: u8,
     /// The configured plugin.
     pub plugin: Arc<Plugin>,
+}
+
+impl LoadedBinding {
+    /// True where it sees this entry.
+    pub fn sees(&self, kind: &KindName, id: &EntryId) -> bool {
+        sample::is_within(self.percent, kind, id)
+    }
 }
 
 /// A kind with everything that judges it.
@@ -47,6 +58,8 @@ pub struct LoadedKind {
     pub document: String,
     /// The releases that judge it: its module's and, where there is one, the policies'.
     pub releases: Vec<ReleaseRef>,
+    /// What lets findings pass.
+    pub exemptions: Arc<Exemptions>,
     pub(super) envelope: Schema,
     pub(super) schema: Schema,
     pub(super) declarations: Arc<[Declaration]>,
@@ -59,6 +72,7 @@ pub struct LoadedKind {
 #[derive(Default)]
 pub struct RulesInForce {
     releases: Vec<ReleaseRef>,
+    exemptions: Arc<Exemptions>,
     kinds: BTreeMap<KindName, Arc<LoadedKind>>,
     plugins: HashMap<PluginKey, Arc<Plugin>>,
 }
@@ -80,7 +94,19 @@ impl RulesInForce {
         component: &LoadComponent<'_>,
         previous: Option<&Self>,
     ) -> Result<Self, RegistryError> {
-        let mut loader = Loader { sandbox, component, previous, plugins: HashMap::new() };
+        Self::load_with(Loading { sandbox, component, previous, is_apart: false }, releases, Arc::default())
+    }
+
+    /// The same, with what lets findings pass.
+    ///
+    /// # Errors
+    /// As `load`.
+    pub fn load_with(
+        loading: Loading<'_>,
+        releases: Vec<(ReleaseRef, Rules)>,
+        exemptions: Arc<Exemptions>,
+    ) -> Result<Self, RegistryError> {
+        let mut loader = Loader { loading, plugins: HashMap::new() };
         let policy_release = releases.iter().find(|(release, _)| release.scope == Scope::Policies);
         let policies = match policy_release {
             Some((_, rules)) => loader.bindings(rules)?,
@@ -93,7 +119,8 @@ impl RulesInForce {
             let bindings = loader.bindings(rules)?;
             for kind in &rules.kinds {
                 let judged_by = std::iter::once(release.clone()).chain(policy_ref.clone()).collect();
-                let loaded = load_kind(kind, module, rules, judged_by, &bindings, &policies)?;
+                let mut loaded = load_kind(kind, module, rules, judged_by, &bindings, &policies)?;
+                loaded.exemptions = Arc::clone(&exemptions);
                 if let Some(taken) = kinds.values().find(|other: &&Arc<LoadedKind>| {
                     other.kind.name != kind.name && other.kind.singular == kind.singular
                 }) {
@@ -107,12 +134,17 @@ impl RulesInForce {
         }
         let mut releases: Vec<ReleaseRef> = releases.into_iter().map(|(release, _)| release).collect();
         releases.sort();
-        Ok(Self { releases, kinds, plugins: loader.plugins })
+        Ok(Self { releases, exemptions, kinds, plugins: loader.plugins })
     }
 
     /// The releases that are loaded, by scope.
     pub fn releases(&self) -> &[ReleaseRef] {
         &self.releases
+    }
+
+    /// What lets findings pass.
+    pub fn exemptions(&self) -> &Arc<Exemptions> {
+        &self.exemptions
     }
 
     /// A kind that an active module declares.
@@ -127,6 +159,16 @@ impl RulesInForce {
                 known: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
             }
         })
+    }
+
+    /// The names of the validators and policies at work, sorted.
+    pub fn judges(&self) -> Vec<String> {
+        let judges = |kind: &LoadedKind| {
+            let bindings = kind.validators.iter().chain(&kind.policies);
+            bindings.map(|binding| binding.name.clone()).collect::<Vec<_>>()
+        };
+        let names: std::collections::BTreeSet<String> = self.kinds.values().flat_map(|kind| judges(kind)).collect();
+        names.into_iter().collect()
     }
 
     /// Every kind, by name.
@@ -171,6 +213,7 @@ fn load_kind(
         module: module.clone(),
         document: pointer::child("", &kind.document_field),
         releases,
+        exemptions: Arc::default(),
         envelope: Schema::compile(schema::envelope(kind)).map_err(refused)?,
         schema: Schema::compile(kind.schema.clone()).map_err(refused)?,
         declarations: rules.placeholders.clone().into(),
@@ -188,10 +231,22 @@ struct Bound {
     binding: Arc<LoadedBinding>,
 }
 
+/// What rules are loaded with.
+#[derive(Clone, Copy)]
+pub struct Loading<'a> {
+    /// What runs the plugins.
+    pub sandbox: &'a Sandbox,
+    /// What gives their bytes.
+    pub component: &'a LoadComponent<'a>,
+    /// What gives the plugins that are configured alike.
+    pub previous: Option<&'a RulesInForce>,
+    /// Plugins that `previous` does not give have turns and quarantine of their own, so that one that breaks in a
+    /// shadow takes nothing from the same component where it decides.
+    pub is_apart: bool,
+}
+
 struct Loader<'a> {
-    sandbox: &'a Sandbox,
-    component: &'a LoadComponent<'a>,
-    previous: Option<&'a RulesInForce>,
+    loading: Loading<'a>,
     plugins: HashMap<PluginKey, Arc<Plugin>>,
 }
 
@@ -206,7 +261,8 @@ impl Loader<'_> {
             .iter()
             .map(|binding| {
                 let plugin = self.plugin(binding)?;
-                let loaded = LoadedBinding { name: binding.name.clone(), mode: binding.mode, plugin };
+                let percent = binding.percent.unwrap_or(100);
+                let loaded = LoadedBinding { name: binding.name.clone(), mode: binding.mode, percent, plugin };
                 Ok(Bound { stage: binding.stage, kinds: binding.kinds.clone(), binding: Arc::new(loaded) })
             })
             .collect()
@@ -216,13 +272,19 @@ impl Loader<'_> {
         let settings = serde_json_canonicalizer::to_vec(&binding.settings)
             .map_err(|error| RegistryError::Internal(format!("settings without canonical form: {error}")))?;
         let key = (binding.plugin.clone(), binding.stage, Digest::of(&settings));
-        let known = self.plugins.get(&key).or_else(|| self.previous.and_then(|previous| previous.plugins.get(&key)));
+        let Loading { sandbox, component, previous, is_apart } = self.loading;
+        let known = self.plugins.get(&key).or_else(|| previous.and_then(|previous| previous.plugins.get(&key)));
         let plugin = match known {
             Some(plugin) => Arc::clone(plugin),
-            None => self
-                .sandbox
-                .prepare(&binding.plugin, &|| (self.component)(&binding.plugin), binding.stage, &binding.settings)
-                .map_err(|unfit| RegistryError::Unfit { binding: Some(binding.name.clone()), unfit })?,
+            None => {
+                let (digest, bytes) = (&binding.plugin, || component(&binding.plugin));
+                let prepared = if is_apart {
+                    sandbox.prepare_apart(digest, &bytes, binding.stage, &binding.settings)
+                } else {
+                    sandbox.prepare(digest, &bytes, binding.stage, &binding.settings)
+                };
+                prepared.map_err(|unfit| RegistryError::Unfit { binding: Some(binding.name.clone()), unfit })?
+            }
         };
         self.plugins.insert(key, Arc::clone(&plugin));
         Ok(plugin)
@@ -365,6 +427,15 @@ fn check_binding(rules: &Rules, is_module: bool, index: usize, binding: &Binding
         if is_module && !rules.kinds.iter().any(|declared| declared.name == *kind) {
             say("kinds", format!("the module does not declare the kind '{kind}'"));
         }
+    }
+    match (binding.mode, binding.percent) {
+        (_, None) | (Mode::Observe, Some(1..=100)) => {}
+        (Mode::Observe, Some(percent)) => say("percent", format!("percent is 1 to 100, not {percent}")),
+        (Mode::Enforce, Some(_)) => say(
+            "percent",
+            "only a binding that observes can see a share of the entries: set mode = \"observe\", or remove percent"
+                .to_owned(),
+        ),
     }
     if !matches!(binding.settings, Value::Null | Value::Object(_)) {
         say("settings", "settings are an object".to_owned());

@@ -1,7 +1,9 @@
 //! What the registry asks of its database. One implementation serves both engines (`sql`); this trait turns the
 //! dependency round, so that the registry knows no SQL.
 
+mod exemptions;
 mod places;
+mod shadow;
 
 use std::sync::Arc;
 
@@ -13,7 +15,11 @@ use super::release::ReleaseRef;
 use crate::clock::Millis;
 use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Tenant, VersionName};
 
+pub use exemptions::{ExemptionMade, ExemptionStore};
 pub use places::{PluginPlace, VersionPlace};
+pub use shadow::{
+    Progress, ProgressAsked, RulesStamp, ShadowCode, ShadowEnd, ShadowExample, ShadowResult, ShadowStore,
+};
 
 /// The database could not do what was asked. Causes go to the log; strangers see none of them.
 #[derive(Debug, thiserror::Error)]
@@ -211,6 +217,8 @@ pub struct Commit<'a> {
     pub decision: DecisionRow,
     /// The event to write.
     pub event: NewEvent,
+    /// What shadows would have said, to be written with the decision.
+    pub shadows: Vec<ShadowResult>,
     /// Of two versions, the higher: true where the first is higher than the second.
     pub is_higher: fn(&str, &str) -> bool,
 }
@@ -330,7 +338,7 @@ pub struct Page<T> {
 
 /// The database. Every method but `ping` and the events' is within one tenant. Not found is `Ok(None)`.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: ExemptionStore + ShadowStore + Send + Sync {
     /// One round trip.
     async fn ping(&self) -> Result<(), StoreError>;
 
@@ -390,7 +398,8 @@ pub trait Store: Send + Sync {
     async fn active_release_refs(&self, tenant: &Tenant) -> Result<Vec<ReleaseRef>, StoreError>;
 
     /// Writes a publish: the inbox key, the version (archiving the one that was active), the entry, the decision
-    /// and the event, after checking under a lock that `approved.releases()` are still active.
+    /// and the event, after checking under a lock that `approved.releases()` are still active and that no
+    /// exemption changed.
     async fn commit(&self, commit: &Commit<'_>) -> Result<Committed, StoreError>;
     /// Writes a decision that let nothing in.
     async fn insert_decision(&self, tenant: &Tenant, decision: &DecisionRow) -> Result<(), StoreError>;

@@ -43,6 +43,34 @@ const MIGRATIONS: &[Migration] = &[
         up: include_str!("../../../migrations/0003_tenants.postgres.sql"),
         down: include_str!("../../../migrations/0003_tenants.postgres.down.sql"),
     },
+    Migration {
+        number: 9,
+        name: "shadow",
+        only: None,
+        up: include_str!("../../../migrations/0009_shadow.sql"),
+        down: include_str!("../../../migrations/0009_shadow.down.sql"),
+    },
+    Migration {
+        number: 10,
+        name: "exemptions",
+        only: None,
+        up: include_str!("../../../migrations/0010_exemptions.sql"),
+        down: include_str!("../../../migrations/0010_exemptions.down.sql"),
+    },
+    Migration {
+        number: 29,
+        name: "shadow.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0029_shadow.postgres.sql"),
+        down: include_str!("../../../migrations/0029_shadow.postgres.down.sql"),
+    },
+    Migration {
+        number: 30,
+        name: "exemptions.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0030_exemptions.postgres.sql"),
+        down: include_str!("../../../migrations/0030_exemptions.postgres.down.sql"),
+    },
 ];
 
 /// The steps that were applied are kept here, by number, with the digest of their text.
