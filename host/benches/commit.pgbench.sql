@@ -8,4 +8,5 @@ INSERT INTO entries (tenant_id, kind, id, name, description, status, current_ver
 INSERT INTO decisions (tenant_id, id, kind, entry_id, version, outcome, body, created_at) VALUES ('default', '018bcfe5-6800-72dd-' || :n, 'agents', 'bench-' || :client_id, CAST(:n AS text), 'approved', :decision, 1700000000000);
 INSERT INTO versions (tenant_id, kind, entry_id, version, digest, submitted_digest, manifest, decision_id, published_by, published_at) VALUES ('default', 'agents', 'bench-' || :client_id, CAST(:n AS text), :digest, :digest, :manifest, '018bcfe5-6800-72dd-' || :n, 'ada', 1700000000000) ON CONFLICT (tenant_id, kind, entry_id, version) DO NOTHING;
 INSERT INTO events (tenant_id, id, what, kind, entry_id, body, created_at) VALUES ('default', '018bcfe5-6800-72dd-' || :n, 'entry.published', 'agents', 'bench-' || :client_id, :event, 1700000000000);
+INSERT INTO audit (tenant_id, id, what, actor, subject, body, created_at) VALUES ('default', '018bcfe5-6800-72dd-' || :n, 'entry.published', 'ada', 'agents/bench-' || :client_id || '@' || :n, '{"decision":"018bcfe5-6800-72dd-' || :n || '","digest":"' || :digest || '"}', 1700000000000);
 END;

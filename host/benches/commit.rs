@@ -20,7 +20,9 @@ use hallmark::clock::{Millis, new_id};
 use hallmark::config::Limits;
 use hallmark::names::{Digest, Tenant};
 use hallmark::registry::publish::Approved;
-use hallmark::registry::store::{Commit, Committed, DecisionRow, NewEvent, NewRelease, Store as _, VersionRow};
+use hallmark::registry::store::{
+    Activate, Commit, Committed, DecisionRow, NewEvent, NewRelease, Store as _, VersionRow,
+};
 use hallmark::sql::Database;
 use pgbench::{DURABLE_SETTINGS, json, pgbench};
 use tokio::runtime::Runtime;
@@ -53,7 +55,13 @@ async fn ground(address: &str) -> Arc<Ground> {
         let new =
             NewRelease { scope, digest, rules, author: "ada".to_owned(), message: "bench".to_owned(), created_at: AT };
         let release = database.create_release(&tenant, &new).await.expect("a release").release;
-        database.activate(&tenant, &release.scope, release.number, None, AT).await.expect("it is activated");
+        database
+            .activate(
+                &tenant,
+                &Activate { scope: &release.scope, number: release.number, expected: None, actor: "ada", at: AT },
+            )
+            .await
+            .expect("it is activated");
         judged.push(release);
     }
     Arc::new(Ground { database, approved: approval::approve(&judged), versions: AtomicU64::new(0) })

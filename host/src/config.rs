@@ -113,6 +113,8 @@ limits! {
     plugin_query_steps_max: u64 = 5_000_000,
     /// Registry look-ups of one evaluation.
     plugin_lookups_max: u64 = 200,
+    /// Examples in the self-test of one component.
+    plugin_examples_max: usize = 200,
     /// Bytes of one component.
     plugin_component_max_bytes: usize = 32 * 1024 * 1024,
     /// Bytes of one binding's settings.

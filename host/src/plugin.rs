@@ -16,6 +16,7 @@ mod prepare;
 mod query;
 mod random;
 mod sandbox;
+mod self_test;
 mod snapshot;
 mod state;
 mod submission;
@@ -318,9 +319,33 @@ pub struct Inspection {
     pub exports: Vec<String>,
     /// What it says of itself.
     pub description: Description,
+    /// How many examples it brings and answers as they say; none where it brings no self-test.
+    #[serde(default)]
+    pub examples: Option<u32>,
     /// None where its configured memory can be kept; else why not.
     pub not_snapshottable: Option<String>,
 }
+
+/// A step on the way of a component that is pushed, told when it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Step {
+    /// It waits until others are compiled (`plugin_compilations_max`).
+    Waiting,
+    /// Its bytes are read: what it imports and exports, and how large it is.
+    Reading,
+    /// It is compiled, which takes a second for each megabyte or so.
+    Compiling,
+    /// It is asked what it is.
+    Describing,
+    /// The examples that it brings are run.
+    Testing,
+    /// Its bytes and its row are written.
+    Keeping,
+}
+
+/// Is told each step.
+pub type Progress<'a> = dyn Fn(Step) + Send + Sync + 'a;
 
 /// What a plugin says of itself; the contract's `metadata.description`.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -383,6 +408,9 @@ pub enum Unfit {
     /// Its settings do not have the form that it describes, or it refused them. Paths point into the settings.
     #[error("its settings are refused")]
     Settings(Vec<Remark>),
+    /// Examples that it brings along and answers otherwise than they say, each with what came.
+    #[error("its self-test fails: {}", .0.join("; "))]
+    SelfTest(Vec<String>),
     /// It broke while it was described or configured.
     #[error("it broke when it was tried")]
     Broke(#[source] Failure),

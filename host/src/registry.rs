@@ -1,6 +1,7 @@
 //! The gate and the only door to the core: publish, validate, roll back, read, and change the rules. It knows no
 //! HTTP and no SQL; it runs plugins through `plugin` and writes through `store::Store`.
 
+pub mod audit;
 pub mod blobs;
 pub mod decode;
 pub mod exemptions;

@@ -1,6 +1,8 @@
 //! The database: one SQL text for SQLite and PostgreSQL, behind `registry::store::Store`. SQL is written in this room
 //! and nowhere else. Nothing slow or foreign runs inside a transaction, and no error carries SQL, a path or a password.
 
+mod activation;
+mod audit;
 mod entries;
 mod errors;
 mod events;
@@ -24,9 +26,10 @@ use sqlx::{Any, AnyPool};
 use crate::clock::Millis;
 use crate::config::Limits;
 use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Tenant, VersionName};
+use crate::registry::audit::AuditRecord;
 use crate::registry::release::ReleaseRef;
 use crate::registry::store::{
-    Activation, Commit, Committed, DecisionRow, EntryRow, EventRow, NewRelease, Page, PluginPlace, PluginRow,
+    Activate, Activation, Commit, Committed, DecisionRow, EntryRow, EventRow, NewRelease, Page, PluginPlace, PluginRow,
     ReleaseHead, ReleaseRow, Rollback, RolledBack, Store, StoreError, TokenRow, VersionHead, VersionPlace, VersionRow,
 };
 
@@ -167,6 +170,25 @@ impl Database {
         let done = statement.execute(&self.writers.pool).await.map_err(failed(what))?;
         Ok(done.rows_affected() > 0)
     }
+
+    /// The same, with a row of the audit log where it wrote one.
+    async fn write_told(
+        &self,
+        tenant: &Tenant,
+        what: &'static str,
+        statement: Statement,
+        record: AuditRecord,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.writers.begin().await.map_err(failed(what))?;
+        let done = statement.execute(&mut *transaction).await.map_err(failed(what))?;
+        if done.rows_affected() == 0 {
+            transaction.roll_back().await.map_err(failed(what))?;
+            return Ok(false);
+        }
+        audit::insert(&mut transaction, tenant, &[record]).await?;
+        transaction.commit().await.map_err(failed(what))?;
+        Ok(true)
+    }
 }
 
 #[async_trait]
@@ -179,8 +201,9 @@ impl Store for Database {
         tenants::ensure(self, tenant, at).await
     }
 
-    async fn insert_token(&self, token: &TokenRow) -> Result<bool, StoreError> {
-        self.write("to write a token", tenants::insert_token(token)).await
+    async fn insert_token(&self, token: &TokenRow, actor: &str) -> Result<bool, StoreError> {
+        let (statement, record) = (tenants::insert_token(token), AuditRecord::token_created(actor, token));
+        self.write_told(&token.tenant, "to write a token", statement, record).await
     }
 
     async fn token_by_hash(&self, hash: &str) -> Result<Option<TokenRow>, StoreError> {
@@ -189,7 +212,8 @@ impl Store for Database {
     }
 
     async fn insert_plugin(&self, tenant: &Tenant, plugin: &PluginRow) -> Result<bool, StoreError> {
-        self.write("to write a plugin", rules::insert_plugin(tenant, plugin)).await
+        let (statement, record) = (rules::insert_plugin(tenant, plugin), AuditRecord::pushed(plugin));
+        self.write_told(tenant, "to write a plugin", statement, record).await
     }
 
     async fn plugin(&self, tenant: &Tenant, digest: &Digest) -> Result<Option<PluginRow>, StoreError> {
@@ -227,15 +251,8 @@ impl Store for Database {
         rows::page(&rows, limit, rules::release_head)
     }
 
-    async fn activate(
-        &self,
-        tenant: &Tenant,
-        scope: &Scope,
-        number: i64,
-        expected: Option<Option<i64>>,
-        at: Millis,
-    ) -> Result<Activation, StoreError> {
-        rules::activate(self, tenant, scope, number, expected, at).await
+    async fn activate(&self, tenant: &Tenant, wish: &Activate<'_>) -> Result<Activation, StoreError> {
+        activation::activate(self, tenant, wish).await
     }
 
     async fn active_releases(&self, tenant: &Tenant) -> Result<Vec<ReleaseRow>, StoreError> {

@@ -1,12 +1,14 @@
 //! The command line against a running server: rules applied from folders, manifests published, read and rolled back.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
 use std::process::{Command, Output};
 
 use hallmark::names::Digest;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::host::{Host, Options, component, root};
+use crate::support::host::{Host, Options, component, root, until};
 use crate::support::rules::module;
 
 fn hallmark(host: &Host, arguments: &[&str]) -> Output {
@@ -149,7 +151,8 @@ fn problems_are_told_with_the_correlation_id() {
         ),
         (
             &["plugin", "push", "examples/policies/rules.yaml"],
-            "error[plugin-unfit]: The plugin cannot be put to work\n  not a WebAssembly component: it does not begin as WebAssembly does\n  correlation id: ID",
+            "reading it: what it imports and exports\n\
+             error[plugin-unfit]: The plugin cannot be put to work\n  not a WebAssembly component: it does not begin as WebAssembly does\n  correlation id: ID",
             1,
         ),
     ] {
@@ -166,11 +169,66 @@ fn a_component_is_pushed_once() {
     let push = ["plugin", "push", component.to_str().expect("UTF-8")];
     let (text, error, code) = told(&host, &push);
     assert_eq!(text, format!("pushed placeholders 0.1.0 ({digest})\n"));
-    assert_eq!((error.as_str(), code), ("", 0));
+    let steps = [
+        "reading it: what it imports and exports",
+        "compiling it: about a second for each megabyte",
+        "asking it what it is",
+        "running the examples that it brings",
+        "keeping it",
+    ];
+    assert_eq!((error.lines().collect::<Vec<_>>(), code), (steps.to_vec(), 0));
     let (text, error, code) = told(&host, &push);
     assert_eq!(text, format!("there already: placeholders 0.1.0 ({digest})\n"));
     assert_eq!((error.as_str(), code), ("", 0));
     assert_eq!(host.get(&format!("/api/plugins/{digest}")).body["sizeBytes"], component.metadata().expect("it").len());
+}
+
+#[test]
+fn a_push_goes_on_though_its_client_hangs_up() {
+    let host = Options::new().start();
+    let bytes = std::fs::read(component("placeholders")).expect("a component");
+    let mut stream = TcpStream::connect(host.url.trim_start_matches("http://")).expect("a connection");
+    let head = format!(
+        "POST /api/plugins HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {}\r\nContent-Type: application/wasm\r\n\
+         Accept: application/x-ndjson\r\nContent-Length: {}\r\n\r\n",
+        host.token,
+        bytes.len()
+    );
+    stream.write_all(&[head.as_bytes(), &bytes].concat()).expect("sent");
+    let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+    assert_eq!(lines.next().as_deref(), Some("HTTP/1.1 200 OK"));
+    assert!(lines.any(|line| line == r#"{"step":"reading"}"#));
+    drop(stream);
+    let path = format!("/api/plugins/{}", Digest::of(&bytes));
+    until("the plugin is kept", || host.get(&path).status == 200);
+}
+
+/// What a plugin that breaks its own word is refused with, whoever runs its examples.
+const MISTAKES: &str = "its self-test fails: 'nothing is expected' expects nothing, and name.any at /name came; \
+    'another path is expected' expects name.any at the whole, and name.any at /name came; \
+    'twice is expected' expects name.any at /name, name.any at /name, and name.any at /name came; \
+    'no name' expects name.any at /name, and nothing came; \
+    'panics' breaks the plugin, which trapped: `unreachable` instruction executed; \
+    'wrong settings' has settings that are refused: /panics: 7 is not of type \"boolean\"";
+
+#[test]
+fn a_component_that_breaks_its_own_word_is_refused() {
+    let host = Options::new().start();
+    let mistaken = component("mistaken");
+    let (text, error, code) = told(&host, &["plugin", "push", mistaken.to_str().expect("UTF-8")]);
+    let told_last = without_ids(&error).lines().skip(4).collect::<Vec<_>>().join("\n");
+    let refused = format!("error[plugin-unfit]: The plugin cannot be put to work\n  {MISTAKES}\n  correlation id: ID");
+    assert_eq!((text.as_str(), told_last, code), ("", refused, 1));
+    assert_eq!(host.get("/api/plugins").body["items"], serde_json::json!([]));
+    let (text, _, code) = told(&host, &["plugin", "check", mistaken.to_str().expect("UTF-8")]);
+    assert_eq!((text, code), (format!("{}: {MISTAKES}\n", mistaken.display()), 1));
+    let cel = component("cel");
+    let cel = cel.to_str().expect("UTF-8");
+    let (text, _, code) = told(&host, &["plugin", "check", cel, "--limit", "plugin_examples_max=3"]);
+    let too_many = "its self-test fails: it brings 4 examples, more than plugin_examples_max = 3";
+    assert_eq!((text, code), (format!("{cel}: {too_many}\n"), 1));
+    let (text, _, _) = told(&host, &["plugin", "check", cel]);
+    assert!(text.contains("\nself-test  4 examples, each answered as it says\n"), "{text}");
 }
 
 #[test]

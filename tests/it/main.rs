@@ -10,6 +10,7 @@ mod http;
 mod javascript;
 mod limits;
 mod pages;
+mod restart;
 mod serve;
 mod store;
 mod tidy;

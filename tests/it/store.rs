@@ -1,5 +1,6 @@
 //! The store's contract, on every engine: each case below runs on SQLite and on PostgreSQL.
 
+mod audit;
 mod contention;
 mod publishing;
 mod reading;
@@ -12,7 +13,7 @@ use hallmark::names::{Digest, Scope, Tenant};
 use hallmark::registry::publish::Approved;
 use hallmark::registry::release::ReleaseRef;
 use hallmark::registry::store::{
-    Activation, Commit, Committed, DecisionRow, NewEvent, NewRelease, Store as _, StoreError, VersionRow,
+    Activate, Activation, Commit, Committed, DecisionRow, NewEvent, NewRelease, Store as _, StoreError, VersionRow,
 };
 use hallmark::sql::Database;
 
@@ -39,6 +40,9 @@ macro_rules! on_every_engine {
 }
 
 on_every_engine! {
+    audit:
+        tells_of_every_change,
+        keeps_every_row;
     publishing:
         writes_everything_of_a_publish,
         archives_the_version_before,
@@ -152,12 +156,22 @@ impl World {
     }
 
     async fn activate(&self, scope: &Scope, number: i64, expected: Option<Option<i64>>) -> Activation {
-        self.database.activate(&self.tenant, scope, number, expected, AT).await.expect("an answer")
+        activate(&self.database, &self.tenant, (scope, number), expected).await.expect("an answer")
     }
 
     async fn publish(&self, judged: &[ReleaseRef], id: &str, version: &str) -> Committed {
         publish(&self.database, judged, id, version).await.expect("an answer")
     }
+}
+
+/// Puts a release in force for ada.
+pub async fn activate(
+    database: &Database,
+    tenant: &Tenant,
+    (scope, number): (&Scope, i64),
+    expected: Option<Option<i64>>,
+) -> Result<Activation, StoreError> {
+    database.activate(tenant, &Activate { scope, number, expected, actor: "ada", at: AT }).await
 }
 
 /// Publishes an agent, as the gate would after it approved.
@@ -203,17 +217,21 @@ pub fn commit<'a>(tenant: &'a Tenant, approved: &'a Approved, id: &str, version:
             body: "{}".to_owned(),
             created_at: AT,
         },
-        event: NewEvent {
-            id: new_id(AT),
-            what: "entry.published".to_owned(),
-            kind: version.kind.clone(),
-            entry: version.id.clone(),
-            body: "{}".to_owned(),
-            created_at: AT,
-        },
+        event: event("entry.published", id),
         version,
         shadows: Vec::new(),
         is_higher: |one, other| semver(one) > semver(other),
+    }
+}
+
+pub fn event(what: &str, entry: &str) -> NewEvent {
+    NewEvent {
+        id: new_id(AT),
+        what: what.to_owned(),
+        kind: "agents".parse().expect("a kind"),
+        entry: entry.parse().expect("an id"),
+        body: "{}".to_owned(),
+        created_at: AT,
     }
 }
 

@@ -10,6 +10,7 @@ mod samples;
 
 mod bare;
 mod client;
+mod push;
 mod rules;
 
 #[path = "../../../tests/support"]
@@ -22,7 +23,7 @@ mod support {
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use client::{Outcome, load, post};
 use hallmark::config::Limits;
@@ -50,6 +51,12 @@ fn main() {
     }
     if wanted("loops") {
         beside_loops(folder.path());
+    }
+    if wanted("push") {
+        beside_push(folder.path());
+    }
+    if wanted("restart") {
+        restart(folder.path());
     }
     if wanted("publish") {
         publish(folder.path());
@@ -128,6 +135,66 @@ fn beside_loops(folder: &Path) {
     let status = std::fs::read_to_string(format!("/proc/{}/status", host.process())).unwrap_or_default();
     let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("VmHWM unknown");
     println!("  peak memory of the host: {}", peak.trim_start_matches("VmHWM:").trim());
+}
+
+/// Validations alone, and while a component of 20 MB is pushed: with a client that waits for each answer, and with as many
+/// as keep every core busy.
+fn beside_push(folder: &Path) {
+    let modules = module(&folder.join("push"), "service", "");
+    let policies = rules::policies(&folder.join("push-one"), 1);
+    let body = samples::service_submission(0);
+    for (what, connections) in [("one client", 1), ("eight clients", CONNECTIONS)] {
+        // A host of its own, which has not seen the component.
+        let host = Options::new().modules(&modules).policies(&policies).start();
+        let validations =
+            || load(address(&host.url), connections, TIME, &|_| post("/api/services/validate", &host.token, &body));
+        let alone = validations();
+        show(&format!("validate: {what}, alone"), &alone, alone.rate);
+        let (beside, took) = std::thread::scope(|scope| {
+            let pushing = scope.spawn(|| push::push(&host, &push::large()));
+            (validations(), pushing.join().expect("the push"))
+        });
+        show(&format!("validate: {what}, beside a push of 20 MB"), &beside, alone.rate);
+        println!("  the push took {:.1} s", took.as_secs_f64());
+    }
+}
+
+/// From the start of the process until it says that it is ready: with no rules, and with many whose plugins were compiled
+/// at the first start.
+fn restart(folder: &Path) {
+    const STARTS: usize = 5;
+    let modules = rules::many_validators(&folder.join("restart"));
+    let policies = rules::many_policies(&folder.join("restart-policies"));
+    for (what, rules) in [("no rules", None), ("100 bindings of 20 plugins", Some((modules, policies)))] {
+        let data = folder.join(format!("data of {what}"));
+        let start = || {
+            let options = Options::new().data(&data);
+            let started = Instant::now();
+            // The rules are in the database, as on any host but the first.
+            let host = options.start();
+            (started.elapsed(), host)
+        };
+        let began = Instant::now();
+        let options = rules.iter().fold(Options::new().data(&data), |options, (modules, policies)| {
+            options.modules(modules).policies(policies)
+        });
+        assert!(options.start().stop());
+        let first = began.elapsed();
+        let mut times: Vec<Duration> = Vec::new();
+        for _ in 0..STARTS {
+            let (time, host) = start();
+            assert!(host.stop());
+            times.push(time);
+        }
+        times.sort();
+        println!(
+            "ready: {what:<37} first {:.2} s, again {:.0} ms (median of {STARTS}; {:.0} to {:.0})",
+            first.as_secs_f64(),
+            times[STARTS / 2].as_secs_f64() * 1e3,
+            times[0].as_secs_f64() * 1e3,
+            times[STARTS - 1].as_secs_f64() * 1e3
+        );
+    }
 }
 
 /// `POST …/publish` on both engines; on PostgreSQL beside pgbench, which commits the same rows.

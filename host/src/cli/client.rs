@@ -1,5 +1,6 @@
 //! The server, as the other subcommands reach it: one request, its answer or the problem that it tells.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -182,6 +183,37 @@ impl Client {
         self.read(request.header("content-type", media_type).send(bytes))
     }
 
+    /// Sends a component; `step` is told each step as the server begins it.
+    ///
+    /// # Errors
+    /// Why the server cannot be asked.
+    pub fn push(&self, component: &[u8], mut step: impl FnMut(&str)) -> Result<Result<Value, Problem>, Trouble> {
+        let request = self.agent.post(self.url("/api/plugins")).header("authorization", &self.authorization());
+        let request = request.header("content-type", "application/wasm").header("accept", "application/x-ndjson");
+        let mut answer = request.send(component).map_err(|error| self.no_answer(error))?;
+        if answer.status() != 200 || answer.body().mime_type() != Some("application/x-ndjson") {
+            return Ok(self.read(Ok(answer))?.map(|answer| answer.body));
+        }
+        let lines = BufReader::new(answer.body_mut().with_config().limit(ANSWER_MAX_BYTES).reader()).lines();
+        for line in lines {
+            let line = line.with_context(|| format!("the answer of {} broke off", self.server))?;
+            let mut told: Value = serde_json::from_str(&line).context("the server answered a line that is no JSON")?;
+            if let Some(name) = told["step"].as_str() {
+                step(name);
+            } else if told["plugin"].is_object() {
+                return Ok(Ok(told["plugin"].take()));
+            } else {
+                let problem = serde_json::from_value(told["problem"].take());
+                return Ok(Err(problem.context("the server answered a line that says nothing")?));
+            }
+        }
+        Err(anyhow!("{} broke off before it said what came of the push: push again", self.server).into())
+    }
+
+    fn no_answer(&self, error: ureq::Error) -> anyhow::Error {
+        anyhow!(error).context(format!("no answer from {}: does 'hallmark serve' run there? (--server)", self.server))
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.server)
     }
@@ -191,10 +223,7 @@ impl Client {
     }
 
     fn read(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Result<Answer, Problem>, Trouble> {
-        let mut answer = answer.map_err(|error| {
-            anyhow!(error)
-                .context(format!("no answer from {}: does 'hallmark serve' run there? (--server)", self.server))
-        })?;
+        let mut answer = answer.map_err(|error| self.no_answer(error))?;
         let status = answer.status().as_u16();
         let bytes = answer.body_mut().with_config().limit(ANSWER_MAX_BYTES).read_to_vec();
         let bytes = bytes.with_context(|| format!("the answer of {} broke off", self.server))?;

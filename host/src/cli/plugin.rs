@@ -142,7 +142,7 @@ fn check(arguments: &CheckArguments) -> Outcome {
     let component = read(&arguments.file)?;
     let limits = Arc::new(super::limits(&arguments.limits)?);
     let sandbox = Sandbox::start(limits, None).map_err(|why| anyhow!(why)).context("the sandbox does not start")?;
-    match sandbox.inspect(&component) {
+    match sandbox.inspect(&component, &|_| {}) {
         Ok(inspection) => {
             show::out(&match arguments.output {
                 Output::Text => told(&inspection),
@@ -180,6 +180,10 @@ fn told(inspection: &Inspection) -> String {
             None => "snapshot   yes: it is configured once, and each evaluation starts from there".to_owned(),
             Some(why) => format!("snapshot   no, it is configured on each evaluation: {why}"),
         },
+        match inspection.examples {
+            None => "self-test  it brings none".to_owned(),
+            Some(count) => format!("self-test  {count} examples, each answered as it says"),
+        },
     ];
     for (title, names) in [("imports", &inspection.imports), ("exports", &inspection.exports)] {
         lines.push(title.to_owned());
@@ -194,7 +198,21 @@ fn told(inspection: &Inspection) -> String {
 
 fn push(arguments: &PushArguments) -> Outcome {
     let component = read(&arguments.file)?;
-    let pushed = Client::new(&arguments.client)?.send("/api/plugins", "application/wasm", &component)??;
-    show::out(&rules::pushed_line(&pushed.body));
+    let client = Client::new(&arguments.client)?;
+    let plugin = client.push(&component, |step| show::err(step_text(step)))??;
+    show::out(&rules::pushed_line(&plugin));
     Ok(Ended::Fine)
+}
+
+/// What a step of a push is, for who waits.
+fn step_text(step: &str) -> &str {
+    match step {
+        "waiting" => "waiting: the server compiles another plugin",
+        "reading" => "reading it: what it imports and exports",
+        "compiling" => "compiling it: about a second for each megabyte",
+        "describing" => "asking it what it is",
+        "testing" => "running the examples that it brings",
+        "keeping" => "keeping it",
+        other => other,
+    }
 }

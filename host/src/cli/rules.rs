@@ -284,8 +284,8 @@ fn upload_missing(client: &Client, components: &BTreeMap<Digest, Vec<u8>>) -> Re
         match client.try_get(&format!("/api/plugins/{digest}"))? {
             Ok(_) => {}
             Err(problem) if problem.status == 404 => {
-                let pushed = client.send("/api/plugins", "application/wasm", bytes)??;
-                show::out(&pushed_line(&pushed.body));
+                let pushed = client.push(bytes, |_| {})??;
+                show::out(&pushed_line(&pushed));
             }
             Err(problem) => return Err(problem.into()),
         }

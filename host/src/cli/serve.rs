@@ -224,7 +224,7 @@ async fn apply(registry: &Arc<Registry>, folder: Folder) -> Result<(), Trouble> 
     let scope = folder.rules.scope.clone();
     let refused = |error: RegistryError| refusal(&scope, &error);
     for component in folder.components.into_values() {
-        registry.push_plugin(&actor, Bytes::from(component)).await.map_err(refused)?;
+        registry.push_plugin(&actor, Bytes::from(component), Arc::new(|_| {})).await.map_err(refused)?;
     }
     let released =
         registry.create_release(&actor, folder.rules, "applied at the start".to_owned()).await.map_err(refused)?;

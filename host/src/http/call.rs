@@ -58,6 +58,8 @@ pub struct Call {
     pub correlation: Correlation,
     /// When its head had come.
     pub started: Instant,
+    /// Its head's fields.
+    pub headers: HeaderMap,
     /// How the body is written.
     pub format: Format,
     /// The body.

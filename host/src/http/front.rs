@@ -88,7 +88,8 @@ async fn admit(
         .await
         .map_err(|_| Problem::new(Code::BadName, "the path is not UTF-8 when its percent-encoding is undone"))?;
     let body = intake.read(body, &host.limits).await?;
-    Ok(Call { host, registry, actor, correlation, started, format, body, words, uri: parts.uri })
+    let Parts { headers, uri, .. } = parts;
+    Ok(Call { host, registry, actor, correlation, started, headers, format, body, words, uri })
 }
 
 /// Their bodies are up to 32 times as large as a document: they have a number of their own.

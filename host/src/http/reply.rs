@@ -1,10 +1,14 @@
 //! Answers: a body that is serialised once, straight into the bytes that are sent.
 
+use std::convert::Infallible;
+
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response};
 use bytes::Bytes;
+use futures_util::stream;
 use serde::Serialize;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::error::{Problem, Success};
 
@@ -17,7 +21,14 @@ pub struct Reply {
     success: Success,
     content_type: HeaderValue,
     location: Option<HeaderValue>,
-    body: Bytes,
+    body: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Whole(Bytes),
+    /// Sent as they come.
+    Lines(UnboundedReceiver<Bytes>),
 }
 
 impl Reply {
@@ -28,13 +39,19 @@ impl Reply {
     pub fn json(success: Success, value: &impl Serialize) -> Answer {
         let body = serde_json::to_vec(value).map_err(Problem::internal)?;
         let content_type = HeaderValue::from_static("application/json");
-        Ok(Self { success, content_type, location: None, body: body.into() })
+        Ok(Self { success, content_type, location: None, body: Content::Whole(body.into()) })
     }
 
     /// A text answer.
     pub fn text(content_type: &'static str, text: String) -> Self {
         let content_type = HeaderValue::from_static(content_type);
-        Self { success: Success::Found, content_type, location: None, body: text.into() }
+        Self { success: Success::Found, content_type, location: None, body: Content::Whole(text.into()) }
+    }
+
+    /// JSON lines, each sent as it comes, until their sender is gone.
+    pub fn lines(lines: UnboundedReceiver<Bytes>) -> Self {
+        let content_type = HeaderValue::from_static("application/x-ndjson");
+        Self { success: Success::Found, content_type, location: None, body: Content::Lines(lines) }
     }
 
     /// Where the thing that was made is. Names have only characters that a path may have, save for `+` and `:`,
@@ -47,7 +64,13 @@ impl Reply {
 
     /// The response.
     pub fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(Body::from(self.body));
+        let body = match self.body {
+            Content::Whole(bytes) => Body::from(bytes),
+            Content::Lines(lines) => Body::from_stream(stream::unfold(lines, async |mut lines| {
+                lines.recv().await.map(|line| (Ok::<_, Infallible>(line), lines))
+            })),
+        };
+        let mut response = Response::new(body);
         *response.status_mut() = self.success.status();
         response.headers_mut().insert(CONTENT_TYPE, self.content_type);
         if let Some(location) = self.location {

@@ -3,4 +3,4 @@
 
 mod v0_1;
 
-pub use v0_1::{Entry, STAGES, VERSION, link};
+pub use v0_1::{Entry, SELF_TEST, STAGES, VERSION, examples, link};

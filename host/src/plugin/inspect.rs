@@ -1,18 +1,30 @@
-//! What a component is, found out from its bytes and from what it says of itself.
+//! What a component is, found out from its bytes, from what it says of itself and from the examples that it brings.
 
-use super::contract::VERSION;
+use super::contract::{SELF_TEST, VERSION};
 use super::engine::Engine;
 use super::prepare::{Linked, compile};
+use super::self_test::Tested;
 use super::snapshot::Instrumented;
-use super::{Inspection, Unfit, imports};
+use super::{Inspection, Progress, Step, Unfit, imports};
 use crate::names::Digest;
 
-/// Finds out.
-pub fn inspect(engine: &Engine, component: &[u8]) -> Result<Inspection, Unfit> {
+/// Finds out, and tells each step that it begins.
+pub fn inspect(engine: &Engine, component: &[u8], progress: &Progress<'_>) -> Result<Inspection, Unfit> {
+    progress(Step::Reading);
     let outline = imports::outline(component, &engine.limits)?;
     let digest = Digest::of(component);
+    progress(Step::Compiling);
     let linked = Linked::new(engine, compile(engine, component)?, &outline.stages)?;
+    progress(Step::Describing);
     let description = linked.describe(engine, &digest)?;
+    let brings_examples = outline.exports.iter().any(|export| export.split('@').next() == Some(SELF_TEST));
+    let examples = if brings_examples {
+        progress(Step::Testing);
+        let (description, linked, stages) = (&description, &linked, &outline.stages);
+        Some(Tested { engine, digest: &digest, description, linked, stages }.run()?)
+    } else {
+        None
+    };
     Ok(Inspection {
         size_bytes: component.len(),
         contract: VERSION.to_owned(),
@@ -20,6 +32,7 @@ pub fn inspect(engine: &Engine, component: &[u8]) -> Result<Inspection, Unfit> {
         imports: outline.imports,
         exports: outline.exports,
         description,
+        examples,
         not_snapshottable: Instrumented::of(component).err(),
         digest,
     })

@@ -121,7 +121,7 @@ impl Linked {
     }
 
     /// Configures a fresh instance of it.
-    fn configure(
+    pub fn configure(
         &self,
         engine: &Engine,
         digest: &Digest,
@@ -137,7 +137,8 @@ impl Linked {
         }
     }
 
-    fn start(
+    /// Makes an instance of it.
+    pub fn start(
         &self,
         engine: &Engine,
         digest: &Digest,
@@ -152,7 +153,8 @@ impl Linked {
     }
 }
 
-fn broke(digest: &Digest, name: &str, cause: Cause) -> Unfit {
+/// It broke when it was tried.
+pub fn broke(digest: &Digest, name: &str, cause: Cause) -> Unfit {
     Unfit::Broke(Failure { plugin: name.to_owned(), digest: digest.clone(), cause })
 }
 
@@ -162,7 +164,7 @@ fn in_words(error: &wasmtime::Error) -> String {
 }
 
 /// Checks the settings against what the plugin says of them.
-fn check(settings: &str, schema: &Value) -> Result<(), Unfit> {
+pub fn check(settings: &str, schema: &Value) -> Result<(), Unfit> {
     let settings: Value = serde_json::from_str(settings).expect("canonical JSON is JSON");
     let validator = answer::schema(schema).map_err(Unfit::Contract)?;
     let remarks: Vec<Remark> = validator

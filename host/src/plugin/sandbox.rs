@@ -12,13 +12,16 @@ use super::cache::Cache;
 use super::engine::{self, Engine};
 use super::evaluate::Compiled;
 use super::threads::Threads;
-use super::{Busy, Inspection, Plugin, Unfit, inspect, prepare};
+use super::{Busy, Inspection, Plugin, Progress, Step, Unfit, inspect, prepare};
 use crate::config::Limits;
 use crate::names::Digest;
 use crate::report::Stage;
 
 /// Stack of a thread that compiles: the compiler calls itself for what is nested.
 const COMPILER_STACK_BYTES: usize = 16 * 1024 * 1024;
+/// How much a thread that compiles stands back (see nice(2)): on a host that is busy it gets about a tenth of a core's
+/// time that a thread of the gate gets, and on an idle one all of it.
+const COMPILER_NICENESS: i32 = 10;
 
 /// The sandbox of one host: the engine, the compiled plugins and the threads that judge.
 pub struct Sandbox {
@@ -50,13 +53,13 @@ impl Sandbox {
         }))
     }
 
-    /// Finds out what a component is, without running it for a submission.
+    /// Finds out what a component is, runs the examples that it brings along, and tells each step that it begins.
     ///
     /// # Errors
     /// Why it cannot be put to work.
-    pub fn inspect(&self, component: &[u8]) -> Result<Inspection, Unfit> {
-        let _turn = self.turn();
-        on_a_compiler_thread(|| inspect::inspect(&self.engine, component))
+    pub fn inspect(&self, component: &[u8], progress: &Progress<'_>) -> Result<Inspection, Unfit> {
+        let _turn = self.turn(|| progress(Step::Waiting));
+        on_a_compiler_thread(|| inspect::inspect(&self.engine, component, progress))
     }
 
     /// Compiles, configures and snapshots a component, or takes it from the cache; `load` is called only where the
@@ -102,7 +105,7 @@ impl Sandbox {
         let compiled = match cached() {
             Some(compiled) => compiled,
             None => {
-                let _turn = self.turn();
+                let _turn = self.turn(|| {});
                 // Another may have prepared the same while this one waited for its turn.
                 match cached() {
                     Some(compiled) => compiled,
@@ -141,10 +144,13 @@ impl Sandbox {
         })
     }
 
-    /// Waits until one of the few who may compile at once is done.
-    fn turn(&self) -> Turn<'_> {
+    /// Waits until one of the few who may compile at once is done; `waits` is called where it must.
+    fn turn(&self, waits: impl FnOnce()) -> Turn<'_> {
         let max = self.engine.limits.plugin_compilations_max.max(1);
         let compiling = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        if *compiling >= max {
+            waits();
+        }
         let mut compiling =
             self.compiled.wait_while(compiling, |count| *count >= max).unwrap_or_else(PoisonError::into_inner);
         *compiling += 1;
@@ -169,9 +175,19 @@ fn on_a_compiler_thread<T: Send>(work: impl FnOnce() -> Result<T, Unfit> + Send)
         let spawned = thread::Builder::new()
             .name("plugin-compiler".to_owned())
             .stack_size(COMPILER_STACK_BYTES)
-            .spawn_scoped(scope, work)
+            .spawn_scoped(scope, || {
+                stand_back();
+                work()
+            })
             .map_err(|error| Unfit::Compile(format!("no thread can be started: {error}")))?;
         // A fault of the compiler; the process's panic hook has logged it.
         spawned.join().unwrap_or_else(|_| Err(Unfit::Compile("the compiler broke on it".to_owned())))
     })
+}
+
+/// On Linux a process's priority is its thread's, and who asks for no process means the calling thread.
+fn stand_back() {
+    if let Err(error) = rustix::process::setpriority_process(None, COMPILER_NICENESS) {
+        tracing::warn!(%error, "a thread that compiles has the priority of those that judge");
+    }
 }

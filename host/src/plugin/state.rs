@@ -46,10 +46,7 @@ pub struct State {
 pub fn store(engine: &Engine, plugin: Arc<str>, task: Task) -> Store<State> {
     let limits = &engine.limits;
     let allowance = match task {
-        Task::Judge(_) => Allowance::Evaluation {
-            processor_max_ms: limits.plugin_deadline_ms,
-            wall_max_ms: limits.plugin_wall_max_ms,
-        },
+        Task::Judge(_) => evaluation(limits),
         Task::Describe | Task::Configure(_) => {
             Allowance::Configuration { processor_max_ms: limits.plugin_configure_deadline_ms }
         }
@@ -83,7 +80,19 @@ pub fn store(engine: &Engine, plugin: Arc<str>, task: Task) -> Store<State> {
     store
 }
 
+fn evaluation(limits: &Limits) -> Allowance {
+    Allowance::Evaluation { processor_max_ms: limits.plugin_deadline_ms, wall_max_ms: limits.plugin_wall_max_ms }
+}
+
 impl State {
+    /// Has an instance that was configured judge a case: it may do what one may do that starts from its image.
+    pub fn take_up(&mut self, case: Case) {
+        self.task = Task::Judge(case);
+        self.pace = Pace::start(evaluation(&self.limits));
+        (self.host_calls, self.handed_bytes, self.read_bytes, self.log_bytes) = (0, 0, 0, 0);
+        (self.random, self.clock_readings) = (None, 0);
+    }
+
     /// The case under judgement; `import` is what wants it.
     pub fn case(&self, import: &str) -> Result<&Case, Cause> {
         match &self.task {

@@ -131,7 +131,7 @@ fn what_cannot_be_kept_is_configured_each_time_with_the_same_answers() {
         )
         .configure("(global.set $kept (local.get $ptr)) (i32.const 2032)");
     let component = guest.build();
-    let why = sandbox.inspect(&component).expect("fit").not_snapshottable;
+    let why = sandbox.inspect(&component, &|_| {}).expect("fit").not_snapshottable;
     assert_eq!(why.as_deref(), Some("its memory cannot be kept: unsupported `table.set` instruction"));
     let plugin = prepare(&sandbox, &guest, json!({})).expect("fit");
     assert!(!plugin.is_snapshot());
@@ -218,7 +218,7 @@ fn says_why_a_component_is_unfit() {
     let newer = Guest::default()
         .build_for(&include_str!("../../../wit/hallmark-plugin/plugin.wit").replace("plugin@0.1.0", "plugin@0.2.0"));
     assert_eq!(
-        sandbox.inspect(&newer).expect_err("unfit").to_string(),
+        sandbox.inspect(&newer, &|_| {}).expect_err("unfit").to_string(),
         "does not follow the contract: it follows hallmark:plugin@0.2.0; this host serves hallmark:plugin@0.1.0"
     );
     let component = Guest::default().build();
@@ -296,7 +296,7 @@ fn settings_are_checked_before_and_by_the_plugin() {
 #[test]
 fn inspects_without_settings() {
     let component = Guest::default().build();
-    let found = sandbox(small()).inspect(&component).expect("fit");
+    let found = sandbox(small()).inspect(&component, &|_| {}).expect("fit");
     assert_eq!(found.contract, "hallmark:plugin@0.1.0");
     assert_eq!(found.stages, [Stage::Validate]);
     assert_eq!(found.size_bytes, component.len());

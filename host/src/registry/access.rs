@@ -17,6 +17,8 @@ use crate::names::hex;
 const KNOWN_FOR: Duration = Duration::from_secs(5);
 /// Tokens remembered at once.
 const KNOWN_MAX: usize = 10_000;
+/// Who does what nobody asked for: the host, when it starts.
+const HOST: &str = "serve";
 /// What every token starts with, so that scanners recognise one that leaked.
 const PREFIX: &str = "hm_";
 
@@ -76,7 +78,7 @@ impl Registry {
             created_at: at,
             revoked_at: None,
         };
-        Ok(self.store.insert_token(&row).await?)
+        Ok(self.store.insert_token(&row, HOST).await?)
     }
 }
 

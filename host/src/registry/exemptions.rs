@@ -3,6 +3,9 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
+use super::audit::AuditRecord;
 use super::publish::not_found;
 use super::store::{ExemptionMade, Page};
 use super::{Actor, Registry, RegistryError};
@@ -118,6 +121,27 @@ impl Exemption {
     fn lets_pass(&self, finding: &Finding) -> bool {
         self.code == finding.remark.code
             && self.binding.as_ref().is_none_or(|binding| finding.plugin.as_ref() == Some(binding))
+    }
+}
+
+impl AuditRecord {
+    /// An exemption that was made.
+    pub fn exempted(exemption: &Exemption) -> Self {
+        let body = json!({
+            "entries": exemption.pattern,
+            "code": exemption.code,
+            "binding": exemption.binding,
+            "until": exemption.until,
+            "reason": exemption.reason,
+        });
+        let subject = format!("exemptions/{}", exemption.id);
+        Self::new("exemption.made", &exemption.author, subject, body, exemption.created_at)
+    }
+
+    /// An exemption that was taken back.
+    pub fn exemption_revoked(exemption: &Exemption, by: &str, at: Millis) -> Self {
+        let body = json!({"entries": exemption.pattern, "code": exemption.code});
+        Self::new("exemption.revoked", by, format!("exemptions/{}", exemption.id), body, at)
     }
 }
 

@@ -117,6 +117,7 @@ impl Registry {
             name: shown.name,
             description: shown.description,
             tags: shown.tags,
+            actor: &actor.name,
             at,
             event,
         };

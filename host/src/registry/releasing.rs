@@ -12,17 +12,23 @@ use super::exemptions::Exemptions;
 use super::publish::not_found;
 use super::release::{ReleaseRef, Rules};
 use super::rules::{Loading, RulesInForce, check};
-use super::store::{Activation, NewRelease, Page, PluginPlace, PluginRow, ReleaseHead, ReleaseRow};
+use super::store::{Activate, Activation, NewRelease, Page, PluginPlace, PluginRow, ReleaseHead, ReleaseRow};
 use super::{ActiveScope, Actor, InForce, Pushed, Registry, RegistryError, Released};
 use crate::clock::Millis;
 use crate::names::{Digest, ModuleName, Scope};
+use crate::plugin::{Progress, Step};
 
 impl Registry {
-    /// Tries a component and keeps it.
+    /// Tries a component and keeps it; `progress` is told each step. The bytes that are there already take none.
     ///
     /// # Errors
     /// `Unfit` says why it cannot be put to work; `Store`, `Blobs`.
-    pub async fn push_plugin(self: &Arc<Self>, actor: &Actor, component: Bytes) -> Result<Pushed, RegistryError> {
+    pub async fn push_plugin(
+        self: &Arc<Self>,
+        actor: &Actor,
+        component: Bytes,
+        progress: Arc<Progress<'static>>,
+    ) -> Result<Pushed, RegistryError> {
         let digest = Digest::of(&component);
         if let Some(plugin) = self.store.plugin(&actor.tenant, &digest).await? {
             let inspection = serde_json::from_str(&plugin.inspection)
@@ -30,9 +36,10 @@ impl Registry {
             return Ok(Pushed { plugin, inspection, created: false });
         }
         let (sandbox, bytes, trial) = (Arc::clone(&self.sandbox), component.clone(), self.trial()?);
+        let told = Arc::clone(&progress);
         let inspect = move || {
             let _trial = trial;
-            sandbox.inspect(&bytes)
+            sandbox.inspect(&bytes, &*told)
         };
         let inspection = off_path(inspect).await?.map_err(|unfit| RegistryError::Unfit { binding: None, unfit })?;
         let plugin = PluginRow {
@@ -45,6 +52,7 @@ impl Registry {
             pushed_by: actor.name.clone(),
             pushed_at: Millis::now(),
         };
+        progress(Step::Keeping);
         // The bytes before the row: a row promises them.
         self.blobs.put(&digest, component).await?;
         let created = self.store.insert_plugin(&actor.tenant, &plugin).await?;
@@ -120,7 +128,8 @@ impl Registry {
         let (row, rules) = self.release(actor, scope, number).await?;
         let active = self.store.active_releases(&actor.tenant).await?;
         self.prove(actor, &rules, &row.release.digest, &active).await?;
-        match self.store.activate(&actor.tenant, scope, number, expected, Millis::now()).await? {
+        let wish = Activate { scope, number, expected, actor: &actor.name, at: Millis::now() };
+        match self.store.activate(&actor.tenant, &wish).await? {
             Activation::Activated => {
                 tracing::info!(%scope, release = number, actor = actor.name, "registry.release.activated");
                 self.refresh_rules().await?;

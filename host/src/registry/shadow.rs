@@ -4,8 +4,10 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
+use super::audit::AuditRecord;
 use super::gate::beside::{Said, judge_beside};
 use super::gate::{Bench, Judgement, Record};
 use super::publish::not_found;
@@ -120,6 +122,31 @@ pub struct ShadowRow {
     pub changed_by: String,
     /// When.
     pub changed_at: Millis,
+}
+
+impl AuditRecord {
+    /// A shadow that began.
+    pub fn shadow_started(shadow: &ShadowRow) -> Self {
+        let body = json!({"shadow": shadow.id, "percent": shadow.percent, "plan": shadow.plan});
+        Self::of_shadow(shadow, shadow.state, &shadow.started_by, body, shadow.started_at)
+    }
+
+    /// A shadow that ended.
+    pub fn shadow_ended(shadow: &ShadowRow, end: ShadowEnd<'_>) -> Self {
+        let body = json!({"shadow": shadow.id, "reason": end.reason});
+        Self::of_shadow(shadow, end.to, end.by, body, end.at)
+    }
+
+    fn of_shadow(shadow: &ShadowRow, state: ShadowState, by: &str, body: Value, at: Millis) -> Self {
+        let what = match state {
+            ShadowState::Shadowing => "shadow.started",
+            ShadowState::Staged => "shadow.staged",
+            ShadowState::Activated => "shadow.activated",
+            ShadowState::Demoted => "shadow.demoted",
+            ShadowState::Stopped => "shadow.stopped",
+        };
+        Self::new(what, by, format!("{}#{}", shadow.release.scope, shadow.release.number), body, at)
+    }
 }
 
 /// What a shadow would have said, as the decision keeps it.
@@ -368,9 +395,8 @@ impl Registry {
         let running = self.store.running_shadows(&actor.tenant).await?;
         let shadow = running.into_iter().find(|shadow| shadow.release.scope == *scope);
         let shadow = shadow.ok_or_else(|| not_found("running shadow of", &scope.to_string()))?;
-        let end =
-            ShadowEnd { from: shadow.state, to: ShadowState::Stopped, reason: "stopped by hand", by: &actor.name, at };
-        if !self.store.end_shadow(&actor.tenant, &shadow.id, end).await? {
+        let end = ShadowEnd { to: ShadowState::Stopped, reason: "stopped by hand", by: &actor.name, at };
+        if !self.store.end_shadow(&actor.tenant, &shadow, end).await? {
             return Err(not_found("running shadow of", &scope.to_string()));
         }
         tracing::info!(%scope, release = shadow.release.number, actor = actor.name, "registry.shadow.stopped");

@@ -157,9 +157,8 @@ impl Registry {
             let active = stamp.releases.iter().find(|active| active.scope == shadow.release.scope);
             let active = active.map(|active| active.number);
             if let Some((state, reason)) = self.due(&shadow, active, now).await? {
-                let by = &shadow.started_by;
-                let end = ShadowEnd { from: shadow.state, to: state, reason: &reason, by, at: now };
-                if self.store.end_shadow(&self.tenant, &shadow.id, end).await? {
+                let end = ShadowEnd { to: state, reason: &reason, by: &shadow.started_by, at: now };
+                if self.store.end_shadow(&self.tenant, &shadow, end).await? {
                     tell(&shadow, state, &reason);
                     advanced.push(Advanced { shadow, state, reason });
                 }

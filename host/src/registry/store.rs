@@ -1,6 +1,7 @@
 //! What the registry asks of its database. One implementation serves both engines (`sql`); this trait turns the
 //! dependency round, so that the registry knows no SQL.
 
+mod activation;
 mod exemptions;
 mod places;
 mod shadow;
@@ -15,6 +16,7 @@ use super::release::ReleaseRef;
 use crate::clock::Millis;
 use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Tenant, VersionName};
 
+pub use activation::{Activate, Activation};
 pub use exemptions::{ExemptionMade, ExemptionStore};
 pub use places::{PluginPlace, VersionPlace};
 pub use shadow::{
@@ -97,22 +99,6 @@ pub struct NewRelease {
     pub message: String,
     /// When.
     pub created_at: Millis,
-}
-
-/// What came of an activation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Activation {
-    /// It is active now.
-    Activated,
-    /// It was already.
-    Unchanged,
-    /// Another release is active than the caller believed.
-    Moved {
-        /// The one that is.
-        active: Option<i64>,
-    },
-    /// No such release.
-    Missing,
 }
 
 /// One named thing of a kind.
@@ -284,6 +270,8 @@ pub struct Rollback<'a> {
     pub description: Option<String>,
     /// Its tags.
     pub tags: String,
+    /// Who asks.
+    pub actor: &'a str,
     /// When.
     pub at: Millis,
     /// The event to write.
@@ -336,7 +324,8 @@ pub struct Page<T> {
     pub more: bool,
 }
 
-/// The database. Every method but `ping` and the events' is within one tenant. Not found is `Ok(None)`.
+/// The database. Every method but `ping` and the events' is within one tenant. Not found is `Ok(None)`. Whatever changes
+/// rules, tokens or entries writes its row of the audit log in the same transaction.
 #[async_trait]
 pub trait Store: ExemptionStore + ShadowStore + Send + Sync {
     /// One round trip.
@@ -344,8 +333,8 @@ pub trait Store: ExemptionStore + ShadowStore + Send + Sync {
 
     /// Makes sure that the tenant exists.
     async fn ensure_tenant(&self, tenant: &Tenant, at: Millis) -> Result<(), StoreError>;
-    /// Writes a token; false where one with the same hash exists.
-    async fn insert_token(&self, token: &TokenRow) -> Result<bool, StoreError>;
+    /// Writes a token that `actor` makes; false where one with the same hash exists.
+    async fn insert_token(&self, token: &TokenRow, actor: &str) -> Result<bool, StoreError>;
     /// The token with this hash (of any tenant), revoked or not.
     async fn token_by_hash(&self, hash: &str) -> Result<Option<TokenRow>, StoreError>;
 
@@ -373,16 +362,8 @@ pub trait Store: ExemptionStore + ShadowStore + Send + Sync {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Page<ReleaseHead>, StoreError>;
-    /// Makes a release the scope's active one. `expected`: the number the caller believes active (`Some(None)`:
-    /// none); not compared where it is `None`.
-    async fn activate(
-        &self,
-        tenant: &Tenant,
-        scope: &Scope,
-        number: i64,
-        expected: Option<Option<i64>>,
-        at: Millis,
-    ) -> Result<Activation, StoreError>;
+    /// Makes a release the scope's active one.
+    async fn activate(&self, tenant: &Tenant, wish: &Activate<'_>) -> Result<Activation, StoreError>;
     /// The active release of every scope that has one, by scope.
     async fn active_releases(&self, tenant: &Tenant) -> Result<Vec<ReleaseRow>, StoreError>;
     /// The active releases of modules by the module's name, after `after`, at most `limit`.

@@ -7,9 +7,10 @@ use sqlx::any::AnyRow;
 
 use super::errors::failed;
 use super::rows::{self, millis, name, plain};
-use super::{Database, RulesLock, Statement};
+use super::{Database, RulesLock, Statement, audit};
 use crate::clock::Millis;
 use crate::names::Tenant;
+use crate::registry::audit::AuditRecord;
 use crate::registry::exemptions::{Exemption, Exemptions};
 use crate::registry::store::{ExemptionMade, ExemptionStore, Page, StoreError};
 
@@ -102,6 +103,7 @@ impl ExemptionStore for Database {
         }
         insert(tenant, exemption).execute(&mut *transaction).await.map_err(&failed)?;
         raise(&mut transaction, tenant).await?;
+        audit::insert(&mut transaction, tenant, &[AuditRecord::exempted(exemption)]).await?;
         transaction.commit().await.map_err(&failed)?;
         Ok(ExemptionMade::Made)
     }
@@ -128,11 +130,12 @@ impl ExemptionStore for Database {
         .map_err(&failed)?;
         let row = select(tenant, id).fetch_optional(&mut *transaction).await.map_err(&failed)?;
         let now = row.as_ref().map(exemption).transpose()?;
-        if changed.rows_affected() == 0 {
+        let Some(revoked) = now.as_ref().filter(|_| changed.rows_affected() > 0) else {
             transaction.roll_back().await.map_err(&failed)?;
             return Ok(now);
-        }
+        };
         raise(&mut transaction, tenant).await?;
+        audit::insert(&mut transaction, tenant, &[AuditRecord::exemption_revoked(revoked, by, at)]).await?;
         transaction.commit().await.map_err(&failed)?;
         Ok(now)
     }

@@ -44,6 +44,13 @@ const MIGRATIONS: &[Migration] = &[
         down: include_str!("../../../migrations/0003_tenants.postgres.down.sql"),
     },
     Migration {
+        number: 4,
+        name: "audit",
+        only: None,
+        up: include_str!("../../../migrations/0004_audit.sql"),
+        down: include_str!("../../../migrations/0004_audit.down.sql"),
+    },
+    Migration {
         number: 9,
         name: "shadow",
         only: None,
@@ -58,6 +65,13 @@ const MIGRATIONS: &[Migration] = &[
         down: include_str!("../../../migrations/0010_exemptions.down.sql"),
     },
     Migration {
+        number: 24,
+        name: "audit.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0024_audit.postgres.sql"),
+        down: include_str!("../../../migrations/0024_audit.postgres.down.sql"),
+    },
+    Migration {
         number: 29,
         name: "shadow.postgres",
         only: Some(Engine::Postgres),
@@ -70,6 +84,13 @@ const MIGRATIONS: &[Migration] = &[
         only: Some(Engine::Postgres),
         up: include_str!("../../../migrations/0030_exemptions.postgres.sql"),
         down: include_str!("../../../migrations/0030_exemptions.postgres.down.sql"),
+    },
+    Migration {
+        number: 44,
+        name: "audit.sqlite",
+        only: Some(Engine::Sqlite),
+        up: include_str!("../../../migrations/0044_audit.sqlite.sql"),
+        down: include_str!("../../../migrations/0044_audit.sqlite.down.sql"),
     },
 ];
 

@@ -12,6 +12,7 @@ use super::errors::{failed, is_conflict};
 use super::rows::{places, plain, rows_of_places};
 use super::{Database, RulesLock, Statement, Writers, entries, rules, shadow};
 use crate::names::{EntryId, KindName, Scope, Tenant};
+use crate::registry::audit::AuditRecord;
 use crate::registry::release::ReleaseRef;
 use crate::registry::store::{
     Commit, Committed, DecisionRow, EntryRow, NewEvent, ShadowResult, Store as _, StoreError, VersionRow,
@@ -121,6 +122,11 @@ impl Publish {
         format!("{}/{}/{}", self.tenant, self.version.id, self.version.version)
     }
 
+    /// What the audit log says of it.
+    fn record(&self) -> AuditRecord {
+        AuditRecord::published(self.event.id.clone(), &self.version)
+    }
+
     fn is_of_scope(&self, scope: &Scope) -> bool {
         // The policies are always asked for: they may have become active after the judgement.
         *scope == Scope::Policies || self.judged.iter().any(|release| release.scope == *scope)
@@ -210,6 +216,8 @@ async fn try_commit(
         return Ok(false);
     }
     insert_events(&mut transaction, group, &open).await?;
+    let records: Vec<AuditRecord> = open.iter().map(|index| group[*index].record()).collect();
+    super::audit::insert(&mut transaction, &group[first].tenant, &records).await?;
     transaction.commit().await.map_err(failed(COMMITTING))?;
     for index in open {
         let (kind, id) = group[index].entry();

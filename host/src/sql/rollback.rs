@@ -3,7 +3,8 @@
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::errors::{failed, is_conflict};
-use super::{Database, entries, events};
+use super::{Database, audit, entries, events};
+use crate::registry::audit::AuditRecord;
 use crate::registry::store::{EntryRow, Rollback, RolledBack, StoreError};
 
 /// Times that a transaction is run before its conflict with others is given up on.
@@ -35,6 +36,9 @@ async fn roll_back_once(database: &Database, rollback: &Rollback<'_>) -> Result<
                 .execute(&mut *transaction)
                 .await
                 .map_err(failed(ROLLING_BACK))?;
+            let (of, previous) = ((rollback.kind, rollback.id), &before.current_version);
+            let record = AuditRecord::rolled_back(rollback.actor, of, rollback.target, previous, rollback.at);
+            audit::insert(&mut transaction, rollback.tenant, &[record]).await?;
             transaction.commit().await.map_err(failed(ROLLING_BACK))?;
             return Ok(RolledBack::Done { previous: before.current_version, entry });
         }

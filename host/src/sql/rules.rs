@@ -4,11 +4,11 @@ use sqlx::any::AnyRow;
 
 use super::errors::failed;
 use super::rows::{millis, name, plain};
-use super::{Database, RulesLock, Statement};
-use crate::clock::Millis;
+use super::{Database, Statement, audit};
 use crate::names::{Digest, ModuleName, Scope, Tenant};
+use crate::registry::audit::AuditRecord;
 use crate::registry::release::ReleaseRef;
-use crate::registry::store::{Activation, NewRelease, PluginPlace, PluginRow, ReleaseHead, ReleaseRow, StoreError};
+use crate::registry::store::{NewRelease, PluginPlace, PluginRow, ReleaseHead, ReleaseRow, StoreError};
 
 pub(super) fn insert_plugin(tenant: &Tenant, plugin: &PluginRow) -> Statement {
     sqlx::query(
@@ -101,14 +101,16 @@ pub(super) async fn create_release(
     .execute(&mut *transaction)
     .await
     .map_err(&failed)?;
-    transaction.commit().await.map_err(&failed)?;
-    Ok(ReleaseRow {
+    let row = ReleaseRow {
         release: ReleaseRef { scope: new.scope.clone(), number, digest: new.digest.clone() },
         rules: new.rules.clone(),
         author: new.author.clone(),
         message: new.message.clone(),
         created_at: new.created_at,
-    })
+    };
+    audit::insert(&mut transaction, tenant, &[AuditRecord::released(&row)]).await?;
+    transaction.commit().await.map_err(&failed)?;
+    Ok(row)
 }
 
 pub(super) fn select_release(tenant: &Tenant, scope: &Scope, number: i64) -> Statement {
@@ -204,52 +206,4 @@ pub(super) fn release(row: &AnyRow) -> Result<ReleaseRow, StoreError> {
         message: plain(row, "message")?,
         created_at: millis(row, "created_at")?,
     })
-}
-
-/// Waits for the publishes that are committing under the scope's rules, and they for it.
-pub(super) async fn activate(
-    database: &Database,
-    tenant: &Tenant,
-    scope: &Scope,
-    number: i64,
-    expected: Option<Option<i64>>,
-    at: Millis,
-) -> Result<Activation, StoreError> {
-    let failed = failed("to activate a release");
-    let mut transaction = database.writers.begin_with(RulesLock::Change, tenant).await.map_err(&failed)?;
-    let ruleset = sqlx::query("SELECT active_number FROM rulesets WHERE tenant_id = $1 AND scope = $2")
-        .bind(tenant.to_string())
-        .bind(scope.to_string())
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(&failed)?;
-    let target = select_release(tenant, scope, number).fetch_optional(&mut *transaction).await.map_err(&failed)?;
-    let active: Option<i64> = ruleset.as_ref().map(|row| plain(row, "active_number")).transpose()?.flatten();
-    let decided = match target.as_ref().map(|row| plain::<String>(row, "digest")).transpose()? {
-        None => Err(Activation::Missing),
-        Some(_) if expected.is_some_and(|expected| expected != active) => Err(Activation::Moved { active }),
-        Some(_) if active == Some(number) => Err(Activation::Unchanged),
-        Some(digest) => Ok(digest),
-    };
-    let digest = match decided {
-        Ok(digest) => digest,
-        Err(unchanged) => {
-            transaction.roll_back().await.map_err(&failed)?;
-            return Ok(unchanged);
-        }
-    };
-    sqlx::query(
-        "UPDATE rulesets SET active_number = $3, active_digest = $4, activated_at = $5
-         WHERE tenant_id = $1 AND scope = $2",
-    )
-    .bind(tenant.to_string())
-    .bind(scope.to_string())
-    .bind(number)
-    .bind(digest)
-    .bind(at.0)
-    .execute(&mut *transaction)
-    .await
-    .map_err(&failed)?;
-    transaction.commit().await.map_err(&failed)?;
-    Ok(Activation::Activated)
 }

@@ -7,8 +7,9 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::errors::failed;
 use super::rows::{millis, name, plain, rows_of_places};
-use super::{Database, Statement, events, rules};
+use super::{Database, Statement, audit, events, rules};
 use crate::names::{Scope, Tenant};
+use crate::registry::audit::AuditRecord;
 use crate::registry::shadow::{Agreement, Change, Plan, ShadowRow, ShadowState};
 use crate::registry::store::{
     DecisionRow, Progress, ProgressAsked, RulesStamp, ShadowCode, ShadowEnd, ShadowExample, ShadowResult, ShadowStore,
@@ -181,11 +182,12 @@ impl ShadowStore for Database {
             return Ok(false);
         }
         raise(&mut transaction, tenant).await?;
+        audit::insert(&mut transaction, tenant, &[AuditRecord::shadow_started(shadow)]).await?;
         transaction.commit().await.map_err(&failed)?;
         Ok(true)
     }
 
-    async fn end_shadow(&self, tenant: &Tenant, id: &str, end: ShadowEnd<'_>) -> Result<bool, StoreError> {
+    async fn end_shadow(&self, tenant: &Tenant, shadow: &ShadowRow, end: ShadowEnd<'_>) -> Result<bool, StoreError> {
         let failed = failed("to end a shadow");
         let mut transaction = self.writers.begin().await.map_err(&failed)?;
         let done = sqlx::query(
@@ -193,8 +195,8 @@ impl ShadowStore for Database {
              WHERE tenant_id = $1 AND id = $2 AND state = $3",
         )
         .bind(tenant.to_string())
-        .bind(id.to_owned())
-        .bind(end.from.as_str())
+        .bind(shadow.id.clone())
+        .bind(shadow.state.as_str())
         .bind(end.to.as_str())
         .bind(end.reason.to_owned())
         .bind(end.by.to_owned())
@@ -207,6 +209,7 @@ impl ShadowStore for Database {
             return Ok(false);
         }
         raise(&mut transaction, tenant).await?;
+        audit::insert(&mut transaction, tenant, &[AuditRecord::shadow_ended(shadow, end)]).await?;
         transaction.commit().await.map_err(&failed)?;
         Ok(true)
     }

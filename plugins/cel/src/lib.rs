@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use cel_interpreter::common::types::CelBool;
 use cel_interpreter::{Context, Env};
-use hallmark_plugin::{Description, Finding, Policy, Severity, Submission, pointer, registry};
+use hallmark_plugin::serde_json::json;
+use hallmark_plugin::{Description, Example, Finding, Policy, Severity, Submission, pointer, registry};
 use regex::Regex;
 
 use crate::expression::{Compiler, Expression, MATCHES, Refusal, Uses};
@@ -154,7 +155,26 @@ impl Policy for Cel {
     }
 }
 
-hallmark_plugin::export_policy!(Cel);
+hallmark_plugin::export_policy!(Cel, examples = examples);
+
+/// What the host tries when the component is pushed.
+fn examples() -> Vec<Example> {
+    let settings = json!({"rules": [
+        {"id": "owner", "title": "Everything has an owner", "expression": "has(manifest.owner)"},
+        {"id": "names", "title": "Names are in lower case", "kinds": ["services"], "path": "/name",
+         "expression": "submission.name.matches('^[a-z ]+$')"},
+    ]});
+    let example = |name: &str| Example::new(name).settings(settings.clone());
+    vec![
+        example("every rule holds").document(json!({"owner": "search"})),
+        example("a rule does not hold").finds("rule.owner", "/manifest"),
+        example("a rule of other kinds is not asked").document(json!({"owner": "search"})),
+        example("a rule names its place")
+            .subject(|subject| subject.kind = "services".to_owned())
+            .document(json!({"owner": "search"}))
+            .finds("rule.names", "/name"),
+    ]
+}
 
 /// The JSON texts that the values of one evaluation borrow from.
 struct Texts {

@@ -8,9 +8,11 @@ mod uses;
 
 use std::borrow::Cow;
 
+use hallmark_plugin::serde_json::json;
 use hallmark_plugin::serde_json::{self, Value};
 use hallmark_plugin::{
-    Description, Finding, Origin, Placeholder, Resolution, Resolver, Source, Submission, Substitution, Variable,
+    Description, Example, Finding, Origin, Placeholder, Resolution, Resolver, Source, Submission, Substitution,
+    Variable,
 };
 
 use crate::scope::Scope;
@@ -75,7 +77,21 @@ impl Resolver for Placeholders {
     }
 }
 
-hallmark_plugin::export_resolver!(Placeholders);
+hallmark_plugin::export_resolver!(Placeholders, examples = examples);
+
+/// What the host tries when the component is pushed.
+fn examples() -> Vec<Example> {
+    let manifest = json!({"region": "${REGION}"});
+    vec![
+        Example::new("no placeholder"),
+        Example::new("a variable of the request").document(manifest.clone()).variable("REGION", "eu-west"),
+        Example::new("no value").document(manifest).finds("placeholder.missing", "/manifest/region"),
+        Example::new("an inline default").document(json!({"region": "${REGION:-eu-west}"})),
+        Example::new("a placeholder without its form")
+            .document(json!({"region": "${REGION"}))
+            .finds("placeholder.syntax", "/manifest/region"),
+    ]
+}
 
 /// What is known of a name: the value to put in, and where it comes from.
 struct Known<'a> {

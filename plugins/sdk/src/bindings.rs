@@ -89,3 +89,22 @@ pub mod policy {
         pub_export_macro: true,
     });
 }
+
+/// The export of the examples that a plugin brings along.
+pub mod self_test {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "
+            package hallmark:sdk;
+
+            world self-test-only {
+                export hallmark:plugin/self-test@0.1.0;
+            }
+        ",
+        with: {
+            "hallmark:plugin/types@0.1.0": crate::bindings::base::hallmark::plugin::types,
+            "hallmark:plugin/self-test@0.1.0": generate,
+        },
+        pub_export_macro: true,
+    });
+}

@@ -56,8 +56,8 @@ pub fn describe(own: Description) -> crate::bindings::base::exports::hallmark::p
 /// Exports a [`Resolver`](crate::Resolver): once in a crate, at its top level.
 #[macro_export]
 macro_rules! export_resolver {
-    ($plugin:ty) => {
-        $crate::__export!($plugin, Resolver, configure_resolver, resolver, {
+    ($plugin:ty $(, examples = $examples:path)? $(,)?) => {
+        $crate::__export!($plugin, Resolver, configure_resolver, resolver, [$($examples)?], {
             impl $crate::__private::resolver::exports::hallmark::plugin::resolver_stage::Guest for Component {
                 fn resolve(
                     subject: $crate::Subject,
@@ -81,8 +81,8 @@ macro_rules! export_resolver {
 /// Exports a [`Validator`](crate::Validator): once in a crate, at its top level.
 #[macro_export]
 macro_rules! export_validator {
-    ($plugin:ty) => {
-        $crate::__export!($plugin, Validator, configure_validator, validator, {
+    ($plugin:ty $(, examples = $examples:path)? $(,)?) => {
+        $crate::__export!($plugin, Validator, configure_validator, validator, [$($examples)?], {
             impl $crate::__private::validator::exports::hallmark::plugin::validator_stage::Guest for Component {
                 fn validate(subject: $crate::Subject) -> ::std::vec::Vec<$crate::Finding> {
                     PLUGIN.with(|slot| {
@@ -99,8 +99,8 @@ macro_rules! export_validator {
 /// Exports a [`Policy`](crate::Policy): once in a crate, at its top level.
 #[macro_export]
 macro_rules! export_policy {
-    ($plugin:ty) => {
-        $crate::__export!($plugin, Policy, configure_policy, policy, {
+    ($plugin:ty $(, examples = $examples:path)? $(,)?) => {
+        $crate::__export!($plugin, Policy, configure_policy, policy, [$($examples)?], {
             impl $crate::__private::policy::exports::hallmark::plugin::policy_stage::Guest for Component {
                 fn decide(subject: $crate::Subject) -> ::std::vec::Vec<$crate::Finding> {
                     PLUGIN.with(|slot| {
@@ -119,7 +119,7 @@ macro_rules! export_policy {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {
-    ($plugin:ty, $stage:ident, $configure:ident, $module:ident, { $($entry:tt)* }) => {
+    ($plugin:ty, $stage:ident, $configure:ident, $module:ident, [$($examples:path)?], { $($entry:tt)* }) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             struct Component;
@@ -142,6 +142,18 @@ macro_rules! __export {
 
             $($entry)*
 
+            $(
+                impl $crate::__private::self_test::exports::hallmark::plugin::self_test::Guest for Component {
+                    fn examples()
+                    -> ::std::vec::Vec<$crate::__private::self_test::exports::hallmark::plugin::self_test::Example>
+                    {
+                        $crate::__private::examples($examples())
+                    }
+                }
+
+                $crate::__private::self_test::export!(Component with_types_in $crate::__private::self_test);
+            )?
+
             $crate::__private::base::export!(Component with_types_in $crate::__private::base);
             $crate::__private::$module::export!(Component with_types_in $crate::__private::$module);
         };
@@ -151,5 +163,10 @@ macro_rules! __export {
             fn has_the_trait_of_its_stage<P: $crate::$stage>() {}
             has_the_trait_of_its_stage::<$plugin>();
         };
+
+        $(
+            // Likewise of what gives the examples.
+            const _: fn() -> ::std::vec::Vec<$crate::Example> = $examples;
+        )?
     };
 }

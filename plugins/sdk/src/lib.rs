@@ -80,6 +80,7 @@ pub mod bindings;
 mod description;
 #[cfg(not(target_arch = "wasm32"))]
 mod engine;
+mod example;
 mod export;
 mod finding;
 mod host;
@@ -95,6 +96,7 @@ pub use bindings::base::hallmark::plugin::types::{
     Finding, Node, Origin, Placeholder, Resolution, Severity, Source, Subject, Substitution, Variable,
 };
 pub use description::{Description, FindingCode, NoSettings};
+pub use example::Example;
 pub use finding::Patch;
 pub use serde;
 pub use serde_json;
@@ -104,7 +106,8 @@ pub use submission::{BadQuery, Mismatch, Submission};
 /// What the export macros reach for. Not part of the promise.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::bindings::{base, policy, resolver, validator};
+    pub use crate::bindings::{base, policy, resolver, self_test, validator};
+    pub use crate::example::examples;
     pub use crate::export::{Slot, describe};
     pub use crate::stage::{configure_policy, configure_resolver, configure_validator};
 }

@@ -357,6 +357,7 @@ fn rollback<'a>(world: &'a World, kind: &'a KindName, id: &'a EntryId, target: &
         name: format!("{id} back at {target}"),
         description: None,
         tags: "[]".to_owned(),
+        actor: "ada",
         at: hallmark::clock::Millis(AT.0 + 1),
         event: NewEvent {
             id: new_id(AT),

@@ -4,7 +4,7 @@ use hallmark::clock::{Millis, new_id};
 use hallmark::names::{EntryId, KindName, Tenant};
 use hallmark::registry::store::{Activation, Committed, DecisionRow, Store as _, TokenRow, VersionHead, VersionPlace};
 
-use super::{AT, World, commit};
+use super::{AT, World, activate, commit};
 use crate::support::approval::approve;
 
 fn agents() -> KindName {
@@ -45,7 +45,7 @@ pub async fn keeps_tenants_apart(world: World) {
     assert_eq!(world.database.version(&other, &agents(), &id, None).await.expect("an answer"), None);
     assert!(world.database.active_release_refs(&other).await.expect("an answer").is_empty());
     let own = world.create_for(&other, "module:agents", "{\"own\":true}").await;
-    let activated = world.database.activate(&other, &own.scope, own.number, None, AT).await.expect("an answer");
+    let activated = activate(&world.database, &other, (&own.scope, own.number), None).await.expect("an answer");
     assert_eq!(activated, Activation::Activated);
     let approved = approve(&[own]);
     let same = commit(&other, &approved, "a", "1.0.0");
@@ -68,11 +68,11 @@ pub async fn finds_tokens_by_hash(world: World) {
         revoked_at: None,
     };
     assert_eq!(world.database.token_by_hash(&token.hash).await.expect("an answer"), None);
-    assert!(world.database.insert_token(&token).await.expect("an answer"));
+    assert!(world.database.insert_token(&token, "serve").await.expect("an answer"));
     let again = TokenRow { id: new_id(AT), ..token.clone() };
-    assert!(!world.database.insert_token(&again).await.expect("an answer"));
+    assert!(!world.database.insert_token(&again, "serve").await.expect("an answer"));
     let revoked = TokenRow { id: new_id(AT), hash: "6a".repeat(32), revoked_at: Some(Millis(7)), ..token.clone() };
-    assert!(world.database.insert_token(&revoked).await.expect("an answer"));
+    assert!(world.database.insert_token(&revoked, "serve").await.expect("an answer"));
     for row in [token, revoked] {
         assert_eq!(world.database.token_by_hash(&row.hash).await.expect("an answer"), Some(row));
     }

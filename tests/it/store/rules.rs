@@ -5,7 +5,7 @@ use hallmark::clock::Millis;
 use hallmark::names::{Digest, ModuleName, Scope};
 use hallmark::registry::store::{Activation, NewRelease, PluginPlace, PluginRow, Store as _};
 
-use super::{AT, World};
+use super::{AT, World, activate};
 
 fn agents() -> Scope {
     "module:agents".parse().expect("a scope")
@@ -167,7 +167,7 @@ pub async fn lets_one_of_two_activations_win(world: World) {
     let scope = agents();
     let answers = join_all((1..10).map(|number| {
         let host = if number % 2 == 0 { &world.database } else { &other };
-        host.activate(&world.tenant, &scope, number, Some(Some(10)), AT)
+        activate(host, &world.tenant, (&scope, number), Some(Some(10)))
     }))
     .await;
     let answers: Vec<_> = answers.into_iter().map(|answer| answer.expect("no error")).collect();

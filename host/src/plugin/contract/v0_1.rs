@@ -6,10 +6,11 @@ use std::sync::Arc;
 use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, HasSelf, Instance, InstancePre, Linker, TypedFunc};
 
-use self::exports::hallmark::plugin::{metadata, policy_stage, resolver_stage, validator_stage};
+use self::exports::hallmark::plugin::{metadata, policy_stage, resolver_stage, self_test, validator_stage};
 use self::hallmark::plugin::{log, registry, submission, types};
 use crate::names::Digest;
 use crate::plugin::answer::{self, Given};
+use crate::plugin::self_test::Example;
 use crate::plugin::state::State;
 use crate::plugin::submission::{keys_at, text_at};
 use crate::plugin::{Case, Description, FindingCode, Lookup, Resolution, Subject, Summary, Variable, query};
@@ -27,6 +28,7 @@ wasmtime::component::bindgen!({
             export hallmark:plugin/resolver-stage@0.1.0;
             export hallmark:plugin/validator-stage@0.1.0;
             export hallmark:plugin/policy-stage@0.1.0;
+            export hallmark:plugin/self-test@0.1.0;
         }
     ",
     path: "../wit/hallmark-plugin",
@@ -44,6 +46,9 @@ pub const STAGES: [(&str, Stage); 3] = [
     ("hallmark:plugin/validator-stage", Stage::Validate),
     ("hallmark:plugin/policy-stage", Stage::Policy),
 ];
+
+/// The interface of the examples that a plugin may bring along.
+pub const SELF_TEST: &str = "hallmark:plugin/self-test";
 
 /// Serves the contract's imports.
 pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -171,6 +176,33 @@ impl Entry {
         };
         Ok(remarks(store, findings)?)
     }
+}
+
+/// The examples of a component that exports them.
+pub fn examples(
+    pre: &InstancePre<State>,
+    store: &mut Store<State>,
+    instance: &Instance,
+) -> wasmtime::Result<Vec<Example>> {
+    let said = self_test::GuestIndices::new(pre)?.load(&mut *store, instance)?.call_examples(&mut *store)?;
+    let example = |said: self_test::Example| Example {
+        name: said.name,
+        settings: said.settings,
+        subject: Subject {
+            tenant: said.subject.tenant,
+            module: said.subject.module,
+            kind: said.subject.kind,
+            id: said.subject.id,
+            version: said.subject.version,
+            publisher: said.subject.publisher,
+            submitted_at_ms: i64::try_from(said.subject.submitted_at).unwrap_or(i64::MAX),
+            document: said.subject.document,
+        },
+        submission: said.submission,
+        variables: said.variables,
+        expected: said.expected.into_iter().map(|said| (said.code, said.path)).collect(),
+    };
+    Ok(said.into_iter().map(example).collect())
 }
 
 fn remarks(store: &Store<State>, findings: Vec<types::Finding>) -> Result<Vec<Remark>, crate::plugin::Cause> {

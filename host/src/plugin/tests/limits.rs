@@ -157,7 +157,7 @@ fn bounds_the_handles_that_a_guest_holds() {
 fn unfit(limits: Limits, guest: &Guest) -> [Option<String>; 2] {
     let sandbox = sandbox(limits);
     [
-        sandbox.inspect(&guest.build()).err().map(|unfit| unfit.to_string()),
+        sandbox.inspect(&guest.build(), &|_| {}).err().map(|unfit| unfit.to_string()),
         prepare(&sandbox, guest, json!({})).err().map(|unfit| unfit.to_string()),
     ]
 }

@@ -35,8 +35,6 @@ pub struct ShadowResult {
 /// How a shadow is to end.
 #[derive(Debug, Clone, Copy)]
 pub struct ShadowEnd<'a> {
-    /// The state in which it must be for it.
-    pub from: ShadowState,
     /// The state that it gets.
     pub to: ShadowState,
     /// Why.
@@ -104,8 +102,8 @@ pub trait ShadowStore: Send + Sync {
     async fn rules_stamp(&self, tenant: &Tenant) -> Result<RulesStamp, StoreError>;
     /// Writes a shadow that begins; false where one of its scope runs.
     async fn insert_shadow(&self, tenant: &Tenant, shadow: &ShadowRow) -> Result<bool, StoreError>;
-    /// Ends a shadow; false where it is in another state already.
-    async fn end_shadow(&self, tenant: &Tenant, id: &str, end: ShadowEnd<'_>) -> Result<bool, StoreError>;
+    /// Ends a shadow; false where it is in another state by now.
+    async fn end_shadow(&self, tenant: &Tenant, shadow: &ShadowRow, end: ShadowEnd<'_>) -> Result<bool, StoreError>;
     /// Those that run, by scope.
     async fn running_shadows(&self, tenant: &Tenant) -> Result<Vec<ShadowRow>, StoreError>;
     /// The newest of a scope, running or not.

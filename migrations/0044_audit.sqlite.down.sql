@@ -1,0 +1,2 @@
+DROP TRIGGER audit_keep_deleted;
+DROP TRIGGER audit_keep_row;

@@ -1,0 +1,95 @@
+//! A host that starts again: it compiles nothing that it compiled before, and trusts no compiled code that is not its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::host::{Host, Options};
+use crate::support::rules::{module, own_binding, submission};
+
+/// How often the host took a plugin from the folder of compiled code (`hit`), did not find it there (`miss`), or found
+/// what it would not load (`refused`).
+fn counted(host: &Host, result: &str) -> u64 {
+    let metrics = host.get("/metrics").body;
+    let name = format!("hallmark_plugin_cache_total{{result=\"{result}\"}} ");
+    let line = metrics.as_str().expect("text").lines().find_map(|line| line.strip_prefix(&name));
+    line.map_or(0, |count| count.parse().expect("a number"))
+}
+
+fn compiled(data: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(data.join("cache")).expect("a folder").map(|entry| entry.expect("a file").path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "plugin")).collect()
+}
+
+/// One component bound twice, with two settings.
+fn rules(folder: &Path) -> PathBuf {
+    let binding = |name: &str| own_binding(folder, name, "validate", "hostile", "{ break = \"none\" }");
+    let other = own_binding(folder, "other", "validate", "hostile", "{ break = \"error\" }")
+        .replace("stage = \"validate\"", "stage = \"validate\"\nmode = \"observe\"");
+    module(folder, "note", &format!("{}{other}", binding("check")))
+}
+
+fn publishes(host: &Host, id: &str) {
+    let answer = host.post("/api/notes/publish", &submission("note", id));
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    let findings = answer.body["decision"]["findings"].as_array().expect("findings");
+    assert_eq!(findings.iter().map(|finding| &finding["plugin"]).collect::<Vec<_>>(), [&json!("other")]);
+}
+
+#[test]
+fn a_second_start_compiles_nothing() {
+    let folder = TempDir::new().expect("a folder");
+    let data = folder.path().join("data");
+    let rules = rules(folder.path());
+    let first = Options::new().modules(&rules).data(&data).start();
+    publishes(&first, "a");
+    assert_eq!(compiled(&data).len(), 2);
+    assert!(first.stop());
+    // With the folder of the rules and without: nothing is pushed, proved or compiled again.
+    for (id, options) in [("b", Options::new().modules(&rules)), ("c", Options::new())] {
+        let again = options.data(&data).start();
+        publishes(&again, id);
+        assert_eq!((counted(&again, "hit"), counted(&again, "miss"), counted(&again, "refused")), (2, 0, 0));
+        assert!(again.stop());
+    }
+}
+
+/// What is done to a file of compiled code.
+type Damage = dyn Fn(&Path);
+
+#[test]
+fn compiled_code_that_is_not_the_hosts_own_is_never_loaded() {
+    let folder = TempDir::new().expect("a folder");
+    let data = folder.path().join("data");
+    assert!(Options::new().modules(&rules(folder.path())).data(&data).start().stop());
+    let damages: [(&str, &Damage); 4] = [
+        ("flipped", &|file| {
+            let mut bytes = fs::read(file).expect("the file");
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            fs::write(file, bytes).expect("written");
+        }),
+        ("cut", &|file| {
+            let bytes = fs::read(file).expect("the file");
+            fs::write(file, &bytes[..bytes.len() / 2]).expect("written");
+        }),
+        ("replaced", &|file| fs::write(file, b"\x7fELF and anything else").expect("written")),
+        // Another host's: whole, and sealed with another key.
+        ("foreign", &|file| {
+            let key = file.with_file_name("seal.key");
+            fs::write(key, [7; 32]).expect("written");
+        }),
+    ];
+    for (id, damage) in damages {
+        compiled(&data).iter().for_each(|file| damage(file));
+        let host = Options::new().data(&data).start();
+        publishes(&host, id);
+        assert_eq!((counted(&host, "refused"), counted(&host, "hit")), (2, 0), "{id}");
+        assert!(host.stop());
+        let again = Options::new().data(&data).start();
+        assert_eq!((counted(&again, "refused"), counted(&again, "hit")), (0, 2), "{id}: they were built again");
+        assert!(again.stop());
+    }
+}
