@@ -5,6 +5,7 @@ mod cli;
 mod cli_server;
 mod corpus;
 mod docs;
+mod exemptions;
 mod hostile;
 mod http;
 mod javascript;
@@ -12,6 +13,7 @@ mod limits;
 mod pages;
 mod restart;
 mod serve;
+mod shadow;
 mod store;
 mod tidy;
 

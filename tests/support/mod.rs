@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub mod command;
+pub mod ground;
 pub mod host;
 pub mod postgres;
 pub mod rules;
