@@ -98,6 +98,7 @@ async fn publish(ground: &Ground, writer: usize, manifest: &Arc<str>, record: &s
             version: version.version.clone(),
             outcome: "approved".to_owned(),
             body: record.to_owned(),
+            submission: None,
             created_at: AT,
         },
         event: NewEvent {

@@ -8,9 +8,11 @@ mod client;
 mod decision;
 mod diff;
 mod exemptions;
+mod explain;
 mod facts;
 mod get;
 mod input;
+mod keys;
 mod list;
 mod migrate;
 mod plugin;
@@ -23,6 +25,7 @@ mod shadow;
 mod show;
 mod source;
 mod validate;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -67,6 +70,8 @@ enum Command {
     /// The records of what the gate did.
     #[command(subcommand)]
     Decision(decision::Command),
+    /// Check what a decision's statement attests, without a server.
+    Verify(verify::Arguments),
 }
 
 /// How results are written.
@@ -122,6 +127,7 @@ pub fn run() -> ExitCode {
         Command::Policy(command) => rules::run_policies(&command),
         Command::Plugin(command) => plugin::run(&command),
         Command::Decision(command) => decision::run(&command),
+        Command::Verify(arguments) => verify::run(&arguments),
     };
     match ended {
         Ok(Ended::Fine) => ExitCode::SUCCESS,

@@ -21,6 +21,69 @@ impl Millis {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
+
+    /// As text (RFC 3339), in UTC: `2026-11-20T17:40:56.123Z`.
+    pub fn rfc3339(self) -> String {
+        let (days, of_day) = (self.0.div_euclid(86_400_000), self.0.rem_euclid(86_400_000));
+        let (year, month, day) = civil(days);
+        let (hour, minute, second) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1_000 % 60);
+        let subsecond = of_day % 1_000;
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{subsecond:03}Z")
+    }
+}
+
+impl Millis {
+    /// Reads what `rfc3339` writes; seconds and their fraction may be left out, and the time of day altogether.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let (date, time) = match text.split_once('T') {
+            Some((date, time)) => (date, time.strip_suffix('Z')?),
+            None => (text, "00:00"),
+        };
+        let number = |text: &str, digits: usize| -> Option<i64> {
+            let is_number = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
+            if is_number { text.parse().ok() } else { None }
+        };
+        let mut date = date.splitn(3, '-');
+        let year = number(date.next()?, 4)?;
+        let month = number(date.next()?, 2).filter(|month| (1..=12).contains(month))?;
+        let day = number(date.next()?, 2)?;
+        let mut time = time.splitn(3, ':');
+        let hour = number(time.next()?, 2).filter(|hour| *hour < 24)?;
+        let minute = number(time.next()?, 2).filter(|minute| *minute < 60)?;
+        let (second, fraction) = time.next().map_or(("00", "0"), |rest| rest.split_once('.').unwrap_or((rest, "0")));
+        let second = number(second, 2).filter(|second| *second < 60)?;
+        let millis = number(fraction, fraction.len().min(9)).map(|_| format!("{fraction:0<3}"))?;
+        let days = days_of(year, month, day);
+        if civil(days) != (year, month, day) {
+            return None;
+        }
+        let of_day = (hour * 60 + minute) * 60 + second;
+        Some(Self(days * 86_400_000 + of_day * 1_000 + millis[..3].parse::<i64>().ok()?))
+    }
+}
+
+/// The day from 1970-01-01 of a Gregorian date: what `civil` takes back. Of a date that there is not, some other day.
+fn days_of(year: i64, month: i64, day: i64) -> i64 {
+    let year_from_march = if month <= 2 { year - 1 } else { year };
+    let era = year_from_march.div_euclid(400);
+    let year_of_era = year_from_march.rem_euclid(400);
+    let month_from_march = (month + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+/// The Gregorian date of a day counted from 1970-01-01. Years are counted from March, so that the day that is
+/// sometimes there is the last.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let from_march_0000 = days + 719_468;
+    let era = from_march_0000.div_euclid(146_097);
+    let day_of_era = from_march_0000.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 /// A text that is no instant.
@@ -35,64 +98,8 @@ impl std::str::FromStr for Millis {
 
     /// Reads an instant (RFC 3339), or a date, which is its first moment in UTC.
     fn from_str(text: &str) -> Result<Self, NoInstant> {
-        instant(text).map(Self).ok_or_else(|| NoInstant(text.chars().take(80).collect()))
+        Self::from_rfc3339(text).ok_or_else(|| NoInstant(text.chars().take(80).collect()))
     }
-}
-
-fn instant(text: &str) -> Option<i64> {
-    let day = days(text.get(..10)?)? * 86_400_000;
-    let Some(rest) = text.get(10..).filter(|rest| !rest.is_empty()) else { return Some(day) };
-    let rest = rest.strip_prefix(['T', 't', ' '])?;
-    let of_day = clock_time(rest.get(..5)?)? * 60_000;
-    let rest = rest.get(5..)?.strip_prefix(':')?;
-    let second = digits(rest.get(..2)?, 59)? * 1_000;
-    let rest = rest.get(2..)?;
-    let (fraction, zone) = match rest.strip_prefix('.') {
-        Some(rest) => rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count()),
-        None => ("0", rest),
-    };
-    // Finer than a millisecond is cut off.
-    let millis = digits(format!("{:0<3}", fraction.get(..3).unwrap_or(fraction)).as_str(), 999)?;
-    let offset = match zone.split_at_checked(1)? {
-        ("Z" | "z", "") => 0,
-        ("+", ahead) => clock_time(ahead)? * 60_000,
-        ("-", behind) => -clock_time(behind)? * 60_000,
-        _ => return None,
-    };
-    Some(day + of_day + second + millis - offset)
-}
-
-/// The days from 1970-01-01 to a date of the Gregorian calendar. Years are counted from March, so that the day that is
-/// sometimes there is the last.
-fn days(date: &str) -> Option<i64> {
-    let mut parts = date.split('-');
-    let (year, month, day) = (parts.next()?, digits(parts.next()?, 12)?, digits(parts.next()?, 31)?);
-    let year = if year.len() == 4 { digits(year, 9_999)? } else { return None };
-    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let days_of_month = match month {
-        2 => 28 + i64::from(is_leap),
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    };
-    if date.len() != 10 || month < 1 || !(1..=days_of_month).contains(&day) {
-        return None;
-    }
-    let from_march = year - i64::from(month <= 2);
-    let (era, year_of_era) = (from_march.div_euclid(400), from_march.rem_euclid(400));
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    Some(era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468)
-}
-
-/// Minutes of `HH:MM`.
-fn clock_time(text: &str) -> Option<i64> {
-    let (hour, minute) = text.split_once(':')?;
-    (text.len() == 5).then_some(())?;
-    Some(digits(hour, 23)? * 60 + digits(minute, 59)?)
-}
-
-fn digits(text: &str, max: i64) -> Option<i64> {
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| text.parse().ok()).flatten().filter(|number| *number <= max)
 }
 
 /// A new id that sorts after every one that this process made before, also within a millisecond, and by time (UUID
@@ -114,34 +121,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_instants_and_dates() {
-        for (text, millis) in [
-            ("1970-01-01", 0),
-            ("2026-11-20T17:40:56.123Z", 1_795_196_456_123),
-            ("2026-11-20T17:40:56Z", 1_795_196_456_000),
-            ("2026-11-20t19:40:56.1239+02:00", 1_795_196_456_123),
-            ("2026-11-20 12:10:56.1-05:30", 1_795_196_456_100),
-            ("2024-02-29", 1_709_164_800_000),
-            ("1969-12-31T23:59:59.999Z", -1),
-        ] {
-            assert_eq!(text.parse(), Ok(Millis(millis)), "{text}");
+    fn instants_are_read_as_they_are_written() {
+        for at in [0, 1, 951_782_399_999, 951_782_400_000, 1_795_196_456_123, -1, 4_102_444_800_000] {
+            assert_eq!(Millis::from_rfc3339(&Millis(at).rfc3339()), Some(Millis(at)));
         }
-        for text in [
+        let read = |text| Millis::from_rfc3339(text).map(Millis::rfc3339);
+        assert_eq!(read("2026-11-20").as_deref(), Some("2026-11-20T00:00:00.000Z"));
+        assert_eq!(read("2024-02-29T17:40Z").as_deref(), Some("2024-02-29T17:40:00.000Z"));
+        assert_eq!(read("2026-11-20T17:40:56.5Z").as_deref(), Some("2026-11-20T17:40:56.500Z"));
+        for wrong in [
             "",
-            "soon",
+            "yesterday",
             "2026-02-29",
             "2026-13-01",
-            "2026-11-20T",
-            "2026-11-20T17:40Z",
-            "2026-11-20T17:40:56",
-            "2026-11-20T24:00:00Z",
+            "2026-11-00",
             "26-11-20",
-            "2026-1-200",
-            "2026-11-20T17:40:56.Zé",
-            "2026-11-20T1é:40:56Z",
+            "2026-11-20T17:40",
+            "2026-11-20T24:00Z",
+            "2026-11-20T17:40:60Z",
+            "2026-11-20T17:40:00.Z",
+            "2026-11-20T17:40:00.1234567890Z",
+            "2026-11-2üT00:00Z",
+            "2026-11-20T17:40:00.12éZ",
         ] {
-            assert!(text.parse::<Millis>().is_err(), "{text}");
+            assert_eq!(read(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn says_how_an_instant_is_written() {
+        assert_eq!("2026-11-20".parse(), Ok(Millis(1_795_132_800_000)));
         assert_eq!(
             "soon".parse::<Millis>().expect_err("no instant").to_string(),
             "'soon' is not an instant: write it as in 2026-12-31, which is its first moment in UTC, or \

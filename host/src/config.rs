@@ -61,6 +61,8 @@ limits! {
     requests_in_flight_max: usize = 512,
     /// Components and rules held and tried at once, which are large and slow; past it the host answers 503.
     changes_in_flight_max: usize = 8,
+    /// Decisions run again at once, beside the gate's threads; past it the host answers 503.
+    replays_in_flight_max: usize = 2,
     /// Milliseconds that a client may take to send a request's body.
     request_read_max_ms: u64 = 30_000,
     /// Connections held at once; past it new ones wait to be accepted.

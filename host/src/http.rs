@@ -17,6 +17,7 @@ mod view;
 mod decisions;
 mod entries;
 mod exemptions;
+mod keys;
 mod plugins;
 mod scopes;
 mod shadow;

@@ -26,7 +26,7 @@ impl NameError {
     }
 }
 
-// Eight types share one body of conversions; a macro keeps a change of one from missing the others.
+// Nine types share one body of conversions; a macro keeps a change of one from missing the others.
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $form:literal, $check:expr) => {
         $(#[$doc])*
@@ -149,6 +149,21 @@ name!(
         hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     })
 );
+
+name!(
+    /// A key's id: the SHA-256 of its public part, as SubjectPublicKeyInfo in DER, in hexadecimal.
+    KeyId,
+    "key id",
+    "64 lower case hexadecimal digits",
+    |text| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+);
+
+impl KeyId {
+    /// The id of the key with this SubjectPublicKeyInfo.
+    pub fn of(public_key_der: &[u8]) -> Self {
+        Self(hex(&Sha256::digest(public_key_der)))
+    }
+}
 
 impl Tenant {
     /// The tenant of a registry that was told of no other.

@@ -129,7 +129,7 @@ pub struct Case {
     pub facts: Arc<dyn Facts>,
 }
 
-/// A question that a plugin asked the registry, and a digest of the answer; kept in the decision.
+/// A question that a plugin asked the registry, and the answer; kept in the decision.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Lookup {
@@ -144,6 +144,10 @@ pub struct Lookup {
     pub version: Option<String>,
     /// The digest of the version found, none where there was none.
     pub found: Option<String>,
+    /// What was found, whole, so that the same can be answered again; of a manifest, which version's it was. None where
+    /// nothing was found, and in decisions of the time before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Summary>,
 }
 
 /// What an evaluation gave.
@@ -178,6 +182,8 @@ pub struct Failure {
     pub digest: Digest,
     /// How it broke.
     pub cause: Cause,
+    /// What it had asked the registry until then.
+    pub lookups: Vec<Lookup>,
 }
 
 /// How a plugin broke. The texts reach the publisher: they name the limit and nothing of the host.
@@ -299,6 +305,22 @@ pub enum Cause {
     /// No instance could be made: the pool is exhausted.
     #[error("could not be started")]
     Start,
+}
+
+impl Cause {
+    /// True where the machine made it so and not the submission: another run may well end otherwise.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Deadline { .. }
+                | Self::ConfigureDeadline { .. }
+                | Self::Wall { .. }
+                | Self::Busy { .. }
+                | Self::Quarantined { .. }
+                | Self::Facts
+                | Self::Start
+        )
+    }
 }
 
 /// What a component says and needs, found out without running it for a submission.

@@ -16,13 +16,19 @@ pub mod store;
 
 pub mod access;
 mod canonical;
+pub mod decisions;
+pub mod explain;
 mod facts;
+pub mod keys;
 mod reading;
 mod releasing;
+pub mod replay;
 pub mod schema;
+pub mod signing;
+pub mod statement;
 pub mod submission;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
@@ -37,6 +43,7 @@ use crate::registry::blobs::Blobs;
 use crate::registry::release::{Kind, ReleaseRef, Rules};
 use crate::registry::rules::RulesInForce;
 use crate::registry::shadow::{ShadowRecord, ShadowsInForce};
+use crate::registry::signing::SigningKey;
 use crate::registry::store::{EntryRow, PluginRow, ReleaseRow, Store, StoreError, VersionRow};
 use crate::report::{Finding, Placeholder, Remark, Substitution, Timing};
 
@@ -127,6 +134,17 @@ pub enum Outcome {
     Failed,
 }
 
+impl Outcome {
+    /// The word used in JSON and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// A binding that broke, as a decision keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -139,6 +157,9 @@ pub struct FailureRecord {
     pub mode: crate::report::Mode,
     /// How it broke.
     pub cause: String,
+    /// The machine made it so and not the submission: another run may well end otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passing: bool,
 }
 
 /// Where a substituted value came from.
@@ -161,7 +182,7 @@ impl From<&Substitution> for SubstitutionRecord {
 pub struct LookupRecord {
     /// The binding.
     pub plugin: String,
-    /// The question and a digest of its answer.
+    /// The question and its answer.
     #[serde(flatten)]
     pub lookup: Lookup,
 }
@@ -322,6 +343,19 @@ pub enum RegistryError {
         #[source]
         unfit: Unfit,
     },
+    /// A plugin that must be signed is not, or its signature does not fit.
+    #[error("{}plugin {plugin}: {why}", binding.as_ref().map_or_else(String::new, |name| format!("binding '{name}': ")))]
+    Unsigned {
+        /// The plugin.
+        plugin: Digest,
+        /// The binding, where it is bound.
+        binding: Option<String>,
+        /// Why.
+        why: keys::Unsigned,
+    },
+    /// A public key cannot be trusted.
+    #[error(transparent)]
+    BadKey(#[from] signing::KeyError),
     /// Rules that cannot be a release; paths point into the rules.
     #[error("the rules are refused")]
     BadRules(Vec<Remark>),
@@ -391,6 +425,10 @@ pub struct Registry {
     shadowing: tokio::sync::Mutex<()>,
     /// Components and rules that are tried now.
     trials: Arc<Semaphore>,
+    /// Decisions that are run again now.
+    replays: Arc<Semaphore>,
+    /// What statements are signed with; a registry that nobody gave a key signs none.
+    signing_key: OnceLock<SigningKey>,
     /// One refresh at a time; the others wait and find its work done.
     refreshing: tokio::sync::Mutex<()>,
     tokens: access::KnownTokens,
@@ -420,8 +458,11 @@ impl Registry {
         store.ensure_tenant(&tenant, Millis::now()).await?;
         let nothing = InForce { loaded: Arc::default(), behind: None };
         let trials = Arc::new(Semaphore::new(limits.changes_in_flight_max.min(Semaphore::MAX_PERMITS)));
+        let replays = Arc::new(Semaphore::new(limits.replays_in_flight_max.min(Semaphore::MAX_PERMITS)));
         let registry = Arc::new(Self {
             trials,
+            replays,
+            signing_key: OnceLock::new(),
             store,
             blobs,
             sandbox,

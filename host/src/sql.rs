@@ -3,11 +3,13 @@
 
 mod activation;
 mod audit;
+mod decisions;
 mod entries;
 mod errors;
 mod events;
 mod exemptions;
 mod group_commit;
+mod keys;
 mod migrations;
 mod open;
 mod publishing;

@@ -215,6 +215,7 @@ pub fn commit<'a>(tenant: &'a Tenant, approved: &'a Approved, id: &str, version:
             version: version.version.clone(),
             outcome: "approved".to_owned(),
             body: "{}".to_owned(),
+            submission: None,
             created_at: AT,
         },
         event: event("entry.published", id),

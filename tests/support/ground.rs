@@ -98,7 +98,7 @@ impl Member {
     /// Pushes a component.
     pub async fn push(&self, name: &str) -> String {
         let bytes = Bytes::from(std::fs::read(component(name)).expect("a component"));
-        let pushed = self.registry.push_plugin(&self.actor, bytes, Arc::new(|_| {})).await.expect("it is pushed");
+        let pushed = self.registry.push_plugin(&self.actor, bytes, None, Arc::new(|_| {})).await.expect("it is pushed");
         pushed.plugin.digest.to_string()
     }
 

@@ -11,6 +11,7 @@ use ureq::http::Response;
 use ureq::{Agent, Body};
 
 use super::{Trouble, show};
+use crate::registry::signing::PluginSignature;
 use crate::report::{Finding, Remark};
 
 /// Milliseconds until a server must have accepted a connection.
@@ -183,13 +184,21 @@ impl Client {
         self.read(request.header("content-type", media_type).send(bytes))
     }
 
-    /// Sends a component; `step` is told each step as the server begins it.
+    /// Sends a component with its signature; `step` is told each step as the server begins it.
     ///
     /// # Errors
     /// Why the server cannot be asked.
-    pub fn push(&self, component: &[u8], mut step: impl FnMut(&str)) -> Result<Result<Value, Problem>, Trouble> {
+    pub fn push(
+        &self,
+        component: &[u8],
+        signature: Option<&PluginSignature>,
+        mut step: impl FnMut(&str),
+    ) -> Result<Result<Value, Problem>, Trouble> {
         let request = self.agent.post(self.url("/api/plugins")).header("authorization", &self.authorization());
-        let request = request.header("content-type", "application/wasm").header("accept", "application/x-ndjson");
+        let mut request = request.header("content-type", "application/wasm").header("accept", "application/x-ndjson");
+        if let Some(PluginSignature { key_id, signature, .. }) = signature {
+            request = request.header("plugin-signature", format!("{key_id} {signature}"));
+        }
         let mut answer = request.send(component).map_err(|error| self.no_answer(error))?;
         if answer.status() != 200 || answer.body().mime_type() != Some("application/x-ndjson") {
             return Ok(self.read(Ok(answer))?.map(|answer| answer.body));

@@ -1,20 +1,75 @@
-//! `hallmark decision show`: the record of one run of the gate.
+//! `hallmark decision`: the records of the gate's runs are listed, shown, explained, run again and exported.
 
+use std::path::PathBuf;
+
+use anyhow::Context as _;
 use serde_json::Value;
 
 use super::client::{self, Client};
-use super::{Ended, Outcome, Output, report, show};
-use crate::names::DecisionId;
+use super::{Ended, Outcome, Output, Trouble, diff, explain, report, show};
+use crate::names::{DecisionId, EntryId, KindName};
+use crate::registry;
 use crate::report::Finding;
 
 /// What is done with decisions.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// List decisions, newest first.
+    List(ListArguments),
     /// Show one decision.
     Show(Arguments),
+    /// Say which rule said what about which line.
+    Explain(Arguments),
+    /// Run the gate again on what was sent, by the very releases that judged, and compare.
+    #[command(after_help = "Exit codes: 0 the same, 1 not the same, 2 usage, 3 it cannot be told.")]
+    Replay(Arguments),
+    /// Write a decision as a signed statement, for `hallmark verify` and whatever else reads in-toto.
+    Export(ExportArguments),
 }
 
-/// What `decision show` takes.
+/// What `decision list` takes.
+#[derive(Debug, clap::Args)]
+pub struct ListArguments {
+    /// Of this kind, as in `agents`.
+    #[arg(long)]
+    kind: Option<KindName>,
+    /// About this entry of the kind.
+    #[arg(long, requires = "kind")]
+    entry: Option<EntryId>,
+    /// That ended so: approved, rejected or failed.
+    #[arg(long, value_enum)]
+    outcome: Option<Ending>,
+    /// That this release judged, as in module:agents#3.
+    #[arg(long, value_name = "SCOPE#NUMBER")]
+    release: Option<String>,
+    /// Of submissions from this instant on, in UTC: 2026-11-20 or 2026-11-20T17:40:00Z.
+    #[arg(long, value_name = "INSTANT")]
+    since: Option<String>,
+    /// Decisions of the page, 1 to 100.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    limit: Option<u32>,
+    /// Where the page begins: the cursor that the page before ended with.
+    #[arg(long)]
+    cursor: Option<String>,
+    #[command(flatten)]
+    client: client::Arguments,
+    /// How the page is written.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// How a run of the gate ended.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Ending {
+    /// It was let in.
+    Approved,
+    /// Findings rejected it.
+    Rejected,
+    /// An enforcing plugin broke.
+    Failed,
+}
+
+/// What `decision show`, `explain` and `replay` take.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The decision.
@@ -26,9 +81,30 @@ pub struct Arguments {
     output: Output,
 }
 
+/// What `decision export` takes.
+#[derive(Debug, clap::Args)]
+pub struct ExportArguments {
+    /// The decision.
+    id: DecisionId,
+    /// The file to write; without it, standard output.
+    #[arg(long = "out", short, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    client: client::Arguments,
+}
+
 /// Asks, writes, and gives the exit code.
 pub fn run(command: &Command) -> Outcome {
-    let Command::Show(arguments) = command;
+    match command {
+        Command::List(arguments) => list(arguments),
+        Command::Show(arguments) => show_one(arguments),
+        Command::Explain(arguments) => explain_one(arguments),
+        Command::Replay(arguments) => replay(arguments),
+        Command::Export(arguments) => export(arguments),
+    }
+}
+
+fn show_one(arguments: &Arguments) -> Outcome {
     let decision = Client::new(&arguments.client)?.get(&format!("/api/decisions/{}", arguments.id))?.body;
     show::out(&match arguments.output {
         Output::Text => told(&decision),
@@ -37,12 +113,118 @@ pub fn run(command: &Command) -> Outcome {
     Ok(Ended::Fine)
 }
 
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "-".to_owned(),
-        other => other.to_string(),
+fn list(arguments: &ListArguments) -> Outcome {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    let outcome = arguments.outcome.map(|ending| match ending {
+        Ending::Approved => registry::Outcome::Approved,
+        Ending::Rejected => registry::Outcome::Rejected,
+        Ending::Failed => registry::Outcome::Failed,
+    });
+    let parts = [
+        ("kind", arguments.kind.as_ref().map(ToString::to_string)),
+        ("entry", arguments.entry.as_ref().map(ToString::to_string)),
+        ("outcome", outcome.map(|outcome| outcome.as_str().to_owned())),
+        ("release", arguments.release.clone()),
+        ("since", arguments.since.clone()),
+        ("limit", arguments.limit.map(|limit| limit.to_string())),
+        ("cursor", arguments.cursor.clone()),
+    ];
+    for (name, value) in parts {
+        if let Some(value) = value {
+            query.append_pair(name, &value);
+        }
     }
+    let query = query.finish();
+    let separator = if query.is_empty() { "" } else { "?" };
+    let page = Client::new(&arguments.client)?.get(&format!("/api/decisions{separator}{query}"))?.body;
+    if arguments.output == Output::Json {
+        show::out(&report::pretty(&page));
+        return Ok(Ended::Fine);
+    }
+    for item in page["items"].as_array().into_iter().flatten() {
+        show::out(&listed(item));
+    }
+    if let Some(cursor) = page["nextCursor"].as_str() {
+        show::err(&format!("more follow: --cursor {cursor}"));
+    }
+    Ok(Ended::Fine)
+}
+
+/// One decision on one line.
+fn listed(item: &Value) -> String {
+    let text = |field: &str| item[field].as_str().unwrap_or("-");
+    let count = |field: &str, one: &str| {
+        show::counted(usize::try_from(item[field].as_u64().unwrap_or(0)).unwrap_or(usize::MAX), one)
+    };
+    let (errors, warnings) = (count("errors", "error"), count("warnings", "warning"));
+    show::plain(&format!(
+        "{}  {}  {:8}  {}/{} {} by {} ({errors}, {warnings})",
+        text("submittedAt"),
+        text("id"),
+        text("outcome"),
+        text("kind"),
+        text("entry"),
+        text("version"),
+        text("publisher"),
+    ))
+}
+
+fn explain_one(arguments: &Arguments) -> Outcome {
+    let path = format!("/api/decisions/{}/explanation", arguments.id);
+    let explanation = Client::new(&arguments.client)?.get(&path)?.body;
+    if arguments.output == Output::Json {
+        show::out(&report::pretty(&explanation));
+        return Ok(Ended::Fine);
+    }
+    let decision = &explanation["decision"];
+    show::out(&format!("{}\n", head(decision).iter().map(|line| show::plain(line)).collect::<Vec<_>>().join("\n")));
+    let findings = explain::findings(&explanation);
+    if findings.is_empty() {
+        show::out("no rule said anything");
+    }
+    findings.iter().for_each(|finding| show::out(&format!("{finding}\n")));
+    if explanation["submission"].is_null() {
+        show::out("what was sent was not kept: the decision is of the time before it was");
+    }
+    for failure in decision["failures"].as_array().into_iter().flatten() {
+        let text = |field: &str| failure[field].as_str().unwrap_or("?");
+        show::out(&show::plain(&format!("the binding '{}' broke: it {}", text("plugin"), text("cause"))));
+    }
+    Ok(Ended::Fine)
+}
+
+fn replay(arguments: &Arguments) -> Outcome {
+    let path = format!("/api/decisions/{}/replay", arguments.id);
+    let replay = Client::new(&arguments.client)?.post(&path, &Value::Null)?.body;
+    let (text, ended) = match replay["verdict"].as_str() {
+        Some("same") => ("same: every byte of the decision but its id and times came again".to_owned(), Ended::Fine),
+        Some("different") => {
+            let mut lines = vec!["different:".to_owned()];
+            diff::changes("", &replay["recorded"], &replay["replayed"], &mut lines);
+            (lines.join("\n"), Ended::Findings)
+        }
+        _ => {
+            let reason = show::plain(replay["reason"].as_str().unwrap_or("the server does not say why"));
+            (format!("it cannot be told: {reason}"), Ended::CouldNotRun)
+        }
+    };
+    show::out(&match arguments.output {
+        Output::Text => text,
+        Output::Json => report::pretty(&replay),
+    });
+    Ok(ended)
+}
+
+fn export(arguments: &ExportArguments) -> Outcome {
+    let path = format!("/api/decisions/{}/statement", arguments.id);
+    let envelope = report::pretty(&Client::new(&arguments.client)?.get(&path)?.body);
+    match &arguments.out {
+        None => show::out(&envelope),
+        Some(file) => std::fs::write(file, format!("{envelope}\n"))
+            .with_context(|| format!("{} cannot be written", file.display()))
+            .map_err(Trouble::CouldNotRun)?,
+    }
+    Ok(Ended::Fine)
 }
 
 /// What a shadow would have said.
@@ -68,8 +250,8 @@ fn beside(shadow: &Value) -> Vec<String> {
     lines
 }
 
-fn told(decision: &Value) -> String {
-    let list = |field: &str| decision[field].as_array().map(Vec::as_slice).unwrap_or_default();
+/// What was decided about what, and by which rules.
+fn head(decision: &Value) -> Vec<String> {
     let field = |name: &str| text(&decision[name]);
     let mut lines = vec![
         format!("{}: {}/{} {}", field("outcome"), field("kind"), field("entry"), field("version")),
@@ -78,9 +260,23 @@ fn told(decision: &Value) -> String {
         format!("submitted  {} as {}", field("submittedAt"), field("submittedDigest")),
         format!("resolved   {}", field("digest")),
     ];
-    for release in list("releases") {
+    for release in decision["releases"].as_array().into_iter().flatten() {
         lines.push(format!("judged by  {} release {}", text(&release["scope"]), text(&release["number"])));
     }
+    lines
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn told(decision: &Value) -> String {
+    let list = |field: &str| decision[field].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut lines = head(decision);
     for substituted in list("substituted") {
         let origins = substituted["origins"].as_array().into_iter().flatten();
         let origins: Vec<_> =

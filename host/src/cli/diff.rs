@@ -55,7 +55,8 @@ fn named(rules: &Value, section: &str) -> Map<String, Value> {
     elements.iter().map(|element| (element["name"].as_str().unwrap_or_default().to_owned(), element.clone())).collect()
 }
 
-fn changes(path: &str, before: &Value, after: &Value, lines: &mut Vec<String>) {
+/// The lines that tell one value from another, by their places.
+pub fn changes(path: &str, before: &Value, after: &Value, lines: &mut Vec<String>) {
     match (before, after) {
         (Value::Object(old), Value::Object(new)) => {
             members(path, old, new, |path, name| pointer::child(path, name), lines)

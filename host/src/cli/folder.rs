@@ -10,10 +10,12 @@ use serde_json::Value;
 use toml::de::DeTable;
 
 use self::table::{Sheet, Table};
+use super::keys;
 use crate::config::Limits;
 use crate::names::{Digest, KindName, ModuleName, Scope};
 use crate::registry::decode::{self, Format};
 use crate::registry::release::{Binding, Declaration, Derive, Kind, Rules, Versioning};
+use crate::registry::signing::PluginSignature;
 use crate::report::{Mode, Stage};
 
 /// The file that makes a folder a module's.
@@ -29,6 +31,8 @@ pub struct Folder {
     pub rules: Rules,
     /// The components that the rules name by file.
     pub components: BTreeMap<Digest, Vec<u8>>,
+    /// Their signatures, where they lie beside them.
+    pub signatures: BTreeMap<Digest, PluginSignature>,
 }
 
 /// What is wrong with a folder, each with file, line and key.
@@ -133,13 +137,13 @@ fn read(
             return Err(FolderError(sheet.problems()));
         }
     };
-    let mut reader = Reader { folder, limits, components: BTreeMap::new() };
+    let mut reader = Reader { folder, limits, components: BTreeMap::new(), signatures: BTreeMap::new() };
     let table = Table::root(&sheet, &root);
     let rules = rules(&table, &mut reader);
     table.finish();
-    let components = reader.components;
+    let Reader { components, signatures, .. } = reader;
     match (rules, sheet.problems()) {
-        (Some(rules), problems) if problems.is_empty() => Ok(Folder { rules, components }),
+        (Some(rules), problems) if problems.is_empty() => Ok(Folder { rules, components, signatures }),
         (_, problems) => Err(FolderError(problems)),
     }
 }
@@ -160,6 +164,7 @@ struct Reader<'a> {
     folder: &'a Path,
     limits: &'a Limits,
     components: BTreeMap<Digest, Vec<u8>>,
+    signatures: BTreeMap<Digest, PluginSignature>,
 }
 
 impl Reader<'_> {
@@ -224,6 +229,10 @@ impl Reader<'_> {
                 let read = self.bytes(file, self.limits.plugin_component_max_bytes, "plugin_component_max_bytes");
                 let bytes = read.map_err(|why| table.problem("component", why)).ok()?;
                 let digest = Digest::of(&bytes);
+                let signature = keys::signature_of(&self.folder.join(file), &digest, None);
+                self.signatures.extend(
+                    signature.map_err(|why| table.problem("component", why)).ok()?.map(|it| (digest.clone(), it)),
+                );
                 self.components.insert(digest.clone(), bytes);
                 Some(digest)
             }

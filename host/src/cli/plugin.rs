@@ -8,7 +8,8 @@ use anyhow::{Context, anyhow};
 use serde_json::json;
 
 use super::client::{self, Client};
-use super::{Ended, Outcome, Output, Trouble, build, report, rules, show};
+use super::{Ended, Outcome, Output, Trouble, build, keys, report, rules, show};
+use crate::names::Digest;
 use crate::plugin::{Inspection, Sandbox, Unfit};
 
 /// What is done with plugins.
@@ -20,6 +21,13 @@ pub enum Command {
     Check(CheckArguments),
     /// Send a component to a server.
     Push(PushArguments),
+    /// Make a pair of keys to sign plugins with.
+    Keygen(keys::KeygenArguments),
+    /// Sign a component.
+    Sign(keys::SignArguments),
+    /// Say whose signatures a server believes.
+    #[command(subcommand)]
+    Trust(keys::TrustCommand),
 }
 
 /// What `plugin build` takes.
@@ -53,6 +61,9 @@ pub struct PushArguments {
     /// The component.
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Its signature [default: FILE.sig, where it is there].
+    #[arg(long, value_name = "FILE.sig")]
+    signature: Option<PathBuf>,
     #[command(flatten)]
     client: client::Arguments,
 }
@@ -63,6 +74,9 @@ pub fn run(command: &Command) -> Outcome {
         Command::Build(arguments) => build_all(arguments),
         Command::Check(arguments) => check(arguments),
         Command::Push(arguments) => push(arguments),
+        Command::Keygen(arguments) => keys::keygen(arguments),
+        Command::Sign(arguments) => keys::sign(arguments),
+        Command::Trust(command) => keys::trust(command),
     }
 }
 
@@ -198,9 +212,19 @@ fn told(inspection: &Inspection) -> String {
 
 fn push(arguments: &PushArguments) -> Outcome {
     let component = read(&arguments.file)?;
+    let signature = keys::signature_of(&arguments.file, &Digest::of(&component), arguments.signature.as_deref())
+        .map_err(Trouble::Usage)?;
     let client = Client::new(&arguments.client)?;
-    let plugin = client.push(&component, |step| show::err(step_text(step)))??;
+    let plugin = client.push(&component, signature.as_ref(), |step| show::err(step_text(step)))??;
     show::out(&rules::pushed_line(&plugin));
+    if let Some(signature) = signature {
+        let kept = plugin["signatures"].as_array().is_some_and(|signers| {
+            signers.iter().any(|signer| signer["keyId"] == signature.key_id.as_str() && signer["trusted"] == true)
+        });
+        let not_kept = "its signature was not kept: the server does not trust the key";
+        let told = if kept { "signed by" } else { not_kept };
+        show::out(&format!("{told} {}", signature.key_id));
+    }
     Ok(Ended::Fine)
 }
 

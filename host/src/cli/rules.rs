@@ -1,7 +1,6 @@
 //! `hallmark module` and `hallmark policy`: bring a server's rules to what a folder says, show what would change, and
 //! put another release in force. What is there already is left alone, so that applying twice changes nothing.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -10,7 +9,7 @@ use super::client::{self, Client};
 use super::folder::{self, Folder, FolderError};
 use super::{Ended, Outcome, Trouble, diff, exemptions, shadow, show};
 use crate::config::Limits;
-use crate::names::{Digest, Scope};
+use crate::names::Scope;
 use crate::registry::release::Rules;
 
 /// What is done to a module's rules.
@@ -273,18 +272,18 @@ fn apply(arguments: &Arguments, folders: Result<Vec<Folder>, FolderError>) -> Ou
     let folders = folders.map_err(|error| Trouble::Wrong(error.to_string()))?;
     let client = Client::new(&arguments.client)?;
     for folder in &folders {
-        upload_missing(&client, &folder.components)?;
+        upload_missing(&client, folder)?;
         show::out(&release(&client, folder, &arguments.message)?);
     }
     Ok(Ended::Fine)
 }
 
-fn upload_missing(client: &Client, components: &BTreeMap<Digest, Vec<u8>>) -> Result<(), Trouble> {
-    for (digest, bytes) in components {
+fn upload_missing(client: &Client, folder: &Folder) -> Result<(), Trouble> {
+    for (digest, bytes) in &folder.components {
         match client.try_get(&format!("/api/plugins/{digest}"))? {
             Ok(_) => {}
             Err(problem) if problem.status == 404 => {
-                let pushed = client.push(bytes, |_| {})??;
+                let pushed = client.push(bytes, folder.signatures.get(digest), |_| {})??;
                 show::out(&pushed_line(&pushed));
             }
             Err(problem) => return Err(problem.into()),

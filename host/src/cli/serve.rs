@@ -22,12 +22,16 @@ use crate::names::{Scope, Tenant};
 use crate::plugin::{Sandbox, Unfit};
 use crate::registry::access::new_token;
 use crate::registry::blobs::Blobs;
+use crate::registry::signing::SigningKey;
 use crate::registry::{Actor, Registry, RegistryError};
 use crate::sql::Database;
 use crate::telemetry::{self, LogFormat, Metrics};
 
 /// The file in the data folder that holds the admin's token.
 const TOKEN_FILE: &str = "admin.token";
+
+/// The file in the data folder that holds the key that decisions are signed with.
+const SIGNING_KEY_FILE: &str = "signing.key";
 
 /// What `serve` takes.
 #[derive(Debug, clap::Args)]
@@ -44,6 +48,10 @@ pub struct Arguments {
     /// The folder of the components; without it one in the data folder. Hosts that share a database share it.
     #[arg(long, value_name = "DIR")]
     objects: Option<PathBuf>,
+    /// The private key (PKCS#8, PEM) that decisions are signed with when they are exported; without it one in the data
+    /// folder, made at the first start. Hosts that share a database share it.
+    #[arg(long, value_name = "FILE")]
+    signing_key: Option<PathBuf>,
     /// A folder of module folders to apply at the start.
     #[arg(long, value_name = "DIR")]
     modules: Option<PathBuf>,
@@ -127,6 +135,7 @@ async fn open(arguments: &Arguments, limits: &Arc<Limits>, folders: Vec<Folder>)
     let database = open_database(arguments, limits).await?;
     let registry = open_registry(arguments, limits, Arc::clone(&database)).await?;
     let token_file = admit_admin(&registry, &arguments.data).await?;
+    registry.sign_with(signing_key(arguments)?);
     for folder in folders {
         apply(&registry, folder).await?;
     }
@@ -189,20 +198,13 @@ async fn open_registry(
 /// Makes the admin's token at the first start and makes sure that the registry knows it.
 async fn admit_admin(registry: &Registry, data: &Path) -> anyhow::Result<PathBuf> {
     let path = data.join(TOKEN_FILE);
-    let token = match fs::read_to_string(&path) {
-        Ok(text) => {
-            let mode = fs::metadata(&path)?.permissions().mode();
-            if mode & 0o077 != 0 {
-                bail!("{} can be read by others: run chmod 600 {0}", path.display());
-            }
-            text.trim().to_owned()
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
+    let token = match read_secret(&path)? {
+        Some(text) => text.trim().to_owned(),
+        None => {
             let token = new_token();
             write_secret(&path, &token)?;
             token
         }
-        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
     };
     if token.len() < 32 {
         bail!("{} holds no token: remove it, and a new one is made at the next start", path.display());
@@ -211,7 +213,38 @@ async fn admit_admin(registry: &Registry, data: &Path) -> anyhow::Result<PathBuf
     Ok(path)
 }
 
-fn write_secret(path: &Path, secret: &str) -> anyhow::Result<()> {
+/// What decisions are signed with. One that is named must be there; the data folder's own is made where it is missing.
+fn signing_key(arguments: &Arguments) -> anyhow::Result<SigningKey> {
+    let path = arguments.signing_key.clone().unwrap_or_else(|| arguments.data.join(SIGNING_KEY_FILE));
+    match read_secret(&path)? {
+        Some(text) => SigningKey::from_pem(&text).with_context(|| format!("{} holds no signing key", path.display())),
+        None if arguments.signing_key.is_some() => {
+            bail!("there is no signing key {}: make one with `hallmark plugin keygen`", path.display())
+        }
+        None => {
+            let key = SigningKey::generate();
+            write_secret(&path, key.to_pem().trim_end())?;
+            Ok(key)
+        }
+    }
+}
+
+/// A file that nobody else may read; none where there is none.
+pub(super) fn read_secret(path: &Path) -> anyhow::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            let mode = fs::metadata(path)?.permissions().mode();
+            if mode & 0o077 != 0 {
+                bail!("{} can be read by others: run chmod 600 {0}", path.display());
+            }
+            Ok(Some(text))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    }
+}
+
+pub(super) fn write_secret(path: &Path, secret: &str) -> anyhow::Result<()> {
     let failed = || format!("{} cannot be written", path.display());
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(failed)?;
     file.write_all(format!("{secret}\n").as_bytes()).with_context(failed)?;
@@ -223,8 +256,9 @@ async fn apply(registry: &Arc<Registry>, folder: Folder) -> Result<(), Trouble> 
     let actor = Actor { tenant: Tenant::default_tenant(), name: "serve".to_owned() };
     let scope = folder.rules.scope.clone();
     let refused = |error: RegistryError| refusal(&scope, &error);
-    for component in folder.components.into_values() {
-        registry.push_plugin(&actor, Bytes::from(component), Arc::new(|_| {})).await.map_err(refused)?;
+    for (digest, component) in folder.components {
+        let signature = folder.signatures.get(&digest);
+        registry.push_plugin(&actor, Bytes::from(component), signature, Arc::new(|_| {})).await.map_err(refused)?;
     }
     let released =
         registry.create_release(&actor, folder.rules, "applied at the start".to_owned()).await.map_err(refused)?;

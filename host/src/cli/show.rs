@@ -33,25 +33,33 @@ pub fn finding(renderer: &Renderer, candidate: &Candidate, finding: &Finding) ->
     let observed = if finding.mode == Mode::Observe { "; it observes, and does not decide" } else { "" };
     let exempted = exempted(finding);
     let whose = format!("by {who} ({}), at {}{observed}{exempted}", finding.stage.as_str(), place(&remark.path));
+    let span = match is_of_a_name(&remark.code) {
+        true => candidate.name_span(&remark.path),
+        false => candidate.span(&remark.path),
+    };
+    located(renderer, &candidate.source, span, finding, &[whose])
+}
+
+/// A finding with the lines of a source that it is about, and what there is to know of it.
+pub fn located(
+    renderer: &Renderer,
+    source: &Source,
+    span: Option<Range<usize>>,
+    finding: &Finding,
+    notes: &[String],
+) -> String {
+    let remark = &finding.remark;
     let level = match remark.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
         Severity::Info => Level::INFO,
     };
-    let span = match remark.code.as_str() {
-        "schema.additional-properties" | "schema.unevaluated-properties" => candidate.name_span(&remark.path),
-        _ => candidate.span(&remark.path),
-    };
-    render(
-        renderer,
-        &level,
-        &remark.code,
-        &remark.message,
-        &candidate.source,
-        span,
-        Some(&whose),
-        remark.help.as_deref(),
-    )
+    render(renderer, &level, &remark.code, &remark.message, source, span, notes, remark.help.as_deref())
+}
+
+/// Whether findings of this code are about a member's name rather than its value.
+pub fn is_of_a_name(code: &str) -> bool {
+    matches!(code, "schema.additional-properties" | "schema.unevaluated-properties")
 }
 
 /// A finding on one line, where its document is not at hand.
@@ -81,7 +89,7 @@ pub fn unreadable(renderer: &Renderer, unreadable: &Unreadable) -> String {
         DecodeError::Malformed(malformed) => (malformed.message.clone(), Some(source.span_of(malformed))),
         error @ DecodeError::TooLarge { .. } => (error.to_string(), None),
     };
-    render(renderer, &Level::ERROR, "malformed", &message, source, span, None, None)
+    render(renderer, &Level::ERROR, "malformed", &message, source, span, &[], None)
 }
 
 fn place(path: &str) -> &str {
@@ -96,10 +104,10 @@ fn render(
     message: &str,
     source: &Source,
     span: Option<Range<usize>>,
-    note: Option<&str>,
+    notes: &[String],
     help: Option<&str>,
 ) -> String {
-    let (message, note, help) = (plain(message), note.map(plain), help.map(plain));
+    let (message, help) = (plain(message), help.map(plain));
     let mut group = Group::with_title(level.clone().primary_title(message).id(plain(code)));
     group = match span {
         Some(span) => group.element(
@@ -109,7 +117,7 @@ fn render(
         ),
         None => group.element(annotate_snippets::Origin::path(source.name.as_str())),
     };
-    group = group.elements(note.map(|note| Level::NOTE.message(note)));
+    group = group.elements(notes.iter().map(|note| Level::NOTE.message(plain(note))));
     group = group.elements(help.map(|help| Level::HELP.message(help)));
     renderer.render(&[group])
 }

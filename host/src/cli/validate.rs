@@ -107,7 +107,7 @@ fn load(folders: Vec<Folder>, cache: Option<PathBuf>, limits: &Arc<Limits>) -> R
     let sandbox = Sandbox::start(Arc::clone(limits), Some(&cache)).map_err(|why| anyhow!(why))?;
     let mut components: BTreeMap<Digest, Vec<u8>> = BTreeMap::new();
     let mut releases: Vec<(ReleaseRef, Rules)> = Vec::new();
-    for Folder { rules, components: more } in folders {
+    for Folder { rules, components: more, .. } in folders {
         components.extend(more);
         let (_, digest) = rules.canonical();
         releases.push((ReleaseRef { scope: rules.scope.clone(), number: 1, digest }, rules));

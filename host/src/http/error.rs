@@ -86,6 +86,10 @@ codes! {
     BadChange = "bad-change", UNPROCESSABLE_ENTITY, "The change is refused";
     /// The component cannot be put to work.
     PluginUnfit = "plugin-unfit", UNPROCESSABLE_ENTITY, "The plugin cannot be put to work";
+    /// A plugin that must be signed is not, or its signature does not fit.
+    PluginUnsigned = "plugin-unsigned", UNPROCESSABLE_ENTITY, "The plugin's signature does not do";
+    /// A public key cannot be trusted.
+    BadKey = "bad-key", UNPROCESSABLE_ENTITY, "The key cannot be trusted";
     /// A defect of the host.
     Internal = "internal", INTERNAL_SERVER_ERROR, "The host failed";
     /// The host has as much to do as it can hold.
@@ -379,6 +383,8 @@ impl From<RegistryError> for Problem {
             RegistryError::BadRules(remarks) => Self::new(Code::BadRules, text).found(Findings::Remarks(remarks)),
             RegistryError::BadChange(_) => Self::new(Code::BadChange, text),
             RegistryError::ShadowRunning { .. } => Self::new(Code::ShadowRunning, text),
+            RegistryError::Unsigned { .. } => Self::new(Code::PluginUnsigned, text),
+            RegistryError::BadKey(_) => Self::new(Code::BadKey, text),
             RegistryError::ReleaseMoved { .. } => Self::new(Code::ReleaseMoved, text),
             RegistryError::Busy { .. } | RegistryError::RulesKeptMoving { .. } => Self::new(Code::Busy, text),
             RegistryError::NotReady { .. } => {

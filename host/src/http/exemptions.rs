@@ -60,7 +60,8 @@ impl<'a> ExemptionView<'a> {
 /// `GET /api/policies/exemptions`
 pub async fn list(call: Call) -> Answer {
     let now = Millis::now();
-    let (Asked { after, limit }, all) = page::asked_with::<String>(&call, EXEMPTIONS, "all")?;
+    let [limit, cursor, all] = call.query(["limit", "cursor", "all"])?;
+    let Asked { after, limit } = page::parsed::<String>(EXEMPTIONS, limit.as_deref(), cursor)?;
     let holding_at = match all.as_deref() {
         None | Some("false") => Some(now),
         Some("true" | "") => None,

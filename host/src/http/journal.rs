@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::call::Call;
+use crate::names::DecisionId;
 use crate::registry::exemptions::Exemption;
+use crate::registry::replay::Replay;
 use crate::registry::shadow::ShadowRow;
 use crate::registry::{Published, Pushed, RegistryError, Released, Report, RolledBackTo};
 use crate::telemetry::{self, Operation};
@@ -39,7 +41,9 @@ fn not_done(error: &RegistryError) -> Told<'_> {
         Error::Rejected { .. } => "rejected",
         Error::PluginFailed { .. } => "failed",
         Error::Malformed(_) | Error::TooLarge { .. } | Error::Name(_) | Error::Unidentified { .. } => "refused",
-        Error::BadRules(_) | Error::Unfit { .. } | Error::BadChange(_) => "refused",
+        Error::BadRules(_) | Error::Unfit { .. } | Error::Unsigned { .. } | Error::BadKey(_) | Error::BadChange(_) => {
+            "refused"
+        }
         Error::NoKind { .. } | Error::NotFound { .. } => "missed",
         Error::VersionExists { .. } | Error::ReleaseMoved { .. } | Error::ShadowRunning { .. } => "conflicted",
         Error::Busy { .. } | Error::NotReady { .. } | Error::RulesKeptMoving { .. } => "shed",
@@ -142,6 +146,31 @@ pub fn rolled_back(call: &Call, result: &Result<RolledBackTo, RegistryError>) {
         Err(error) => not_done(error),
     };
     tell(call, &entity(call), "rollback", &told);
+}
+
+/// A change of what keys are trusted, or whether a signature is asked for.
+pub fn trust<T>(call: &Call, action: &'static str, outcome: &'static str, result: &Result<T, RegistryError>) {
+    let told = match result {
+        Ok(_) => Told { outcome, ..Told::default() },
+        Err(error) => not_done(error),
+    };
+    tell(call, "key", action, &told);
+}
+
+/// A decision that was run again.
+pub fn replayed(call: &Call, result: &Result<(DecisionId, Replay), RegistryError>) {
+    let told = match result {
+        Ok((id, replay)) => {
+            let outcome = match replay {
+                Replay::Same => "same",
+                Replay::Different { .. } => "different",
+                Replay::Impossible { .. } => "impossible",
+            };
+            Told { outcome, decision: id.as_str(), ..Told::default() }
+        }
+        Err(error) => not_done(error),
+    };
+    tell(call, "decision", "replay", &told);
 }
 
 /// A component that was pushed.

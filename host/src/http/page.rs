@@ -31,25 +31,16 @@ pub struct Asked<P> {
 /// The limit is none, or the cursor is not one that this list gave.
 pub fn asked<P: FromStr>(call: &Call, list: &str) -> Result<Asked<P>, Problem> {
     let [limit, cursor] = call.query(["limit", "cursor"])?;
-    read(list, limit.as_deref(), cursor.as_deref())
+    parsed(list, limit.as_deref(), cursor)
 }
 
-/// The same, and the value of one further parameter.
+/// The same of a list that takes more than these two.
 ///
 /// # Errors
 /// As `asked`.
-pub fn asked_with<P: FromStr>(
-    call: &Call,
-    list: &str,
-    further: &'static str,
-) -> Result<(Asked<P>, Option<String>), Problem> {
-    let [limit, cursor, further] = call.query(["limit", "cursor", further])?;
-    Ok((read(list, limit.as_deref(), cursor.as_deref())?, further))
-}
-
-fn read<P: FromStr>(list: &str, limit: Option<&str>, cursor: Option<&str>) -> Result<Asked<P>, Problem> {
+pub fn parsed<P: FromStr>(list: &str, limit: Option<&str>, cursor: Option<String>) -> Result<Asked<P>, Problem> {
     let limit = size(limit)?;
-    let after = cursor.map(|cursor| cursor::read(list, cursor)).transpose()?;
+    let after = cursor.map(|cursor| cursor::read(list, &cursor)).transpose()?;
     Ok(Asked { after, limit })
 }
 

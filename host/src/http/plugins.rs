@@ -9,12 +9,14 @@ use serde_json::json;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::call::Call;
-use super::error::{Problem, Success};
+use super::error::{Code, Problem, Success};
 use super::journal;
 use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
 use super::view::PluginView;
-use crate::registry::store::PluginRow;
+use crate::names::{Digest, KeyId};
+use crate::registry::signing::PluginSignature;
+use crate::registry::store::{KeyRow, PluginRow};
 
 /// What the list is of, in its cursors.
 const PLUGINS: &str = "plugins";
@@ -29,14 +31,60 @@ pub async fn list(call: Call) -> Answer {
 /// `POST /api/plugins`
 pub async fn push(call: Call) -> Answer {
     if asks_for_steps(&call) {
-        return Ok(push_telling(call));
+        let signature = signature(&call)?;
+        return Ok(push_telling(call, signature));
     }
-    let result = call.registry.push_plugin(&call.actor, call.body.clone(), Arc::new(|_| {})).await;
+    let signature = signature(&call)?;
+    let result = call.registry.push_plugin(&call.actor, call.body.clone(), signature.as_ref(), Arc::new(|_| {})).await;
     journal::pushed(&call, &result);
     let pushed = result?;
     let success = if pushed.created { Success::Created } else { Success::Found };
     let location = format!("/api/plugins/{}", pushed.plugin.digest);
-    Ok(Reply::json(success, &PluginView::pushed(&pushed.plugin, pushed.created))?.at(&location))
+    let signers = call.registry.signers(&call.actor, &pushed.plugin.digest).await?;
+    Ok(Reply::json(success, &Signed::of(PluginView::pushed(&pushed.plugin, pushed.created), &signers))?.at(&location))
+}
+
+/// A plugin with who signed it.
+#[derive(Serialize)]
+struct Signed<'a> {
+    #[serde(flatten)]
+    plugin: PluginView<'a>,
+    signatures: Vec<SignerView<'a>>,
+}
+
+impl<'a> Signed<'a> {
+    fn of(plugin: PluginView<'a>, signers: &'a [KeyRow]) -> Self {
+        Self { plugin, signatures: signers.iter().map(SignerView::of).collect() }
+    }
+}
+
+/// A key that signed a plugin, and whether it is believed.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SignerView<'a> {
+    key_id: &'a KeyId,
+    name: &'a str,
+    trusted: bool,
+}
+
+impl<'a> SignerView<'a> {
+    /// Shows it.
+    pub fn of(key: &'a KeyRow) -> Self {
+        Self { key_id: &key.id, name: &key.name, trusted: key.revoked.is_none() }
+    }
+}
+
+/// The component's signature, where the request brings one: `Plugin-Signature: KEYID SIGNATURE`.
+fn signature(call: &Call) -> Result<Option<PluginSignature>, Problem> {
+    let Some(value) = call.headers.get("plugin-signature") else { return Ok(None) };
+    let parts = value.to_str().ok().and_then(|text| text.trim().split_once(' '));
+    let (key_id, signature) = parts.ok_or_else(|| {
+        Problem::new(
+            Code::BadName,
+            "the header Plugin-Signature is not of the form 'KEYID SIGNATURE', as in a .sig file",
+        )
+    })?;
+    Ok(Some(PluginSignature::new(Digest::of(&call.body), key_id.parse()?, signature.trim().to_owned())))
 }
 
 fn asks_for_steps(call: &Call) -> bool {
@@ -46,15 +94,22 @@ fn asks_for_steps(call: &Call) -> bool {
 
 /// Answers at once with a line for each step as it begins; the last line is the plugin or the problem. A client that
 /// hangs up meanwhile loses the answer and not the plugin.
-fn push_telling(call: Call) -> Reply {
+fn push_telling(call: Call, signature: Option<PluginSignature>) -> Reply {
     let (lines, told) = unbounded_channel();
     tokio::spawn(async move {
         let steps = lines.clone();
         let progress = Arc::new(move |step| send(&steps, &json!({ "step": step })));
-        let result = call.registry.push_plugin(&call.actor, call.body.clone(), progress).await;
+        let result = call.registry.push_plugin(&call.actor, call.body.clone(), signature.as_ref(), progress).await;
         journal::pushed(&call, &result);
-        match result {
-            Ok(pushed) => send(&lines, &json!({ "plugin": PluginView::pushed(&pushed.plugin, pushed.created) })),
+        let signers = match &result {
+            Ok(pushed) => call.registry.signers(&call.actor, &pushed.plugin.digest).await,
+            Err(_) => Ok(Vec::new()),
+        };
+        match result.and_then(|pushed| Ok((pushed, signers?))) {
+            Ok((pushed, signers)) => {
+                let view = Signed::of(PluginView::pushed(&pushed.plugin, pushed.created), &signers);
+                send(&lines, &json!({ "plugin": view }));
+            }
             Err(error) => {
                 let problem = Problem::from(error);
                 problem.log(call.correlation.as_str());
@@ -77,5 +132,6 @@ fn send(lines: &UnboundedSender<Bytes>, line: &impl Serialize) {
 /// `GET /api/plugins/{digest}`
 pub async fn show(call: Call) -> Answer {
     let row = call.registry.plugin(&call.actor, call.word("digest")).await?;
-    Reply::json(Success::Found, &PluginView::full(&row))
+    let signers = call.registry.signers(&call.actor, &row.digest).await?;
+    Reply::json(Success::Found, &Signed::of(PluginView::full(&row), &signers))
 }

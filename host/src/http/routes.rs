@@ -11,7 +11,7 @@ use super::call::Call;
 use super::front::{self, Label};
 use super::intake::Intake;
 use super::reply::Answer;
-use super::{Host, decisions, entries, exemptions, health, plugins, scopes, shadow};
+use super::{Host, decisions, entries, exemptions, health, keys, plugins, scopes, shadow};
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,17 @@ pub fn table() -> Vec<Route> {
         get("/api/plugins", plugins::list),
         post("/api/plugins", Component, plugins::push),
         get("/api/plugins/{digest}", plugins::show),
+        post("/api/plugins/{digest}/signatures", Json, keys::sign),
+        get("/api/keys", keys::list),
+        post("/api/keys", Json, keys::add),
+        post("/api/keys/require", Json, keys::require),
+        post("/api/keys/{id}/revoke", Nothing, keys::revoke),
+        get("/api/signing-key", decisions::signing_key),
+        get("/api/decisions", decisions::list),
         get("/api/decisions/{id}", decisions::show),
+        get("/api/decisions/{id}/explanation", decisions::explain),
+        post("/api/decisions/{id}/replay", Nothing, decisions::replay),
+        get("/api/decisions/{id}/statement", decisions::statement),
         get("/api/{kind}", entries::list),
         post("/api/{kind}/publish", Document, entries::publish),
         post("/api/{kind}/validate", Document, entries::validate),

@@ -203,7 +203,7 @@ fn document(error: RegistryError) -> (u16, Value) {
 
 #[test]
 fn each_refusal_of_the_registry_has_its_status_and_code() {
-    let failure = |cause| Failure { plugin: "cel".to_owned(), digest: Digest::of(b""), cause };
+    let failure = |cause| Failure { plugin: "cel".to_owned(), digest: Digest::of(b""), cause, lookups: Vec::new() };
     let known = || "agents".to_owned();
     let cases: Vec<(RegistryError, u16, &str)> = vec![
         (RegistryError::TooLarge { limit_bytes: 7 }, 413, "too-large"),
@@ -256,12 +256,12 @@ fn a_problem_tells_what_its_sender_needs() {
             "column": 9,
         })
     );
-    let failure =
-        Failure { plugin: "cel".to_owned(), digest: Digest::of(b""), cause: Cause::Memory { limit_bytes: 64 } };
+    let broken = |cause| Failure { plugin: "cel".to_owned(), digest: Digest::of(b""), cause, lookups: Vec::new() };
+    let failure = broken(Cause::Memory { limit_bytes: 64 });
     let (_, body) = document(RegistryError::PluginFailed { failure });
     assert_eq!((&body["plugin"], &body["limit"]), (&json!("cel"), &json!("plugin_memory_max_bytes")));
     assert_eq!(body["detail"], "plugin cel asked for more memory than it may have (plugin_memory_max_bytes = 64)");
-    let failure = Failure { plugin: "cel".to_owned(), digest: Digest::of(b""), cause: Cause::Handles { limit: 9 } };
+    let failure = broken(Cause::Handles { limit: 9 });
     let (status, body) = document(RegistryError::PluginFailed { failure });
     assert_eq!((status, &body["limit"]), (503, &json!("plugin_handles_max")));
     assert_eq!(body["detail"], "plugin cel held more handles than it may (plugin_handles_max = 9)");

@@ -10,11 +10,11 @@ use serde_json::value::RawValue;
 use super::error::{Problem, limit_of};
 use crate::clock::Millis;
 use crate::names::{Digest, KindName, ModuleName, Scope, VersionName};
-use crate::registry::release::{Binding, Kind, Rules};
+use crate::registry::release::{Binding, Kind, ReleaseRef, Rules};
 use crate::registry::shadow::ShadowRecord;
 use crate::registry::store::{EntryRow, PluginRow, ReleaseHead, ReleaseRow, VersionHead, VersionRow};
 use crate::registry::{Decision, FailureRecord, LookupRecord, NotJudged, Outcome, SubstitutionRecord};
-use crate::report::{Finding, Mode, Placeholder, Stage, Timing};
+use crate::report::{Finding, Mode, Placeholder, Severity, Stage, Timing};
 
 /// An instant as text: `2026-11-20T17:40:56.123Z`.
 #[derive(Debug, Clone, Copy)]
@@ -22,12 +22,7 @@ pub struct Instant(pub Millis);
 
 impl std::fmt::Display for Instant {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let millis = self.0.0;
-        let (days, of_day) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
-        let (year, month, day) = civil(days);
-        let (hour, minute, second) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1_000 % 60);
-        let subsecond = of_day % 1_000;
-        write!(formatter, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{subsecond:03}Z")
+        formatter.write_str(&self.0.rfc3339())
     }
 }
 
@@ -35,20 +30,6 @@ impl Serialize for Instant {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
-}
-
-/// The Gregorian date of a day counted from 1970-01-01. Years are counted from March, so that the day that is
-/// sometimes there is the last.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let from_march_0000 = days + 719_468;
-    let era = from_march_0000.div_euclid(146_097);
-    let day_of_era = from_march_0000.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 /// A stored submission, of which only the outermost object is read; the rest is handed on as it is stored.
@@ -241,21 +222,62 @@ pub struct DecisionView<'a> {
     shadows: &'a [ShadowRecord],
 }
 
+/// A release, as judgements refer to it.
 #[derive(Serialize)]
-struct ReleaseRefView<'a> {
+pub struct ReleaseRefView<'a> {
     scope: &'a Scope,
     number: i64,
     digest: &'a Digest,
 }
 
+impl<'a> ReleaseRefView<'a> {
+    /// Shows it.
+    pub fn of(release: &'a ReleaseRef) -> Self {
+        Self { scope: &release.scope, number: release.number, digest: &release.digest }
+    }
+}
+
+/// A decision as lists show it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DecisionHead<'a> {
+    id: &'a str,
+    kind: &'a KindName,
+    entry: &'a str,
+    version: &'a VersionName,
+    publisher: &'a str,
+    submitted_at: Instant,
+    outcome: Outcome,
+    releases: Vec<ReleaseRefView<'a>>,
+    errors: usize,
+    warnings: usize,
+}
+
+impl<'a> DecisionHead<'a> {
+    /// Shows it.
+    pub fn of(decision: &'a Decision) -> Self {
+        let weighing = |severity| {
+            let enforced = decision.findings.iter().filter(|finding| finding.mode == Mode::Enforce);
+            enforced.filter(|finding| finding.remark.severity == severity).count()
+        };
+        Self {
+            id: decision.id.as_str(),
+            kind: &decision.kind,
+            entry: decision.entry.as_str(),
+            version: &decision.version,
+            publisher: &decision.publisher,
+            submitted_at: Instant(Millis(decision.submitted_at)),
+            outcome: decision.outcome,
+            releases: decision.releases.iter().map(ReleaseRefView::of).collect(),
+            errors: weighing(Severity::Error),
+            warnings: weighing(Severity::Warning),
+        }
+    }
+}
+
 impl<'a> DecisionView<'a> {
     /// Shows it.
     pub fn of(decision: &'a Decision) -> Self {
-        let release = |release: &'a crate::registry::release::ReleaseRef| ReleaseRefView {
-            scope: &release.scope,
-            number: release.number,
-            digest: &release.digest,
-        };
         Self {
             id: decision.id.as_str(),
             kind: &decision.kind,
@@ -266,7 +288,7 @@ impl<'a> DecisionView<'a> {
             outcome: decision.outcome,
             submitted_digest: &decision.submitted_digest,
             digest: decision.digest.as_ref(),
-            releases: decision.releases.iter().map(release).collect(),
+            releases: decision.releases.iter().map(ReleaseRefView::of).collect(),
             findings: &decision.findings,
             failures: &decision.failures,
             placeholders: &decision.placeholders,

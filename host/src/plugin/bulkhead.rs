@@ -61,7 +61,8 @@ pub struct Permit<'a> {
 }
 
 impl Bulkhead {
-    fn new(name: &str) -> Self {
+    /// One that no other evaluation shares.
+    pub fn new(name: &str) -> Self {
         Self { name: name.to_owned(), inside: Mutex::default(), left: Condvar::new() }
     }
 

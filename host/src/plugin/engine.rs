@@ -102,7 +102,8 @@ fn config(limits: &Limits) -> Config {
 fn pools(limits: &Limits) -> PoolingAllocationConfig {
     let compilations = u32::try_from(limits.plugin_compilations_max.max(1)).unwrap_or(u32::MAX);
     let evaluations = u32::try_from(gate_threads(limits)).unwrap_or(u32::MAX);
-    let instances = evaluations.saturating_add(compilations).saturating_add(SPARE_INSTANCES);
+    let replays = u32::try_from(limits.replays_in_flight_max).unwrap_or(u32::MAX);
+    let instances = evaluations.saturating_add(compilations).saturating_add(replays).saturating_add(SPARE_INSTANCES);
     let mut pools = PoolingAllocationConfig::new();
     pools.total_component_instances(instances);
     pools.total_core_instances(instances.saturating_mul(limits.plugin_core_instances_max));

@@ -110,8 +110,9 @@ impl Plugin {
         call: impl FnOnce(&Entry, &mut Store<State>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<Evaluated<T>, Failure> {
         let limits = &self.engine.limits;
-        let failure = |cause| Failure { plugin: self.name.to_string(), digest: self.digest.clone(), cause };
-        let permit = self.bulkhead.enter(limits, Instant::now()).map_err(failure)?;
+        let failure =
+            |cause, lookups| Failure { plugin: self.name.to_string(), digest: self.digest.clone(), cause, lookups };
+        let permit = self.bulkhead.enter(limits, Instant::now()).map_err(|cause| failure(cause, Vec::new()))?;
         let task = Task::Judge(case.clone());
         let mut store = state::store(&self.engine, Arc::clone(&self.name), task);
         let outcome = self.call(&mut store, call);
@@ -131,7 +132,7 @@ impl Plugin {
                 if !matches!(cause, Cause::Facts | Cause::Start) {
                     permit.failed(limits, Instant::now());
                 }
-                Err(failure(cause))
+                Err(failure(cause, lookups))
             }
         }
     }

@@ -155,7 +155,7 @@ impl Linked {
 
 /// It broke when it was tried.
 pub fn broke(digest: &Digest, name: &str, cause: Cause) -> Unfit {
-    Unfit::Broke(Failure { plugin: name.to_owned(), digest: digest.clone(), cause })
+    Unfit::Broke(Failure { plugin: name.to_owned(), digest: digest.clone(), cause, lookups: Vec::new() })
 }
 
 /// Wasmtime says in a chain which import or export differs, and how.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::bulkhead::Bulkheads;
+use super::bulkhead::{Bulkhead, Bulkheads};
 use super::cache::Cache;
 use super::engine::{self, Engine};
 use super::evaluate::Compiled;
@@ -74,27 +74,27 @@ impl Sandbox {
         stage: Stage,
         settings: &Value,
     ) -> Result<Arc<Plugin>, Unfit> {
-        self.prepare_behind(digest, digest, load, stage, settings)
+        self.prepare_behind(|name| self.bulkheads.of(digest, name), digest, load, stage, settings)
     }
 
-    /// The same with turns and quarantine of its own, shared with no other use of the component but those apart.
+    /// The same, for evaluations that have nothing to do with what the others do: they take no turn of theirs, do not
+    /// wait for them, and where they break nothing is quarantined.
     ///
     /// # Errors
     /// As `prepare`.
-    pub fn prepare_apart(
+    pub fn prepare_aside(
         &self,
         digest: &Digest,
         load: &dyn Fn() -> Result<Vec<u8>, String>,
         stage: Stage,
         settings: &Value,
     ) -> Result<Arc<Plugin>, Unfit> {
-        let apart = Digest::of(format!("apart:{digest}").as_bytes());
-        self.prepare_behind(&apart, digest, load, stage, settings)
+        self.prepare_behind(|name| Arc::new(Bulkhead::new(name)), digest, load, stage, settings)
     }
 
     fn prepare_behind(
         &self,
-        bulkhead: &Digest,
+        bulkhead: impl FnOnce(&str) -> Arc<Bulkhead>,
         digest: &Digest,
         load: &dyn Fn() -> Result<Vec<u8>, String>,
         stage: Stage,
@@ -116,7 +116,7 @@ impl Sandbox {
         if !compiled.stages.contains(&stage) {
             return Err(Unfit::Stage { stage, serves: compiled.stages });
         }
-        let bulkhead = self.bulkheads.of(bulkhead, &compiled.description.name);
+        let bulkhead = bulkhead(&compiled.description.name);
         Ok(Arc::new(Plugin::new(Arc::clone(&self.engine), digest.clone(), stage, compiled, bulkhead)))
     }
 

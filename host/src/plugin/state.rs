@@ -8,7 +8,7 @@ use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 use super::engine::{Engine, PAGE_BYTES, SNAPSHOT_PAGES};
 use super::pace::{Allowance, Pace};
 use super::random::Random;
-use super::{Case, Cause, Facts, FactsError, Lookup};
+use super::{Case, Cause, Facts, FactsError, Lookup, Summary};
 use crate::config::Limits;
 
 /// What an instance was made for.
@@ -149,12 +149,13 @@ impl State {
         Ok(())
     }
 
-    /// Asks the registry, off the guest's clock, and keeps the question with what `found` says of the answer.
+    /// Asks the registry, off the guest's clock, and keeps the question with what `found` says of the answer: its digest, and
+    /// what is kept of it.
     pub fn ask<T>(
         &mut self,
         question: Lookup,
         answer: impl FnOnce(&dyn Facts, &Lookup) -> Result<Option<T>, FactsError>,
-        found: impl FnOnce(&T) -> String,
+        found: impl FnOnce(&T) -> (String, Option<Summary>),
     ) -> Result<Option<T>, Cause> {
         self.called(question.kind.len() + question.id.len() + question.version.as_ref().map_or(0, String::len))?;
         if self.lookups.len() as u64 >= self.limits.plugin_lookups_max {
@@ -165,7 +166,8 @@ impl State {
             tracing::error!(plugin = &*self.plugin, error = &error as &dyn std::error::Error, "a look-up failed");
             Cause::Facts
         })?;
-        self.lookups.push(Lookup { found: answer.as_ref().map(found), ..question });
+        let (found, kept) = answer.as_ref().map(found).unzip();
+        self.lookups.push(Lookup { found, answer: kept.flatten(), ..question });
         self.pace.check()?;
         Ok(answer)
     }

@@ -190,14 +190,16 @@ fn look_ups_are_kept_with_what_they_found() {
          (data (i32.const 2200) \"agents\") (data (i32.const 2210) \"known\")",
     );
     let lookups = prepare(&sandbox, &guest, json!({})).expect("fit").judge(&case()).expect("an answer").lookups;
-    let asked = |id: &str, version: Option<&str>, found| Lookup {
+    let asked = |id: &str, version: Option<&str>, answer: Option<Summary>| Lookup {
         call: "lookup".to_owned(),
         kind: "agents".to_owned(),
         id: id.to_owned(),
         version: version.map(str::to_owned),
-        found,
+        found: answer.as_ref().map(|answer| answer.digest.clone()),
+        answer,
     };
-    let known = Some(Digest::of(b"known").to_string());
+    let known = OneAgent.lookup("agents", "known", None).expect("an answer");
+    assert!(known.is_some());
     assert_eq!(lookups, [asked("known", None, known), asked("agents", Some("known"), None)]);
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::audit::AuditRecord;
 use super::publish::not_found;
 use super::store::{ExemptionMade, Page};
-use super::{Actor, Registry, RegistryError};
+use super::{Actor, Decision, Registry, RegistryError};
 use crate::clock::{Millis, new_id};
 use crate::names::{EntryId, KindName};
 use crate::report::{Exempted, Finding, Stage};
@@ -155,6 +155,29 @@ pub struct Exemptions {
 }
 
 impl Exemptions {
+    /// Those that let findings of a decision pass, for that entry alone, so that it can be run again.
+    pub fn of_decision(decision: &Decision) -> Self {
+        let mut list: Vec<Exemption> = Vec::new();
+        for finding in &decision.findings {
+            let Some(Exempted { id, reason }) = &finding.exemption else { continue };
+            let exemption = Exemption {
+                id: id.clone(),
+                pattern: Pattern { kind: decision.kind.to_string(), entry: decision.entry.to_string() },
+                code: finding.remark.code.clone(),
+                binding: finding.plugin.clone(),
+                until: Millis(i64::MAX),
+                reason: reason.clone(),
+                author: String::new(),
+                created_at: Millis(0),
+                revoked: None,
+            };
+            if !list.contains(&exemption) {
+                list.push(exemption);
+            }
+        }
+        Self { number: 0, list }
+    }
+
     /// Marks those findings of an entry that would reject it and that one lets pass at the submission's time. Findings
     /// of the schema and of resolvers are never marked: they end the run, and what comes after could not be judged.
     pub fn mark(&self, findings: &mut [Finding], kind: &KindName, id: &EntryId, at: Millis) {

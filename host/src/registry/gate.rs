@@ -43,8 +43,12 @@ pub struct Record {
     pub id: EntryId,
     /// The version.
     pub version: VersionName,
-    /// Digest of what was sent.
+    /// What was sent, as canonical JSON of its submission and its variables, secrets masked; and its digest.
+    pub sent: String,
+    /// Digest of `sent`.
     pub submitted_digest: Digest,
+    /// Whether the request set variables.
+    pub has_variables: bool,
     /// Everything that was said.
     pub findings: Vec<Finding>,
     /// The bindings that broke.
@@ -69,7 +73,9 @@ impl Record {
             kind,
             id,
             version,
+            sent: String::new(),
             submitted_digest,
+            has_variables: false,
             findings: Vec::new(),
             failures: Vec::new(),
             placeholders: Vec::new(),
@@ -135,12 +141,16 @@ impl Record {
         }));
     }
 
+    fn asked(&mut self, binding: &LoadedBinding, lookups: Vec<Lookup>) {
+        let named = |lookup| LookupRecord { plugin: binding.name.clone(), lookup };
+        self.lookups.extend(lookups.into_iter().map(named));
+    }
+
     /// Keeps what an evaluation cost and asked; gives its answer, or keeps how it broke.
     fn take<T>(&mut self, stage: Stage, binding: &LoadedBinding, ran: Result<Evaluated<T>, Failure>) -> Option<T> {
         match ran {
             Ok(Evaluated { answer, lookups, elapsed }) => {
-                let named = |lookup: Lookup| LookupRecord { plugin: binding.name.clone(), lookup };
-                self.lookups.extend(lookups.into_iter().map(named));
+                self.asked(binding, lookups);
                 self.note(stage.as_str(), Some(&binding.name), elapsed);
                 Some(answer)
             }
@@ -157,7 +167,9 @@ impl Record {
                     digest: failure.digest.clone(),
                     mode: binding.mode,
                     cause: failure.cause.to_string(),
+                    passing: failure.cause.is_passing(),
                 });
+                self.asked(binding, failure.lookups.clone());
                 if binding.mode == Mode::Enforce {
                     self.broke.get_or_insert(failure);
                 }
@@ -256,9 +268,13 @@ struct Validated(Resolved);
 struct Stopped(Box<Record>);
 
 impl<'a> Run<'a> {
-    fn start(submission: Submission, bench: &'a Bench) -> Self {
+    fn start(mut submission: Submission, bench: &'a Bench) -> Self {
         let (id, version) = (submission.id.clone(), submission.version.clone());
-        let record = Record::new(Arc::clone(&submission.kind), id, version, submission.submitted_digest.clone());
+        let record = Record {
+            sent: std::mem::take(&mut submission.sent),
+            has_variables: submission.variables.iter().any(|variable| variable.source == Source::Request),
+            ..Record::new(Arc::clone(&submission.kind), id, version, submission.submitted_digest.clone())
+        };
         Self { bench, submission, record }
     }
 

@@ -192,7 +192,7 @@ impl Registry {
         }
         let Some(failure) = failure else {
             let decision = decide(&record, bench, Outcome::Rejected, beside);
-            let (row, shadows) = (decision_row(&decision, bench.at), results(&decision));
+            let (row, shadows) = (decision_row(&decision, Some(record.sent), bench.at), results(&decision));
             match shadows.is_empty() {
                 true => self.store.insert_decision(&actor.tenant, &row).await?,
                 false => self.store.insert_decision_beside(&actor.tenant, &row, &shadows).await?,
@@ -203,7 +203,8 @@ impl Registry {
         // fill the database.
         if !matches!(failure.cause, Cause::Busy { .. } | Cause::Quarantined { .. }) {
             let decision = decide(&record, bench, Outcome::Failed, beside);
-            self.store.insert_decision(&actor.tenant, &decision_row(&decision, bench.at)).await?;
+            let row = decision_row(&decision, Some(record.sent), bench.at);
+            self.store.insert_decision(&actor.tenant, &row).await?;
         }
         Err(RegistryError::PluginFailed { failure })
     }
@@ -235,6 +236,9 @@ impl Registry {
             published_at: bench.at,
         };
         let shown = Shown::of(&document.value);
+        // Else what is stored is what was sent, and is not kept twice.
+        let is_stored_as_sent = document.substituted.is_empty() && !record.has_variables;
+        let sent = (!is_stored_as_sent).then(|| record.sent.clone());
         let commit = Commit {
             tenant: &actor.tenant,
             approved: &approved,
@@ -243,7 +247,7 @@ impl Registry {
             description: shown.description,
             tags: shown.tags,
             event: published_event(actor, &version),
-            decision: decision_row(&decision, bench.at),
+            decision: decision_row(&decision, sent, bench.at),
             shadows: results(&decision),
             version: version.clone(),
             is_higher: if kind.versioning == Versioning::Semver { semver_is_higher } else { later_is_higher },
@@ -395,16 +399,18 @@ fn published_event(actor: &Actor, version: &VersionRow) -> NewEvent {
 }
 
 /// What a decision tells beside the record of the run.
-struct Beside {
-    read: Timing,
-    shadows: Vec<ShadowRecord>,
+pub(super) struct Beside {
+    /// Reading the submission.
+    pub(super) read: Timing,
+    /// What shadows would have said.
+    pub(super) shadows: Vec<ShadowRecord>,
 }
 
 fn results(decision: &Decision) -> Vec<ShadowResult> {
     decision.shadows.iter().map(ShadowResult::from).collect()
 }
 
-fn decide(record: &Record, bench: &Bench, outcome: Outcome, beside: Beside) -> Decision {
+pub(super) fn decide(record: &Record, bench: &Bench, outcome: Outcome, beside: Beside) -> Decision {
     let mut timings = record.timings.clone();
     timings.insert(0, beside.read);
     Decision {
@@ -432,18 +438,14 @@ fn decide(record: &Record, bench: &Bench, outcome: Outcome, beside: Beside) -> D
     }
 }
 
-fn decision_row(decision: &Decision, at: Millis) -> DecisionRow {
+fn decision_row(decision: &Decision, submission: Option<String>, at: Millis) -> DecisionRow {
     DecisionRow {
         id: decision.id.clone(),
         kind: decision.kind.clone(),
         entry: decision.entry.clone(),
         version: decision.version.clone(),
-        outcome: match decision.outcome {
-            Outcome::Approved => "approved",
-            Outcome::Rejected => "rejected",
-            Outcome::Failed => "failed",
-        }
-        .to_owned(),
+        outcome: decision.outcome.as_str().to_owned(),
+        submission,
         body: serde_json::to_string(decision).expect("a decision is plain data"),
         created_at: at,
     }

@@ -108,8 +108,7 @@ impl Registry {
         let missing = || not_found("decision", id);
         let parsed: DecisionId = id.parse().map_err(|_| missing())?;
         let row = self.store.decision(&actor.tenant, &parsed).await?.ok_or_else(missing)?;
-        serde_json::from_str(&row.body)
-            .map_err(|error| RegistryError::Internal(format!("a stored decision cannot be read: {error}")))
+        super::decisions::read(&row.body)
     }
 
     /// The kinds in force, by name.

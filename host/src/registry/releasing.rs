@@ -11,7 +11,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::exemptions::Exemptions;
 use super::publish::not_found;
 use super::release::{ReleaseRef, Rules};
-use super::rules::{Loading, RulesInForce, check};
+use super::rules::{Loading, RulesInForce, Turns, check};
+use super::signing::PluginSignature;
 use super::store::{Activate, Activation, NewRelease, Page, PluginPlace, PluginRow, ReleaseHead, ReleaseRow};
 use super::{ActiveScope, Actor, InForce, Pushed, Registry, RegistryError, Released};
 use crate::clock::Millis;
@@ -19,22 +20,41 @@ use crate::names::{Digest, ModuleName, Scope};
 use crate::plugin::{Progress, Step};
 
 impl Registry {
-    /// Tries a component and keeps it; `progress` is told each step. The bytes that are there already take none.
+    /// Tries a component and keeps it, with its signature; `progress` is told each step. The bytes that are there already take none.
     ///
     /// # Errors
-    /// `Unfit` says why it cannot be put to work; `Store`, `Blobs`.
+    /// `Unfit` says why it cannot be put to work; `Unsigned`; `Store`, `Blobs`.
     pub async fn push_plugin(
         self: &Arc<Self>,
         actor: &Actor,
         component: Bytes,
+        signature: Option<&PluginSignature>,
         progress: Arc<Progress<'static>>,
     ) -> Result<Pushed, RegistryError> {
         let digest = Digest::of(&component);
-        if let Some(plugin) = self.store.plugin(&actor.tenant, &digest).await? {
-            let inspection = serde_json::from_str(&plugin.inspection)
-                .map_err(|error| RegistryError::Internal(format!("a stored inspection cannot be read: {error}")))?;
-            return Ok(Pushed { plugin, inspection, created: false });
+        let known = self.store.plugin(&actor.tenant, &digest).await?;
+        let signature = self.accept_signature(actor, &digest, signature, known.as_ref()).await?;
+        let pushed = match known {
+            Some(plugin) => {
+                let inspection = serde_json::from_str(&plugin.inspection)
+                    .map_err(|error| RegistryError::Internal(format!("a stored inspection cannot be read: {error}")))?;
+                Pushed { plugin, inspection, created: false }
+            }
+            None => self.keep_plugin(actor, digest, component, progress).await?,
+        };
+        if let Some(signature) = signature {
+            self.store.insert_signature(&actor.tenant, &signature).await?;
         }
+        Ok(pushed)
+    }
+
+    async fn keep_plugin(
+        self: &Arc<Self>,
+        actor: &Actor,
+        digest: Digest,
+        component: Bytes,
+        progress: Arc<Progress<'static>>,
+    ) -> Result<Pushed, RegistryError> {
         let (sandbox, bytes, trial) = (Arc::clone(&self.sandbox), component.clone(), self.trial()?);
         let told = Arc::clone(&progress);
         let inspect = move || {
@@ -274,7 +294,7 @@ impl Registry {
                 runtime.block_on(registry.blobs.get(digest)).map(|bytes| bytes.to_vec()).map_err(|error| chain(&error))
             };
             let (sandbox, previous) = (&*registry.sandbox, Some(&*previous));
-            let loading = Loading { sandbox, component: &component, previous, is_apart: false };
+            let loading = Loading { sandbox, component: &component, previous, turns: Turns::Shared };
             RulesInForce::load_with(loading, releases, exemptions)
         })
         .await?
@@ -302,6 +322,7 @@ impl Registry {
             if self.store.plugin(&actor.tenant, &binding.plugin).await?.is_none() {
                 return Err(not_found("plugin", binding.plugin.as_str()));
             }
+            self.demand_signature(actor, &binding.plugin, Some(&binding.name)).await?;
         }
         let mut rows: Vec<ReleaseRow> = active.iter().filter(|row| row.release.scope != rules.scope).cloned().collect();
         rows.push(ReleaseRow {

@@ -23,8 +23,21 @@ pub type LoadComponent<'a> = dyn Fn(&Digest) -> Result<Vec<u8>, String> + 'a;
 type PluginKey = (Digest, Stage, Digest);
 
 /// Route words that are no kinds.
-const RESERVED: [&str; 11] =
-    ["audit", "decisions", "docs", "events", "inbox", "modules", "plugins", "policies", "search", "tokens", "webhooks"];
+const RESERVED: [&str; 13] = [
+    "audit",
+    "decisions",
+    "docs",
+    "events",
+    "inbox",
+    "keys",
+    "modules",
+    "plugins",
+    "policies",
+    "search",
+    "signing-key",
+    "tokens",
+    "webhooks",
+];
 
 /// Members of the answers to a publish and a rollback, beside the entry under its kind's singular.
 pub const ANSWER_WORDS: [&str; 6] = ["decision", "failure", "previousVersion", "reason", "report", "status"];
@@ -94,10 +107,24 @@ impl RulesInForce {
         component: &LoadComponent<'_>,
         previous: Option<&Self>,
     ) -> Result<Self, RegistryError> {
-        Self::load_with(Loading { sandbox, component, previous, is_apart: false }, releases, Arc::default())
+        let loading = Loading { sandbox, component, previous, turns: Turns::Shared };
+        Self::load_with(loading, releases, Arc::default())
     }
 
-    /// The same, with what lets findings pass.
+    /// Loads releases to judge by beside what is in force: their plugins share nothing with those that judge publishes.
+    ///
+    /// # Errors
+    /// As `load`.
+    pub fn load_aside(
+        sandbox: &Sandbox,
+        releases: Vec<(ReleaseRef, Rules)>,
+        component: &LoadComponent<'_>,
+        exemptions: Arc<Exemptions>,
+    ) -> Result<Self, RegistryError> {
+        Self::load_with(Loading { sandbox, component, previous: None, turns: Turns::Own }, releases, exemptions)
+    }
+
+    /// Loads releases, with what lets findings pass.
     ///
     /// # Errors
     /// As `load`.
@@ -231,6 +258,15 @@ struct Bound {
     binding: Arc<LoadedBinding>,
 }
 
+/// With whom plugins take turns, and share a quarantine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turns {
+    /// With every binding of the same component.
+    Shared,
+    /// With nobody, but for those that are taken from rules that were loaded before.
+    Own,
+}
+
 /// What rules are loaded with.
 #[derive(Clone, Copy)]
 pub struct Loading<'a> {
@@ -240,9 +276,8 @@ pub struct Loading<'a> {
     pub component: &'a LoadComponent<'a>,
     /// What gives the plugins that are configured alike.
     pub previous: Option<&'a RulesInForce>,
-    /// Plugins that `previous` does not give have turns and quarantine of their own, so that one that breaks in a
-    /// shadow takes nothing from the same component where it decides.
-    pub is_apart: bool,
+    /// With whom the others take turns.
+    pub turns: Turns,
 }
 
 struct Loader<'a> {
@@ -272,16 +307,15 @@ impl Loader<'_> {
         let settings = serde_json_canonicalizer::to_vec(&binding.settings)
             .map_err(|error| RegistryError::Internal(format!("settings without canonical form: {error}")))?;
         let key = (binding.plugin.clone(), binding.stage, Digest::of(&settings));
-        let Loading { sandbox, component, previous, is_apart } = self.loading;
+        let Loading { sandbox, component, previous, turns } = self.loading;
         let known = self.plugins.get(&key).or_else(|| previous.and_then(|previous| previous.plugins.get(&key)));
         let plugin = match known {
             Some(plugin) => Arc::clone(plugin),
             None => {
-                let (digest, bytes) = (&binding.plugin, || component(&binding.plugin));
-                let prepared = if is_apart {
-                    sandbox.prepare_apart(digest, &bytes, binding.stage, &binding.settings)
-                } else {
-                    sandbox.prepare(digest, &bytes, binding.stage, &binding.settings)
+                let (digest, load) = (&binding.plugin, || component(&binding.plugin));
+                let prepared = match turns {
+                    Turns::Shared => sandbox.prepare(digest, &load, binding.stage, &binding.settings),
+                    Turns::Own => sandbox.prepare_aside(digest, &load, binding.stage, &binding.settings),
                 };
                 prepared.map_err(|unfit| RegistryError::Unfit { binding: Some(binding.name.clone()), unfit })?
             }

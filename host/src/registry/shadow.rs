@@ -13,7 +13,7 @@ use super::gate::{Bench, Judgement, Record};
 use super::publish::not_found;
 use super::release::{ReleaseRef, Rules};
 use super::releasing::{chain, off_path, parse_rules};
-use super::rules::{LoadedKind, Loading, RulesInForce};
+use super::rules::{LoadedKind, Loading, RulesInForce, Turns};
 use super::sample;
 use super::store::{ReleaseRow, ShadowCode, ShadowEnd, ShadowExample, ShadowResult};
 use super::submission::Submission;
@@ -519,7 +519,7 @@ impl Registry {
                 runtime.block_on(registry.blobs.get(digest)).map(|bytes| bytes.to_vec()).map_err(|error| chain(&error))
             };
             let loading =
-                Loading { sandbox: &registry.sandbox, component: &component, previous: Some(&base), is_apart: true };
+                Loading { sandbox: &registry.sandbox, component: &component, previous: Some(&base), turns: Turns::Own };
             RulesInForce::load_with(loading, releases, Arc::clone(base.exemptions()))
         })
         .await?;

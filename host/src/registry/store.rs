@@ -2,7 +2,9 @@
 //! dependency round, so that the registry knows no SQL.
 
 mod activation;
+mod decisions;
 mod exemptions;
+mod keys;
 mod places;
 mod shadow;
 
@@ -17,7 +19,9 @@ use crate::clock::Millis;
 use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Tenant, VersionName};
 
 pub use activation::{Activate, Activation};
+pub use decisions::{DecisionFilter, DecisionStore};
 pub use exemptions::{ExemptionMade, ExemptionStore};
+pub use keys::{KeyRow, KeyStore, SIGNERS_MAX, SignatureRow, Signatures};
 pub use places::{PluginPlace, VersionPlace};
 pub use shadow::{
     Progress, ProgressAsked, RulesStamp, ShadowCode, ShadowEnd, ShadowExample, ShadowResult, ShadowStore,
@@ -179,6 +183,9 @@ pub struct DecisionRow {
     pub outcome: String,
     /// The whole record, as JSON text.
     pub body: String,
+    /// What was sent, secrets masked, as `Decision::submitted_digest` is over it; none where it can be had from the
+    /// version that the decision let in.
+    pub submission: Option<String>,
     /// When.
     pub created_at: Millis,
 }
@@ -327,7 +334,7 @@ pub struct Page<T> {
 /// The database. Every method but `ping` and the events' is within one tenant. Not found is `Ok(None)`. Whatever changes
 /// rules, tokens or entries writes its row of the audit log in the same transaction.
 #[async_trait]
-pub trait Store: ExemptionStore + ShadowStore + Send + Sync {
+pub trait Store: DecisionStore + ExemptionStore + KeyStore + ShadowStore + Send + Sync {
     /// One round trip.
     async fn ping(&self) -> Result<(), StoreError>;
 

@@ -1,9 +1,10 @@
 //! What a publisher sent, read as far as it must be to know what it is: the first thing after decoding. What is
 //! wrong with the rest of it the gate's stages say.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::canonical::canonical_around;
@@ -24,6 +25,8 @@ pub struct Submission {
     pub version: VersionName,
     /// Digest of what was sent, variables included and the values of secrets left out.
     pub submitted_digest: Digest,
+    /// The text that `submitted_digest` is over.
+    pub(super) sent: String,
     pub(super) value: Value,
     pub(super) variables: Vec<Variable>,
     pub(super) remarks: Vec<Remark>,
@@ -59,18 +62,46 @@ impl Submission {
                 return Err(wrong.map(as_finding).collect());
             }
         };
-        let submitted_digest = submitted_digest(&fields, &variables);
+        let sent = sent_text(&fields, &variables);
+        let submitted_digest = Digest::of(sent.as_bytes());
         if kind.kind.versioning == Versioning::Auto {
             fields.insert("version".to_owned(), Value::String(version.to_string()));
         }
         let value = Value::Object(fields);
-        Ok(Self { kind: Arc::clone(kind), id, version, submitted_digest, value, variables, remarks })
+        Ok(Self { kind: Arc::clone(kind), id, version, submitted_digest, sent, value, variables, remarks })
+    }
+
+    /// Reads again what a decision kept: `sent` of then, and what was wrong with its variables.
+    ///
+    /// # Errors
+    /// It is no such text.
+    pub(super) fn kept(
+        kind: &Arc<LoadedKind>,
+        id: EntryId,
+        version: VersionName,
+        sent: String,
+        remarks: Vec<Remark>,
+    ) -> Result<Self, serde_json::Error> {
+        let submitted_digest = Digest::of(sent.as_bytes());
+        let Kept { submission: mut fields, variables } = serde_json::from_str(&sent)?;
+        let request = variables.into_iter().map(|(name, KeptVariable { value, secret })| {
+            let declared = kind.declarations.iter().find(|declared| declared.name == name);
+            let description = declared.and_then(|declared| declared.description.clone());
+            Variable { name, value: Some(value), source: Source::Request, description, secret }
+        });
+        let variables = with_declared(kind, request.collect());
+        if kind.kind.versioning == Versioning::Auto {
+            fields.insert("version".to_owned(), Value::String(version.to_string()));
+        }
+        let value = Value::Object(fields);
+        Ok(Self { kind: Arc::clone(kind), id, version, submitted_digest, sent, value, variables, remarks })
     }
 
     /// Reads a version that was stored, to judge it again without resolving it again.
     pub(super) fn stored(kind: &Arc<LoadedKind>, id: EntryId, version: VersionName, value: Value) -> Self {
-        let submitted_digest = Digest::of(b"");
-        Self { kind: Arc::clone(kind), id, version, submitted_digest, value, variables: vec![], remarks: vec![] }
+        let (submitted_digest, sent) = (Digest::of(b""), String::new());
+        let (variables, remarks) = (Vec::new(), Vec::new());
+        Self { kind: Arc::clone(kind), id, version, submitted_digest, sent, value, variables, remarks }
     }
 }
 
@@ -181,6 +212,11 @@ fn take_variables(
         let value = if secret { mask(&name) } else { value };
         variables.push(Variable { name, value: Some(value), source: Source::Request, description, secret });
     }
+    with_declared(kind, variables)
+}
+
+/// The request's variables with those that the module declares.
+fn with_declared(kind: &LoadedKind, mut variables: Vec<Variable>) -> Vec<Variable> {
     for declared in kind.declarations.iter() {
         if variables.iter().all(|variable| variable.name != declared.name) {
             variables.push(Variable {
@@ -227,12 +263,34 @@ struct Sent<'a> {
     variables: Map<String, Value>,
 }
 
-fn submitted_digest(submission: &Map<String, Value>, variables: &[Variable]) -> Digest {
+/// The same, read back.
+#[derive(Deserialize)]
+struct Kept {
+    submission: Map<String, Value>,
+    variables: BTreeMap<String, KeptVariable>,
+}
+
+#[derive(Deserialize)]
+struct KeptVariable {
+    value: String,
+    secret: bool,
+}
+
+fn sent_text(submission: &Map<String, Value>, variables: &[Variable]) -> String {
     let variables = variables
         .iter()
         .filter(|variable| variable.source == Source::Request)
         .map(|variable| (variable.name.clone(), json!({"value": variable.value, "secret": variable.secret})))
         .collect();
     let sent = Sent { submission, variables };
-    Digest::of(canonical_around(&sent, [sent.submission, &sent.variables]).as_bytes())
+    canonical_around(&sent, [sent.submission, &sent.variables])
+}
+
+/// What was sent without variables and is stored as it was sent, from its stored form; none where that is no object.
+pub(super) fn sent_of_stored(mut stored: Value, versioning: Versioning) -> Option<String> {
+    let fields = stored.as_object_mut()?;
+    if versioning == Versioning::Auto {
+        fields.remove("version");
+    }
+    Some(sent_text(fields, &[]))
 }

@@ -14,8 +14,8 @@ pub(super) const MARKED_AT_ONCE_MAX: usize = 500;
 
 pub(super) fn insert_decision(tenant: &Tenant, decision: &DecisionRow) -> Statement {
     let query = sqlx::query(
-        "INSERT INTO decisions (tenant_id, id, kind, entry_id, version, outcome, body, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO decisions (tenant_id, id, kind, entry_id, version, outcome, body, submission, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     );
     bind_decision(query, tenant, decision)
 }
@@ -30,12 +30,13 @@ pub(super) fn bind_decision(query: Statement, tenant: &Tenant, decision: &Decisi
         .bind(decision.version.to_string())
         .bind(decision.outcome.clone())
         .bind(decision.body.clone())
+        .bind(decision.submission.clone())
         .bind(decision.created_at.0)
 }
 
 pub(super) fn select_decision(tenant: &Tenant, id: &DecisionId) -> Statement {
     sqlx::query(
-        "SELECT id, kind, entry_id, version, outcome, body, created_at
+        "SELECT id, kind, entry_id, version, outcome, body, submission, created_at
          FROM decisions WHERE tenant_id = $1 AND id = $2",
     )
     .bind(tenant.to_string())
@@ -50,6 +51,7 @@ pub(super) fn decision(row: &AnyRow) -> Result<DecisionRow, StoreError> {
         version: name(row, "version")?,
         outcome: plain(row, "outcome")?,
         body: plain(row, "body")?,
+        submission: plain(row, "submission")?,
         created_at: millis(row, "created_at")?,
     })
 }

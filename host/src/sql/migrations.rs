@@ -51,6 +51,20 @@ const MIGRATIONS: &[Migration] = &[
         down: include_str!("../../../migrations/0004_audit.down.sql"),
     },
     Migration {
+        number: 6,
+        name: "decisions",
+        only: None,
+        up: include_str!("../../../migrations/0006_decisions.sql"),
+        down: include_str!("../../../migrations/0006_decisions.down.sql"),
+    },
+    Migration {
+        number: 7,
+        name: "keys",
+        only: None,
+        up: include_str!("../../../migrations/0007_keys.sql"),
+        down: include_str!("../../../migrations/0007_keys.down.sql"),
+    },
+    Migration {
         number: 9,
         name: "shadow",
         only: None,
@@ -70,6 +84,20 @@ const MIGRATIONS: &[Migration] = &[
         only: Some(Engine::Postgres),
         up: include_str!("../../../migrations/0024_audit.postgres.sql"),
         down: include_str!("../../../migrations/0024_audit.postgres.down.sql"),
+    },
+    Migration {
+        number: 26,
+        name: "decisions.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0026_decisions.postgres.sql"),
+        down: include_str!("../../../migrations/0026_decisions.postgres.down.sql"),
+    },
+    Migration {
+        number: 27,
+        name: "keys.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0027_keys.postgres.sql"),
+        down: include_str!("../../../migrations/0027_keys.postgres.down.sql"),
     },
     Migration {
         number: 29,

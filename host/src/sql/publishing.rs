@@ -90,6 +90,7 @@ impl Publish {
                 version: version.clone(),
                 outcome: "approved".to_owned(),
                 body: "{}".to_owned(),
+                submission: None,
                 created_at: at,
             },
             event: NewEvent {
@@ -384,8 +385,11 @@ async fn insert_decisions(
     group: &[&Publish],
     open: &[usize],
 ) -> Result<(), StoreError> {
-    let statement =
-        ("INSERT INTO decisions (tenant_id, id, kind, entry_id, version, outcome, body, created_at)", 8, "");
+    let statement = (
+        "INSERT INTO decisions (tenant_id, id, kind, entry_id, version, outcome, body, submission, created_at)",
+        9,
+        "",
+    );
     let bind =
         |query: Statement, publish: &Publish| super::events::bind_decision(query, &publish.tenant, &publish.decision);
     insert(connection, group, open, statement, bind).await.map(|_| ())

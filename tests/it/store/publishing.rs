@@ -330,6 +330,7 @@ pub async fn waits_no_longer_for_a_connection_than_it_may(world: World) {
         version: version("1.0.0"),
         outcome: "rejected".to_owned(),
         body: "{}".to_owned(),
+        submission: None,
         created_at: AT,
     };
     // A rollback that stands still holds the one connection, from one of its first steps on.

@@ -87,6 +87,7 @@ pub async fn keeps_decisions(world: World) {
         version: "1.0.0".parse().expect("a version"),
         outcome: "rejected".to_owned(),
         body: "{\"findings\":[\"ünïcode \\u0000\"]}".to_owned(),
+        submission: None,
         created_at: AT,
     };
     world.database.insert_decision(&world.tenant, &decision).await.expect("it is written");

@@ -344,9 +344,9 @@ impl registry::Host for State {
         version: Option<String>,
     ) -> wasmtime::Result<Option<registry::Summary>> {
         let found = self.ask(
-            Lookup { call: "lookup".to_owned(), kind, id, version, found: None },
+            Lookup { call: "lookup".to_owned(), kind, id, version, found: None, answer: None },
             |facts, asked| facts.lookup(&asked.kind, &asked.id, asked.version.as_deref()),
-            |summary: &Summary| summary.digest.clone(),
+            |summary: &Summary| (summary.digest.clone(), Some(summary.clone())),
         )?;
         Ok(found.map(|summary| registry::Summary {
             kind: summary.kind,
@@ -360,13 +360,18 @@ impl registry::Host for State {
 
     fn manifest(&mut self, kind: String, id: String, version: Option<String>) -> wasmtime::Result<Option<String>> {
         let found = self.ask(
-            Lookup { call: "manifest".to_owned(), kind, id, version, found: None },
-            |facts, asked| facts.manifest(&asked.kind, &asked.id, asked.version.as_deref()),
+            Lookup { call: "manifest".to_owned(), kind, id, version, found: None, answer: None },
+            |facts, asked| {
+                let (kind, id, version) = (&asked.kind, &asked.id, asked.version.as_deref());
+                let Some(text) = facts.manifest(kind, id, version)? else { return Ok(None) };
+                // Whose text it is: asked after it, so that the answer is the one that was kept with it.
+                Ok(Some((text, facts.lookup(kind, id, version)?)))
+            },
             // A stored manifest is canonical JSON, so this is the digest that the version has.
-            |text: &Arc<str>| Digest::of(text.as_bytes()).to_string(),
+            |(text, summary)| (Digest::of(text.as_bytes()).to_string(), summary.clone()),
         )?;
-        self.reads(found.as_ref().map_or(0, |text| text.len()))?;
-        Ok(found.map(|text| text.as_ref().to_owned()))
+        self.reads(found.as_ref().map_or(0, |(text, _)| text.len()))?;
+        Ok(found.map(|(text, _)| text.as_ref().to_owned()))
     }
 }
 

@@ -1,0 +1,77 @@
+//! `hallmark decision explain`: which rule said what about which line.
+
+use serde_json::Value;
+
+use super::source::Source;
+use super::{report, show};
+use crate::config::Limits;
+use crate::registry::decode::Format;
+use crate::report::Finding;
+
+/// The findings of an explanation, each beside the lines of what was sent.
+pub fn findings(explanation: &Value) -> Vec<String> {
+    let source = source(explanation);
+    let renderer = show::renderer();
+    let explained = explanation["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let told = |explained: &Value| {
+        let finding: Finding = serde_json::from_value(explained.clone()).ok()?;
+        let notes = notes(explained, &finding);
+        Some(match &source {
+            Some(source) => {
+                let path = &finding.remark.path;
+                let is_of_a_name = show::is_of_a_name(&finding.remark.code);
+                let span = if is_of_a_name { source.name_span(path) } else { source.span(path) };
+                show::located(&renderer, source, span, &finding, &notes)
+            }
+            None => {
+                let notes = notes.iter().map(|note| format!("\n  {}", show::plain(note)));
+                format!("{}{}", show::brief(&finding), notes.collect::<String>())
+            }
+        })
+    };
+    explained.iter().filter_map(told).collect()
+}
+
+/// What was sent, as lines; none where it was not kept.
+fn source(explanation: &Value) -> Option<Source> {
+    let submission = &explanation["submission"];
+    if submission.is_null() {
+        return None;
+    }
+    let text = report::pretty(submission);
+    let limits = Limits { document_size_max_bytes: text.len(), ..Limits::default() };
+    let name = format!("decision {}", explanation["decision"]["id"].as_str().unwrap_or_default());
+    Source::read(name, text.as_bytes(), Format::Json, &limits).ok().map(|(source, _)| source)
+}
+
+/// Who said it, and what the plugin says of its code.
+fn notes(explained: &Value, finding: &Finding) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    let release = &explained["release"];
+    let rule = match &finding.plugin {
+        Some(binding) => format!("by the binding '{binding}'"),
+        None => "by hallmark itself".to_owned(),
+    };
+    let release = if release.is_null() {
+        String::new()
+    } else {
+        format!(" of {} release {}", text(&release["scope"]), release["number"])
+    };
+    let place = if finding.remark.path.is_empty() { "the whole submission" } else { &finding.remark.path };
+    let observed = if finding.rejects() || finding.mode == crate::report::Mode::Enforce {
+        ""
+    } else {
+        "; it observes, and does not decide"
+    };
+    let mut notes = vec![format!("{rule}{release} ({}), at {place}{observed}", finding.stage.as_str())];
+    let by = &explained["by"];
+    if !by.is_null() {
+        notes.push(format!("plugin {} {} ({})", text(&by["name"]), text(&by["version"]), text(&by["digest"])));
+    }
+    let documentation = &explained["documentation"];
+    if !documentation.is_null() {
+        notes.push(format!("{}: {}", finding.remark.code, text(&documentation["summary"])));
+        notes.extend(documentation["help"].as_str().filter(|help| !help.is_empty()).map(str::to_owned));
+    }
+    notes
+}

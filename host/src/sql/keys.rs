@@ -1,0 +1,129 @@
+//! Trusted keys, what they signed, and whether a tenant asks for it.
+
+use async_trait::async_trait;
+use sqlx::any::AnyRow;
+
+use super::rows::{millis, name, page, plain};
+use super::{Database, Statement};
+use crate::clock::Millis;
+use crate::names::{Digest, KeyId, Tenant};
+use crate::registry::store::{KeyRow, KeyStore, Page, SIGNERS_MAX, SignatureRow, Signatures, StoreError};
+
+#[async_trait]
+impl KeyStore for Database {
+    async fn insert_key(&self, tenant: &Tenant, key: &KeyRow) -> Result<bool, StoreError> {
+        self.write("to write a key", insert_key(tenant, key)).await
+    }
+
+    async fn key(&self, tenant: &Tenant, id: &KeyId) -> Result<Option<KeyRow>, StoreError> {
+        let row = self.read_one("to read a key", select_key(tenant, id)).await?;
+        row.as_ref().map(key).transpose()
+    }
+
+    async fn keys(&self, tenant: &Tenant, after: Option<&KeyId>, limit: u32) -> Result<Page<KeyRow>, StoreError> {
+        let rows = self.read_all("to read the keys", select_keys(tenant, after, limit)).await?;
+        page(&rows, limit, key)
+    }
+
+    async fn revoke_key(&self, tenant: &Tenant, id: &KeyId, by: &str, at: Millis) -> Result<bool, StoreError> {
+        let statement = sqlx::query(
+            "UPDATE trusted_keys SET revoked_by = $3, revoked_at = $4
+             WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL",
+        );
+        let statement = statement.bind(tenant.to_string()).bind(id.to_string()).bind(by.to_owned()).bind(at.0);
+        self.write("to revoke a key", statement).await
+    }
+
+    async fn insert_signature(&self, tenant: &Tenant, signature: &SignatureRow) -> Result<bool, StoreError> {
+        self.write("to write a signature", insert_signature(tenant, signature)).await
+    }
+
+    async fn signers(&self, tenant: &Tenant, plugin: &Digest) -> Result<Vec<KeyRow>, StoreError> {
+        let rows = self.read_all("to read the signers", select_signers(tenant, plugin)).await?;
+        rows.iter().map(key).collect()
+    }
+
+    async fn signatures(&self, tenant: &Tenant) -> Result<Signatures, StoreError> {
+        let statement = sqlx::query("SELECT signatures_required FROM tenants WHERE id = $1").bind(tenant.to_string());
+        let row = self.read_one("to read a tenant", statement).await?;
+        let required: i64 = row.as_ref().map(|row| plain(row, "signatures_required")).transpose()?.unwrap_or(0);
+        Ok(if required == 0 { Signatures::Optional } else { Signatures::Required })
+    }
+
+    async fn set_signatures(&self, tenant: &Tenant, rule: Signatures, _: &str, _: Millis) -> Result<bool, StoreError> {
+        let statement =
+            sqlx::query("UPDATE tenants SET signatures_required = $2 WHERE id = $1 AND signatures_required <> $2")
+                .bind(tenant.to_string())
+                .bind(i64::from(rule == Signatures::Required));
+        self.write("to write a tenant", statement).await
+    }
+}
+
+fn insert_key(tenant: &Tenant, key: &KeyRow) -> Statement {
+    sqlx::query(
+        "INSERT INTO trusted_keys (tenant_id, id, name, public_key, added_by, added_at)
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant_id, id) DO NOTHING",
+    )
+    .bind(tenant.to_string())
+    .bind(key.id.to_string())
+    .bind(key.name.clone())
+    .bind(key.public_key.clone())
+    .bind(key.added_by.clone())
+    .bind(key.added_at.0)
+}
+
+fn select_key(tenant: &Tenant, id: &KeyId) -> Statement {
+    sqlx::query(
+        "SELECT id, name, public_key, added_by, added_at, revoked_by, revoked_at
+         FROM trusted_keys WHERE tenant_id = $1 AND id = $2",
+    )
+    .bind(tenant.to_string())
+    .bind(id.to_string())
+}
+
+fn select_keys(tenant: &Tenant, after: Option<&KeyId>, limit: u32) -> Statement {
+    sqlx::query(
+        "SELECT id, name, public_key, added_by, added_at, revoked_by, revoked_at
+         FROM trusted_keys WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+    )
+    .bind(tenant.to_string())
+    .bind(after.map_or_else(String::new, ToString::to_string))
+    .bind(i64::from(limit) + 1)
+}
+
+fn insert_signature(tenant: &Tenant, signature: &SignatureRow) -> Statement {
+    sqlx::query(
+        "INSERT INTO plugin_signatures (tenant_id, plugin_digest, key_id, signature, added_by, added_at)
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant_id, plugin_digest, key_id) DO NOTHING",
+    )
+    .bind(tenant.to_string())
+    .bind(signature.plugin.to_string())
+    .bind(signature.key.to_string())
+    .bind(signature.signature.clone())
+    .bind(signature.added_by.clone())
+    .bind(signature.added_at.0)
+}
+
+fn select_signers(tenant: &Tenant, plugin: &Digest) -> Statement {
+    sqlx::query(
+        "SELECT k.id, k.name, k.public_key, k.added_by, k.added_at, k.revoked_by, k.revoked_at
+         FROM plugin_signatures s JOIN trusted_keys k ON k.tenant_id = s.tenant_id AND k.id = s.key_id
+         WHERE s.tenant_id = $1 AND s.plugin_digest = $2 ORDER BY k.id LIMIT $3",
+    )
+    .bind(tenant.to_string())
+    .bind(plugin.to_string())
+    .bind(i64::from(SIGNERS_MAX))
+}
+
+fn key(row: &AnyRow) -> Result<KeyRow, StoreError> {
+    let revoked_by: Option<String> = plain(row, "revoked_by")?;
+    let revoked_at: Option<i64> = plain(row, "revoked_at")?;
+    Ok(KeyRow {
+        id: name(row, "id")?,
+        name: plain(row, "name")?,
+        public_key: plain(row, "public_key")?,
+        added_by: plain(row, "added_by")?,
+        added_at: millis(row, "added_at")?,
+        revoked: revoked_by.zip(revoked_at.map(Millis)),
+    })
+}

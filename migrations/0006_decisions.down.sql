@@ -1,0 +1,2 @@
+DROP INDEX decisions_refused;
+ALTER TABLE decisions DROP COLUMN submission;

@@ -1,0 +1,3 @@
+ALTER TABLE tenants DROP COLUMN signatures_required;
+DROP TABLE plugin_signatures;
+DROP TABLE trusted_keys;

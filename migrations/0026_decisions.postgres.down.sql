@@ -1,0 +1,1 @@
+ALTER TABLE decisions ALTER COLUMN submission SET COMPRESSION default;

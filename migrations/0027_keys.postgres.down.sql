@@ -1,0 +1,2 @@
+-- The tables go with 0007.
+SELECT 1;
