@@ -9,7 +9,7 @@ use hallmark::registry::release::ReleaseRef;
 use hallmark::registry::shadow::{Agreement, Plan, ShadowReport, ShadowRow, ShadowState, ShadowWanted};
 use hallmark::registry::staging::Budget;
 use hallmark::registry::store::{NewRelease, ShadowStore as _, Store as _};
-use hallmark::registry::{Decision, Outcome};
+use hallmark::registry::{Decision, Outcome, RegistryError};
 use serde_json::{Value, json};
 
 use crate::support::command::{against, text};
@@ -40,6 +40,7 @@ macro_rules! on_both_engines {
 on_both_engines! {
     what_a_shadow_would_say_is_in_decisions_and_counted,
     a_share_of_entries_is_shadowed,
+    a_binding_that_observes_sees_a_share_of_entries,
     a_scope_has_one_shadow,
     a_staged_release_is_activated_once,
     a_staged_release_demotes_itself_and_says_so,
@@ -142,6 +143,38 @@ async fn a_share_of_entries_is_shadowed(ground: Ground) {
         seen += decision.shadows.len();
     }
     assert!((1..40).contains(&seen), "{seen}");
+}
+
+async fn a_binding_that_observes_sees_a_share_of_entries(ground: Ground) {
+    let host = ground.host(limits()).await;
+    let plugin = host.push("hostile-policy").await;
+    host.apply(notes(json!({"type": "object"}))).await;
+    let mut rules = policies(&plugin, json!({"break": "error"}));
+    rules["bindings"][0]["mode"] = json!("observe");
+    rules["bindings"][0]["percent"] = json!(40);
+    host.apply(rules.clone()).await;
+    let kind = "notes".parse().expect("a kind");
+    for number in 0..12 {
+        let id = format!("n{number}");
+        let decision = host.decide(&id, "1.0.0", json!({})).await;
+        let is_within = hallmark::registry::sample::is_within(40, &kind, &id.parse().expect("an id"));
+        assert_eq!((decision.outcome, decision.findings.len()), (Outcome::Approved, usize::from(is_within)), "{id}");
+    }
+    for (mode, percent, why) in [
+        ("observe", 0, "percent is 1 to 100, not 0"),
+        (
+            "enforce",
+            40,
+            "only a binding that observes can see a share of the entries: set mode = \"observe\", or remove percent",
+        ),
+    ] {
+        rules["bindings"][0]["mode"] = json!(mode);
+        rules["bindings"][0]["percent"] = json!(percent);
+        let rules = serde_json::from_value(rules.clone()).expect("rules");
+        let refused = host.registry.create_release(&host.actor, rules, String::new()).await.expect_err("refused");
+        let RegistryError::BadRules(remarks) = refused else { panic!("{refused}") };
+        assert_eq!((remarks[0].path.as_str(), remarks[0].message.as_str()), ("/bindings/0/percent", why));
+    }
 }
 
 async fn a_scope_has_one_shadow(ground: Ground) {

@@ -2,10 +2,12 @@
 
 mod audit;
 mod contention;
+mod exemptions;
 mod publishing;
 mod reading;
 mod rules;
 mod schema;
+mod shadow;
 
 use hallmark::clock::{Millis, new_id};
 use hallmark::config::Limits;
@@ -74,6 +76,13 @@ on_every_engine! {
         keeps_decisions,
         gives_events_in_order_until_announced,
         pages_versions_newest_first;
+    exemptions:
+        refuses_a_commit_whose_exemptions_changed,
+        commits_nothing_under_exemptions_that_were_taken_back;
+    shadow:
+        writes_what_a_shadow_would_have_said_with_the_decision,
+        counts_over_several_hosts,
+        lets_one_of_two_end_a_shadow;
     schema:
         says_what_to_run_on_an_empty_database,
         says_what_to_run_on_an_older_schema,

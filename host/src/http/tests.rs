@@ -224,6 +224,12 @@ fn each_refusal_of_the_registry_has_its_status_and_code() {
             413,
             "too-large",
         ),
+        (RegistryError::BadChange("no".to_owned()), 422, "bad-change"),
+        (
+            RegistryError::ShadowRunning { scope: crate::names::Scope::Policies, release: 3, by: "ada".to_owned() },
+            409,
+            "shadow-running",
+        ),
         (RegistryError::ReleaseMoved { scope: crate::names::Scope::Policies, active: Some(3) }, 409, "release-moved"),
         (RegistryError::Internal("/secret/path".to_owned()), 500, "internal"),
         (RegistryError::Blobs("/secret/path".into()), 503, "unavailable"),
