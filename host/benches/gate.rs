@@ -52,7 +52,7 @@ impl Ground {
         let digest = Digest::of(&bytes);
         self.components.insert(digest.clone(), bytes);
         let name = component.to_owned();
-        Binding { name, stage, plugin: digest, settings, mode: Mode::Enforce, kinds: Vec::new() }
+        Binding { name, stage, plugin: digest, settings, mode: Mode::Enforce, percent: None, kinds: Vec::new() }
     }
 
     /// The services module of `examples/`.
@@ -63,7 +63,13 @@ impl Ground {
         read.rules
     }
 
-    fn load(&self, sandbox: &Sandbox, module: Rules, policies: Vec<Binding>, previous: &RulesInForce) -> RulesInForce {
+    fn load(
+        &self,
+        sandbox: &Sandbox,
+        module: Rules,
+        policies: Vec<Binding>,
+        previous: &RulesInForce,
+    ) -> Arc<RulesInForce> {
         let policies = Rules {
             scope: Scope::Policies,
             description: None,
@@ -103,7 +109,7 @@ fn gate(criterion: &mut Criterion) {
     let policy = vec![ground.binding(Stage::Policy, "cel", samples::cel_settings(50))];
     let body = samples::service_submission(1);
     // Each set takes what the one before has compiled.
-    let mut rules = RulesInForce::default();
+    let mut rules = Arc::new(RulesInForce::default());
     let mut group = criterion.benchmark_group("gate");
     for (name, module, policies) in [
         ("no plugins", without.clone(), Vec::new()),

@@ -56,6 +56,7 @@ impl Ground {
             plugin: self.cel.clone(),
             settings: settings.clone(),
             mode: Mode::Enforce,
+            percent: None,
             kinds: Vec::new(),
         };
         let bindings = bindings.iter().map(bind).collect();

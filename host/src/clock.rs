@@ -94,21 +94,25 @@ impl std::fmt::Display for Instant {
     }
 }
 
-impl std::str::FromStr for Instant {
-    type Err = String;
-
-    /// In UTC alone: a sender's offset would have to be told back.
-    fn from_str(text: &str) -> Result<Self, String> {
-        Millis::from_rfc3339(text).map(Self).ok_or_else(|| {
-            let text: String = text.chars().take(80).collect();
-            format!("'{text}' is not a time: write it in UTC, as in 2026-11-20 or 2026-11-20T17:40:56Z")
-        })
-    }
-}
-
 impl serde::Serialize for Instant {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+/// A text that is no instant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{0}' is not an instant: write it as in 2026-12-31, which is its first moment in UTC, or 2026-12-31T18:00:00Z"
+)]
+pub struct NoInstant(String);
+
+impl std::str::FromStr for Millis {
+    type Err = NoInstant;
+
+    /// Reads an instant (RFC 3339), or a date, which is its first moment in UTC.
+    fn from_str(text: &str) -> Result<Self, NoInstant> {
+        Self::from_rfc3339(text).ok_or_else(|| NoInstant(text.chars().take(80).collect()))
     }
 }
 
@@ -156,6 +160,16 @@ mod tests {
         ] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn says_how_an_instant_is_written() {
+        assert_eq!("2026-11-20".parse(), Ok(Millis(1_795_132_800_000)));
+        assert_eq!(
+            "soon".parse::<Millis>().expect_err("no instant").to_string(),
+            "'soon' is not an instant: write it as in 2026-12-31, which is its first moment in UTC, or \
+             2026-12-31T18:00:00Z"
+        );
     }
 
     #[test]

@@ -136,6 +136,13 @@ limits! {
     /// Bytes of compiled code kept on disk; the oldest files go first.
     plugin_cache_max_bytes: u64 = 2 * 1024 * 1024 * 1024,
 
+    /// Milliseconds between two looks for staged releases that are due.
+    staged_poll_ms: u64 = 2_000,
+    /// Days from its making for which an exemption may hold.
+    exemption_days_max: u32 = 366,
+    /// Exemptions of a tenant that hold at once.
+    exemptions_max: u32 = 1_000,
+
     /// Connections to the database.
     database_connections_max: u32 = 16,
     /// Milliseconds to wait for a connection, and for a publish to be committed.

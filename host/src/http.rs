@@ -17,10 +17,12 @@ mod view;
 mod activation;
 mod decisions;
 mod entries;
+mod exemptions;
 mod impact;
 mod keys;
 mod plugins;
 mod scopes;
+mod shadow;
 
 use std::sync::{Arc, OnceLock};
 

@@ -5,11 +5,15 @@ pub mod activation;
 pub mod audit;
 pub mod blobs;
 pub mod decode;
+pub mod exemptions;
 pub mod gate;
 pub mod impact;
 pub mod publish;
 pub mod release;
 pub mod rules;
+pub mod sample;
+pub mod shadow;
+pub mod staging;
 pub mod store;
 
 pub mod access;
@@ -42,6 +46,7 @@ use crate::registry::blobs::Blobs;
 use crate::registry::fleet::Behind;
 use crate::registry::release::{Kind, ReleaseRef, Rules};
 use crate::registry::rules::RulesInForce;
+use crate::registry::shadow::{ShadowRecord, ShadowsInForce};
 use crate::registry::signing::SigningKey;
 use crate::registry::store::{EntryRow, PluginRow, ReleaseRow, Store, StoreError, VersionRow};
 use crate::report::{Finding, Placeholder, Remark, Substitution, Timing};
@@ -116,6 +121,9 @@ pub struct Decision {
     pub lookups: Vec<LookupRecord>,
     /// What each step took.
     pub timings: Vec<Timing>,
+    /// What releases that ran beside those would have said; none decides anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadows: Vec<ShadowRecord>,
 }
 
 /// How a run of the gate ended.
@@ -355,6 +363,19 @@ pub enum RegistryError {
     /// Rules that cannot be a release; paths point into the rules.
     #[error("the rules are refused")]
     BadRules(Vec<Remark>),
+    /// A change that cannot be; the text says what to change.
+    #[error("{0}")]
+    BadChange(String),
+    /// A shadow of the scope runs already.
+    #[error("a shadow of {scope} runs already, of release {release}, started by {by}: stop it first")]
+    ShadowRunning {
+        /// The scope.
+        scope: crate::names::Scope,
+        /// The release that runs.
+        release: i64,
+        /// Who started it.
+        by: String,
+    },
     /// Another release is active than the caller believed.
     #[error("{0}")]
     ReleaseMoved(Box<activation::Overtaken>),
@@ -430,6 +451,9 @@ pub struct Registry {
     limits: Arc<Limits>,
     tenant: Tenant,
     rules: ArcSwap<InForce>,
+    shadows: ArcSwap<ShadowsInForce>,
+    /// One loading of shadows at a time.
+    shadowing: tokio::sync::Mutex<()>,
     /// Components and rules that are tried now.
     trials: Arc<Semaphore>,
     /// Decisions that are run again now.
@@ -479,6 +503,8 @@ impl Registry {
             limits,
             tenant,
             rules: ArcSwap::from_pointee(nothing),
+            shadows: ArcSwap::default(),
+            shadowing: tokio::sync::Mutex::new(()),
             refreshing: tokio::sync::Mutex::new(()),
             kept: Mutex::default(),
             tokens: access::KnownTokens::default(),

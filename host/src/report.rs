@@ -105,12 +105,25 @@ pub struct Finding {
     /// What is said.
     #[serde(flatten)]
     pub remark: Remark,
+    /// What lets it pass, where something does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exemption: Option<Exempted>,
+}
+
+/// The exemption that lets a finding pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Exempted {
+    /// Its id.
+    pub id: String,
+    /// Why it was given.
+    pub reason: String,
 }
 
 impl Finding {
     /// True where this finding alone rejects the submission.
     pub fn rejects(&self) -> bool {
-        self.mode == Mode::Enforce && self.remark.severity == Severity::Error
+        self.mode == Mode::Enforce && self.remark.severity == Severity::Error && self.exemption.is_none()
     }
 }
 

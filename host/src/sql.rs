@@ -7,6 +7,7 @@ mod decisions;
 mod entries;
 mod errors;
 mod events;
+mod exemptions;
 mod fleet;
 mod group_commit;
 mod impact;
@@ -18,6 +19,7 @@ mod queue;
 mod rollback;
 mod rows;
 mod rules;
+mod shadow;
 mod tenants;
 mod transaction;
 

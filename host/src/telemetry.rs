@@ -116,6 +116,12 @@ fn describe() {
         Unit::Milliseconds,
         "Time of one registry operation, by entity, action and outcome"
     );
+    describe_counter!(
+        "hallmark_shadow_publishes_total",
+        "Publishes that a shadow ran beside, by scope and how the two compare"
+    );
+    describe_histogram!("hallmark_shadow_duration_seconds", Unit::Seconds, "Time that a shadow took beside a publish");
+    describe_counter!("hallmark_shadow_ended_total", "Shadows that ended by themselves, by scope and state");
     describe_counter!("registry_events_announced_total", "Committed events announced, by what happened");
 }
 
@@ -125,6 +131,19 @@ pub fn request_answered(method: &'static str, route: &'static str, status: &str,
         .increment(1);
     metrics::histogram!("http_request_duration_seconds", "route" => route, "method" => method)
         .record(elapsed.as_secs_f64());
+}
+
+/// What a shadow would have said of one publish: how it compares, and what it took.
+pub fn shadow_compared(scope: &str, agreement: &'static str, took: Duration) {
+    let scope = scope.to_owned();
+    metrics::counter!("hallmark_shadow_publishes_total", "scope" => scope.clone(), "agreement" => agreement)
+        .increment(1);
+    metrics::histogram!("hallmark_shadow_duration_seconds", "scope" => scope).record(took.as_secs_f64());
+}
+
+/// A staged release that activated or demoted itself, or a shadow that ended with its release's activation.
+pub fn shadow_ended(scope: &str, state: &'static str) {
+    metrics::counter!("hallmark_shadow_ended_total", "scope" => scope.to_owned(), "state" => state).increment(1);
 }
 
 /// One thing that the registry was asked to do, and what came of it.

@@ -11,6 +11,10 @@ use crate::support::host::root;
 /// Commands that have commands of their own.
 const GROUPS: [&str; 4] = ["module", "policy", "plugin", "decision"];
 
+/// Commands of those that have commands of their own, which may stand behind a module's name.
+const NESTED: [&str; 2] = ["shadow", "exempt"];
+const ACTIONS: [&str; 3] = ["start", "stop", "revoke"];
+
 /// README and every page of docs and plugins, each with its name.
 fn pages() -> Vec<(String, String)> {
     let list = |folder: &str| {
@@ -45,7 +49,12 @@ fn calls(page: &str) -> Vec<String> {
 fn parts(call: &str) -> (Vec<String>, Vec<String>) {
     let words = call.split('#').next().unwrap_or_default().split_whitespace().skip(1);
     let words: Vec<String> = words.map(str::to_owned).collect();
-    let length = if words.first().is_some_and(|word| GROUPS.contains(&word.as_str())) { 2 } else { 1 };
+    let is_nested = words.get(1).is_some_and(|word| NESTED.contains(&word.as_str()));
+    let action = words.iter().position(|word| is_nested && ACTIONS.contains(&word.as_str()));
+    let length = match words.first() {
+        Some(word) if GROUPS.contains(&word.as_str()) => action.map_or(2, |place| place + 1),
+        _ => 1,
+    };
     let command = words.iter().take(length).filter(|word| !word.starts_with('-')).cloned().collect();
     let flags = words.iter().filter(|word| word.starts_with("--")).map(|word| word.replace(['…', ']'], "")).collect();
     (command, flags)

@@ -220,11 +220,11 @@ fn what_is_judged_can_be_all_that_is_new_or_a_sample() {
         (json!({"release": 3, "sample": 11}), "a sample is of 1 to 10 entries (impact_sample_max)"),
         (
             json!({"release": 3, "since": "today"}),
-            "since: 'today' is not a time: write it in UTC, as in 2026-11-20 or 2026-11-20T17:40:56Z",
+            "since: 'today' is not an instant: write it as in 2026-12-31, which is its first moment in UTC, or 2026-12-31T18:00:00Z",
         ),
         (
             json!({"release": 3, "since": "2026-02-30"}),
-            "since: '2026-02-30' is not a time: write it in UTC, as in 2026-11-20 or 2026-11-20T17:40:56Z",
+            "since: '2026-02-30' is not an instant: write it as in 2026-12-31, which is its first moment in UTC, or 2026-12-31T18:00:00Z",
         ),
         (json!({}), "say what is previewed: \"release\" or \"rules\", one of them"),
         (

@@ -8,6 +8,7 @@ mod cli_server;
 mod corpus;
 mod decisions;
 mod docs;
+mod exemptions;
 mod fleet;
 mod hostile;
 mod http;
@@ -20,6 +21,7 @@ mod protocol;
 mod restart;
 mod serve;
 mod serve_fleet;
+mod shadow;
 mod store;
 mod tidy;
 

@@ -4,11 +4,13 @@ mod activation;
 mod audit;
 mod contention;
 mod decisions;
+mod exemptions;
 mod keys;
 mod publishing;
 mod reading;
 mod rules;
 mod schema;
+mod shadow;
 
 use hallmark::clock::{Millis, new_id};
 use hallmark::config::Limits;
@@ -87,6 +89,13 @@ on_every_engine! {
         keeps_decisions,
         gives_events_in_order_until_announced,
         pages_versions_newest_first;
+    exemptions:
+        refuses_a_commit_whose_exemptions_changed,
+        commits_nothing_under_exemptions_that_were_taken_back;
+    shadow:
+        writes_what_a_shadow_would_have_said_with_the_decision,
+        counts_over_several_hosts,
+        lets_one_of_two_end_a_shadow;
     schema:
         says_what_to_run_on_an_empty_database,
         says_what_to_run_on_an_older_schema,
@@ -233,6 +242,7 @@ pub fn commit<'a>(tenant: &'a Tenant, approved: &'a Approved, id: &str, version:
         },
         event: event("entry.published", id),
         version,
+        shadows: Vec::new(),
         is_higher: |one, other| semver(one) > semver(other),
     }
 }

@@ -7,6 +7,7 @@ use hallmark::clock::Millis;
 use hallmark::config::Limits;
 use hallmark::names::Scope;
 use hallmark::plugin::{Facts, FactsError, Sandbox, Summary};
+use hallmark::registry::exemptions::Exemptions;
 use hallmark::registry::gate::{Bench, Judgement, judge};
 use hallmark::registry::publish::Approved;
 use hallmark::registry::release::{Kind, ReleaseRef, Rules};
@@ -35,9 +36,15 @@ impl Facts for Nothing {
 
 /// An approval by these releases, one of which is a module's.
 pub fn approve(judged: &[ReleaseRef]) -> Approved {
+    approve_under(judged, 0)
+}
+
+/// The same under the exemptions of this number.
+pub fn approve_under(judged: &[ReleaseRef], exemptions: i64) -> Approved {
     let releases = judged.iter().map(|release| (release.clone(), rules(&release.scope))).collect();
     let none = |_: &_| Err("no plugin is bound".to_owned());
-    let loaded = RulesInForce::load(&SANDBOX, releases, &none, None).expect("rules that load");
+    let exemptions = Arc::new(Exemptions { number: exemptions, list: Vec::new() });
+    let loaded = RulesInForce::load_aside(&SANDBOX, releases, &none, exemptions).expect("rules that load");
     let kind = loaded.kinds().next().expect("one of the releases is a module's");
     let limits = Arc::new(Limits::default());
     let document = json!({"thingId": "a", "name": "A", "version": "1.0.0", "manifest": {}});

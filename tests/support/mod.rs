@@ -3,6 +3,7 @@
 pub mod approval;
 pub mod command;
 pub mod fleet;
+pub mod ground;
 pub mod host;
 pub mod postgres;
 pub mod rules;

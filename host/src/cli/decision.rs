@@ -227,6 +227,29 @@ fn export(arguments: &ExportArguments) -> Outcome {
     Ok(Ended::Fine)
 }
 
+/// What a shadow would have said.
+fn beside(shadow: &Value) -> Vec<String> {
+    let field = |name: &str| text(&shadow[name]);
+    let mut lines = vec![format!(
+        "beside     {} release {}: {} ({}), {} us",
+        field("scope"),
+        field("release"),
+        field("outcome"),
+        field("agreement"),
+        field("micros")
+    )];
+    for (list, sign) in [("newFindings", '+'), ("goneFindings", '-')] {
+        let findings = shadow[list].as_array().into_iter().flatten();
+        let findings = findings.filter_map(|finding| serde_json::from_value::<Finding>(finding.clone()).ok());
+        lines.extend(findings.map(|finding| format!("         {sign} {}", show::brief(&finding))));
+    }
+    for failure in shadow["failures"].as_array().into_iter().flatten() {
+        let plugin = failure["plugin"].as_str().map_or_else(String::new, |plugin| format!("{plugin} "));
+        lines.push(format!("         ! {plugin}{}", text(&failure["cause"])));
+    }
+    lines
+}
+
 /// What was decided about what, and by which rules.
 fn head(decision: &Value) -> Vec<String> {
     let field = |name: &str| text(&decision[name]);
@@ -275,6 +298,9 @@ fn told(decision: &Value) -> String {
     let findings =
         list("findings").iter().filter_map(|finding| serde_json::from_value::<Finding>(finding.clone()).ok());
     lines.extend(findings.map(|finding| show::brief(&finding)));
+    for shadow in list("shadows") {
+        lines.extend(beside(shadow));
+    }
     for timing in list("timings") {
         let plugin = timing["plugin"].as_str().map_or_else(String::new, |plugin| format!(" {plugin}"));
         lines.push(format!("took       {} us {}{plugin}", text(&timing["micros"]), text(&timing["stage"])));

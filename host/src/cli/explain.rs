@@ -64,6 +64,9 @@ fn notes(explained: &Value, finding: &Finding) -> Vec<String> {
         "; it observes, and does not decide"
     };
     let mut notes = vec![format!("{rule}{release} ({}), at {place}{observed}", finding.stage.as_str())];
+    if let Some(exempted) = &finding.exemption {
+        notes.push(format!("passed by exemption {}: {}", exempted.id, exempted.reason));
+    }
     let by = &explained["by"];
     if !by.is_null() {
         notes.push(format!("plugin {} {} ({})", text(&by["name"]), text(&by["version"]), text(&by["digest"])));

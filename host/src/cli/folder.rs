@@ -214,9 +214,13 @@ impl Reader<'_> {
         let plugin = self.plugin(table);
         let settings = self.settings(table);
         let mode = table.word("mode", &MODES, Some(Mode::Enforce));
+        let percent = table.whole("percent", 1..=100).and_then(|percent| u8::try_from(percent).ok());
+        if percent.is_some() && mode == Some(Mode::Enforce) {
+            table.problem("percent", "only a binding that observes can have one: set mode = \"observe\", or remove it");
+        }
         let kinds = table.names("kinds");
         table.finish();
-        Some(Binding { name: name?, stage: stage?, plugin: plugin?, settings: settings?, mode: mode?, kinds })
+        Some(Binding { name: name?, stage: stage?, plugin: plugin?, settings: settings?, mode: mode?, percent, kinds })
     }
 
     fn plugin(&mut self, table: &Table<'_>) -> Option<Digest> {

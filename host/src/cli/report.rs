@@ -123,8 +123,13 @@ fn summary(unreadable: usize, judged: &[(Candidate, Verdict)]) -> String {
     }
     let findings = || judged.iter().flat_map(|(_, verdict)| verdict.findings());
     let weighing = |severity| {
-        findings().filter(|finding| finding.mode == Mode::Enforce && finding.remark.severity == severity).count()
+        findings()
+            .filter(|finding| {
+                finding.exemption.is_none() && finding.mode == Mode::Enforce && finding.remark.severity == severity
+            })
+            .count()
     };
+    let exempted = findings().filter(|finding| finding.exemption.is_some()).count();
     let observed = findings().filter(|finding| finding.mode == Mode::Observe).count();
     let mut found = vec![
         show::counted(weighing(Severity::Error) + unreadable, "error"),
@@ -132,6 +137,9 @@ fn summary(unreadable: usize, judged: &[(Candidate, Verdict)]) -> String {
     ];
     if observed > 0 {
         found.push(format!("{observed} observed"));
+    }
+    if exempted > 0 {
+        found.push(format!("{exempted} exempted"));
     }
     let total = show::counted(judged.len() + unreadable, "manifest");
     format!("{total}: {} ({})", parts.join(", "), found.join(", "))

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::client::{self, Client};
 use super::folder::{self, Folder, FolderError};
-use super::{Ended, Outcome, Trouble, diff, freeze, impact, show};
+use super::{Ended, Outcome, Trouble, diff, exemptions, freeze, impact, shadow, show};
 use crate::config::Limits;
 use crate::names::Scope;
 use crate::registry::release::Rules;
@@ -33,7 +33,7 @@ pub enum ModuleCommand {
         #[command(flatten)]
         options: impact::Options,
     },
-    /// Put a release in force, in place of the one that is active.
+    /// Put a release in force, in place of the one that is active; or stage it, to be put in force by itself.
     Activate {
         /// The module.
         module: String,
@@ -43,7 +43,18 @@ pub enum ModuleCommand {
         #[arg(long, value_name = "NUMBER")]
         if_impact_at_most: Option<u64>,
         #[command(flatten)]
+        stage: shadow::StageArguments,
+        #[command(flatten)]
         client: client::Arguments,
+    },
+    /// Show what a release that runs beside the active one would have said; start or stop it.
+    Shadow {
+        /// The module.
+        module: String,
+        #[command(subcommand)]
+        action: Option<shadow::Action>,
+        #[command(flatten)]
+        report: shadow::ReportArguments,
     },
     /// Put an earlier release in force again.
     Rollback {
@@ -98,7 +109,7 @@ pub enum PolicyCommand {
         #[command(flatten)]
         options: impact::Options,
     },
-    /// Put a release in force, in place of the one that is active.
+    /// Put a release in force, in place of the one that is active; or stage it, to be put in force by itself.
     Activate {
         /// The release's number.
         release: i64,
@@ -106,8 +117,21 @@ pub enum PolicyCommand {
         #[arg(long, value_name = "NUMBER")]
         if_impact_at_most: Option<u64>,
         #[command(flatten)]
+        stage: shadow::StageArguments,
+        #[command(flatten)]
         client: client::Arguments,
     },
+    /// Show what a release that runs beside the active one would have said; start or stop it.
+    Shadow {
+        #[command(subcommand)]
+        action: Option<shadow::Action>,
+        #[command(flatten)]
+        report: shadow::ReportArguments,
+    },
+    /// Let one entry, or those of a pattern, pass one finding's code until a date.
+    Exempt(exemptions::Exempt),
+    /// List the exemptions that hold.
+    Exemptions(exemptions::List),
     /// Put an earlier release in force again.
     Rollback {
         /// The release's number, lower than that of the active one.
@@ -156,9 +180,10 @@ pub fn run_module(command: &ModuleCommand) -> Outcome {
             [module, release] => impact::of_release(&scope_of(module)?, release_number(release)?, options),
             _ => Err(Trouble::Usage("say what to preview: DIR, or MODULE RELEASE".to_owned())),
         },
-        ModuleCommand::Activate { module, release, if_impact_at_most, client } => {
-            activate(&scope_of(module)?, *release, *if_impact_at_most, client, |_| true)
+        ModuleCommand::Activate { module, release, if_impact_at_most, stage, client } => {
+            activate_or_stage(&scope_of(module)?, *release, *if_impact_at_most, stage, client)
         }
+        ModuleCommand::Shadow { module, action, report } => shadow::run(&scope_of(module)?, action.as_ref(), report),
         ModuleCommand::Rollback { module, release, client } => roll_back(&scope_of(module)?, *release, client),
         ModuleCommand::Status { module, client } => freeze::status(&scope_of(module)?, client),
         ModuleCommand::Freeze { module, why } => freeze::freeze(&scope_of(module)?, why),
@@ -179,9 +204,12 @@ pub fn run_policies(command: &PolicyCommand) -> Outcome {
             [release] => impact::of_release(&Scope::Policies, release_number(release)?, options),
             _ => Err(Trouble::Usage("say what to preview: DIR, or RELEASE".to_owned())),
         },
-        PolicyCommand::Activate { release, if_impact_at_most, client } => {
-            activate(&Scope::Policies, *release, *if_impact_at_most, client, |_| true)
+        PolicyCommand::Activate { release, if_impact_at_most, stage, client } => {
+            activate_or_stage(&Scope::Policies, *release, *if_impact_at_most, stage, client)
         }
+        PolicyCommand::Shadow { action, report } => shadow::run(&Scope::Policies, action.as_ref(), report),
+        PolicyCommand::Exempt(arguments) => exemptions::exempt(arguments),
+        PolicyCommand::Exemptions(arguments) => exemptions::list(arguments),
         PolicyCommand::Rollback { release, client } => roll_back(&Scope::Policies, *release, client),
         PolicyCommand::Status { client } => freeze::status(&Scope::Policies, client),
         PolicyCommand::Freeze(why) => freeze::freeze(&Scope::Policies, why),
@@ -261,6 +289,24 @@ fn active_rules(client: &Client, scope: &Scope) -> Result<Option<(i64, Value)>, 
     let Some(number) = body["release"]["number"].as_i64() else { return Ok(None) };
     let rules: Rules = serde_json::from_value(body["rules"].clone()).map_err(anyhow::Error::from)?;
     Ok(Some((number, serde_json::to_value(rules).map_err(anyhow::Error::from)?)))
+}
+
+fn activate_or_stage(
+    scope: &Scope,
+    number: i64,
+    at_most: Option<u64>,
+    stage: &shadow::StageArguments,
+    client: &client::Arguments,
+) -> Outcome {
+    match (stage.request(number)?, at_most) {
+        (Some(_), Some(_)) => {
+            let message =
+                "--if-impact-at-most is for an activation at once: leave it out, or the conditions of a stage";
+            Err(Trouble::Usage(message.to_owned()))
+        }
+        (Some(request), None) => shadow::stage(scope, &request, client),
+        (None, at_most) => activate(scope, number, at_most, client, |_| true),
+    }
 }
 
 fn roll_back(scope: &Scope, number: i64, client: &client::Arguments) -> Outcome {

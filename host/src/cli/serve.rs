@@ -110,6 +110,9 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
     let announcer = tokio::spawn(announce(events, opened.registry.committed(), Arc::clone(&limits), until_stopped));
     let watcher = tokio::spawn(Arc::clone(&opened.registry).watch_rules());
     let previewers = preview(&opened, &limits);
+    let stager = tokio::spawn(Arc::clone(&opened.registry).watch_staged(|ended| {
+        telemetry::shadow_ended(&ended.shadow.release.scope.to_string(), ended.state.as_str());
+    }));
     greet(&format!("http://{address}"), &opened.token_file, &opened.registry);
     serving.await.context("the server broke off")?.context("the server ended")?;
 
@@ -118,6 +121,7 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
     watcher.abort();
     // A chunk that is broken off is judged by another host, or by this one when it is back.
     previewers.iter().for_each(tokio::task::JoinHandle::abort);
+    stager.abort();
     announcer.await.context("the announcer ended early")?;
     // Nothing that was promised is open any more, so a statement that hangs holds nobody up.
     let _ = tokio::time::timeout(Duration::from_millis(limits.shutdown_max_ms), opened.database.close()).await;

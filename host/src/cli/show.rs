@@ -8,7 +8,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::source::{Candidate, Source, Unreadable};
 use crate::registry::decode::DecodeError;
-use crate::report::{Finding, Mode, Severity};
+use crate::report::{Exempted, Finding, Mode, Severity};
 
 /// Writes a line to standard output. A reader that went away is no error of ours.
 pub fn out(text: &str) {
@@ -31,7 +31,8 @@ pub fn finding(renderer: &Renderer, candidate: &Candidate, finding: &Finding) ->
     let remark = &finding.remark;
     let who = finding.plugin.as_deref().unwrap_or("hallmark");
     let observed = if finding.mode == Mode::Observe { "; it observes, and does not decide" } else { "" };
-    let whose = format!("by {who} ({}), at {}{observed}", finding.stage.as_str(), place(&remark.path));
+    let exempted = exempted(finding);
+    let whose = format!("by {who} ({}), at {}{observed}{exempted}", finding.stage.as_str(), place(&remark.path));
     let span = match is_of_a_name(&remark.code) {
         true => candidate.name_span(&remark.path),
         false => candidate.span(&remark.path),
@@ -70,8 +71,15 @@ pub fn brief(finding: &Finding) -> String {
         Severity::Info => "info",
     };
     let who = finding.plugin.as_deref().unwrap_or("hallmark");
-    let text = format!("{severity}[{}] {}: {} ({who})", remark.code, place(&remark.path), remark.message);
+    let exempted = exempted(finding);
+    let text = format!("{severity}[{}] {}: {} ({who}{exempted})", remark.code, place(&remark.path), remark.message);
     plain(&text)
+}
+
+/// What lets a finding pass.
+fn exempted(finding: &Finding) -> String {
+    let exempted = finding.exemption.as_ref();
+    exempted.map_or_else(String::new, |Exempted { id, reason }| format!("; passed by exemption {id}: {reason}"))
 }
 
 /// A file that cannot be decoded, with the place.

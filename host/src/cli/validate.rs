@@ -98,7 +98,7 @@ fn read_registry(folder: &Path, kinds: &[Arc<Kind>], limits: &Limits) -> Result<
     }
 }
 
-fn load(folders: Vec<Folder>, cache: Option<PathBuf>, limits: &Arc<Limits>) -> Result<RulesInForce, Trouble> {
+fn load(folders: Vec<Folder>, cache: Option<PathBuf>, limits: &Arc<Limits>) -> Result<Arc<RulesInForce>, Trouble> {
     let cache = match cache {
         Some(cache) => cache,
         None => user_cache().context("no folder for compiled plugins is known: give --cache DIR")?,

@@ -76,6 +76,8 @@ codes! {
     ReleaseMoved = "release-moved", PRECONDITION_FAILED, "Another release is active";
     /// More stored manifests would newly fail than the caller allows.
     ImpactTooLarge = "impact-too-large", PRECONDITION_FAILED, "Too many stored manifests would newly fail";
+    /// A shadow of the scope runs already.
+    ShadowRunning = "shadow-running", CONFLICT, "A shadow runs already";
     /// The body is larger than its limit.
     TooLarge = "too-large", PAYLOAD_TOO_LARGE, "The body is too large";
     /// The body is of a kind that is not read here.
@@ -86,6 +88,8 @@ codes! {
     Unidentified = "unidentified", UNPROCESSABLE_ENTITY, "The submission does not say what it is";
     /// The rules cannot be a release.
     BadRules = "bad-rules", UNPROCESSABLE_ENTITY, "The rules are refused";
+    /// The change that is asked for cannot be.
+    BadChange = "bad-change", UNPROCESSABLE_ENTITY, "The change is refused";
     /// The component cannot be put to work.
     PluginUnfit = "plugin-unfit", UNPROCESSABLE_ENTITY, "The plugin cannot be put to work";
     /// A plugin that must be signed is not, or its signature does not fit.
@@ -389,6 +393,8 @@ impl From<RegistryError> for Problem {
             }
             RegistryError::VersionExists { .. } => Self::new(Code::VersionExists, text),
             RegistryError::BadRules(remarks) => Self::new(Code::BadRules, text).found(Findings::Remarks(remarks)),
+            RegistryError::BadChange(_) => Self::new(Code::BadChange, text),
+            RegistryError::ShadowRunning { .. } => Self::new(Code::ShadowRunning, text),
             RegistryError::Unsigned { .. } => Self::new(Code::PluginUnsigned, text),
             RegistryError::BadKey(_) => Self::new(Code::BadKey, text),
             RegistryError::ReleaseMoved(_) => Self::new(Code::ReleaseMoved, text),

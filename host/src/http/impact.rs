@@ -47,8 +47,8 @@ impl Request {
     fn what(&self) -> Result<What, Problem> {
         match (self.what.as_deref(), &self.since, self.sample) {
             (None | Some("active"), None, None) => Ok(What::Active),
-            (None, Some(since), None) => match since.parse::<Instant>() {
-                Ok(Instant(since)) => Ok(What::Since(since)),
+            (None, Some(since), None) => match since.parse() {
+                Ok(since) => Ok(What::Since(since)),
                 Err(why) => Err(bad(&format!("since: {why}"))),
             },
             (None, None, Some(count)) => Ok(What::Sample(count)),

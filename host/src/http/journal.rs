@@ -1,10 +1,14 @@
 //! What each operation is called in logs and metrics, and what came of it.
 
+use std::time::Duration;
+
 use super::call::Call;
 use crate::names::DecisionId;
+use crate::registry::exemptions::Exemption;
 use crate::registry::replay::Replay;
+use crate::registry::shadow::ShadowRow;
 use crate::registry::{Published, Pushed, RegistryError, Released, Report, RolledBackTo};
-use crate::telemetry::Operation;
+use crate::telemetry::{self, Operation};
 
 /// What came of an operation, and on what it was done.
 #[derive(Default)]
@@ -37,13 +41,18 @@ fn not_done(error: &RegistryError) -> Told<'_> {
         Error::Rejected { .. } => "rejected",
         Error::PluginFailed { .. } => "failed",
         Error::Malformed(_) | Error::TooLarge { .. } | Error::Name(_) | Error::Unidentified { .. } => "refused",
-        Error::BadRules(_) | Error::Unfit { .. } | Error::Unsigned { .. } | Error::BadKey(_) | Error::BadImpact(_) => {
-            "refused"
-        }
+        Error::BadRules(_)
+        | Error::Unfit { .. }
+        | Error::Unsigned { .. }
+        | Error::BadKey(_)
+        | Error::BadImpact(_)
+        | Error::BadChange(_) => "refused",
         Error::NoKind { .. } | Error::NotFound { .. } => "missed",
-        Error::VersionExists { .. } | Error::ReleaseMoved(_) | Error::ScopeFrozen(_) | Error::ImpactTooLarge { .. } => {
-            "conflicted"
-        }
+        Error::VersionExists { .. }
+        | Error::ReleaseMoved(_)
+        | Error::ScopeFrozen(_)
+        | Error::ShadowRunning { .. }
+        | Error::ImpactTooLarge { .. } => "conflicted",
         Error::ImpactUnfinished { .. }
         | Error::Busy { .. }
         | Error::NotReady { .. }
@@ -86,7 +95,43 @@ pub fn published(call: &Call, result: &Result<Published, RegistryError>) {
         },
         Err(error) => not_done(error),
     };
+    compared(result);
     tell(call, &entity(call), "publish", &told);
+}
+
+/// What shadows would have said of a publish that left a decision.
+fn compared(result: &Result<Published, RegistryError>) {
+    let decision = match result {
+        Ok(Published::Created { decision, .. }) => decision,
+        Err(RegistryError::Rejected { decision }) => decision,
+        _ => return,
+    };
+    for shadow in &decision.shadows {
+        let took = Duration::from_micros(shadow.micros);
+        telemetry::shadow_compared(&shadow.scope.to_string(), shadow.agreement.as_str(), took);
+    }
+}
+
+/// A shadow that was started, staged or stopped.
+pub fn shadowed(call: &Call, action: &'static str, scope: &str, result: &Result<ShadowRow, RegistryError>) {
+    let number = result.as_ref().map_or_else(|_| String::new(), |shadow| shadow.release.number.to_string());
+    let told = match result {
+        Ok(shadow) => Told { outcome: shadow.state.as_str(), entry: scope, version: &number, decision: "" },
+        Err(error) => Told { entry: scope, ..not_done(error) },
+    };
+    tell(call, "shadow", action, &told);
+}
+
+/// An exemption that was made or taken back.
+pub fn exempted(call: &Call, action: &'static str, result: &Result<Exemption, RegistryError>) {
+    let told = match result {
+        Ok(exemption) => {
+            let outcome = if exemption.revoked.is_some() { "revoked" } else { "made" };
+            Told { outcome, entry: &exemption.id, version: "", decision: "" }
+        }
+        Err(error) => not_done(error),
+    };
+    tell(call, "exemption", action, &told);
 }
 
 /// A dry run.

@@ -11,7 +11,7 @@ use super::call::Call;
 use super::front::{self, Label};
 use super::intake::Intake;
 use super::reply::Answer;
-use super::{Host, activation, decisions, entries, health, impact, keys, plugins, scopes};
+use super::{Host, activation, decisions, entries, exemptions, health, impact, keys, plugins, scopes, shadow};
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,10 @@ pub fn table() -> Vec<Route> {
         post("/api/modules/{name}/freeze", Json, activation::freeze),
         post("/api/modules/{name}/unfreeze", Json, activation::unfreeze),
         post("/api/modules/{name}/impact", Rules, impact::begin),
+        post("/api/modules/{name}/stage", Json, shadow::stage),
+        get("/api/modules/{name}/shadow", shadow::show),
+        post("/api/modules/{name}/shadow", Json, shadow::start),
+        post("/api/modules/{name}/shadow/stop", Nothing, shadow::stop),
         get("/api/policies", scopes::show),
         get("/api/policies/releases", scopes::releases),
         post("/api/policies/releases", Rules, scopes::release),
@@ -60,6 +64,13 @@ pub fn table() -> Vec<Route> {
         post("/api/policies/freeze", Json, activation::freeze),
         post("/api/policies/unfreeze", Json, activation::unfreeze),
         post("/api/policies/impact", Rules, impact::begin),
+        post("/api/policies/stage", Json, shadow::stage),
+        get("/api/policies/shadow", shadow::show),
+        post("/api/policies/shadow", Json, shadow::start),
+        post("/api/policies/shadow/stop", Nothing, shadow::stop),
+        get("/api/policies/exemptions", exemptions::list),
+        post("/api/policies/exemptions", Json, exemptions::make),
+        post("/api/policies/exemptions/{id}/revoke", Nothing, exemptions::revoke),
         get("/api/impacts", impact::list),
         get("/api/impacts/{id}", impact::show),
         get("/api/impacts/{id}/page", impact::page),

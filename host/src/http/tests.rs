@@ -238,6 +238,12 @@ fn each_refusal_of_the_registry_has_its_status_and_code() {
         ),
         (RegistryError::ReleaseMoved(Box::new(overtaken)), 412, "release-moved"),
         (RegistryError::ScopeFrozen(Box::new(frozen)), 409, "scope-frozen"),
+        (RegistryError::BadChange("no".to_owned()), 422, "bad-change"),
+        (
+            RegistryError::ShadowRunning { scope: crate::names::Scope::Policies, release: 3, by: "ada".to_owned() },
+            409,
+            "shadow-running",
+        ),
         (RegistryError::Internal("/secret/path".to_owned()), 500, "internal"),
         (RegistryError::Blobs("/secret/path".into()), 503, "unavailable"),
         (StoreError::Unavailable("postgres://u:secret@h".into()).into(), 503, "unavailable"),

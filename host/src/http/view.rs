@@ -11,6 +11,7 @@ use super::error::{Problem, limit_of};
 use crate::clock::{Instant, Millis};
 use crate::names::{Digest, KindName, ModuleName, Scope, VersionName};
 use crate::registry::release::{Binding, Kind, ReleaseRef, Rules};
+use crate::registry::shadow::ShadowRecord;
 use crate::registry::store::{EntryRow, PluginRow, ReleaseHead, ReleaseRow, VersionHead, VersionRow};
 use crate::registry::{Decision, FailureRecord, LookupRecord, NotJudged, Outcome, SubstitutionRecord};
 use crate::report::{Finding, Mode, Placeholder, Severity, Stage, Timing};
@@ -201,6 +202,8 @@ pub struct DecisionView<'a> {
     substituted: &'a [SubstitutionRecord],
     lookups: &'a [LookupRecord],
     timings: &'a [Timing],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    shadows: &'a [ShadowRecord],
 }
 
 /// A release, as judgements refer to it.
@@ -276,6 +279,7 @@ impl<'a> DecisionView<'a> {
             substituted: &decision.substituted,
             lookups: &decision.lookups,
             timings: &decision.timings,
+            shadows: &decision.shadows,
         }
     }
 }
@@ -345,6 +349,8 @@ struct BindingView<'a> {
     name: &'a str,
     stage: Stage,
     mode: Mode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percent: Option<u8>,
     plugin: &'a Digest,
 }
 
@@ -355,6 +361,7 @@ impl<'a> ScopeView<'a> {
             name: &binding.name,
             stage: binding.stage,
             mode: binding.mode,
+            percent: binding.percent,
             plugin: &binding.plugin,
         };
         Self {

@@ -13,6 +13,7 @@ use super::release::ReleaseRef;
 use super::rules::{NotLoaded, RulesInForce};
 use super::store::{Happened, Notice, ReleaseRow, Store};
 use super::{InForce, Registry, RegistryError};
+use crate::clock::Millis;
 use crate::names::{Digest, Scope};
 use crate::plugin::{Haste, Unfit};
 
@@ -144,12 +145,18 @@ impl Registry {
     pub(super) async fn refresh_rules(self: &Arc<Self>) -> Result<bool, RegistryError> {
         let _one_at_a_time = self.refreshing.lock().await;
         let current = self.rules.load_full();
-        let mut active = self.store.active_release_refs(&self.tenant).await?;
-        active.sort();
-        if current.behind.is_none() && current.loaded.releases() == active {
+        let stamp = self.store.rules_stamp(&self.tenant).await?;
+        let has_exemptions = current.loaded.exemptions().number == stamp.exemptions;
+        if current.behind.is_none() && has_exemptions && current.loaded.releases() == stamp.releases {
+            self.follow_shadows(stamp.shadows);
             return Ok(false);
         }
-        let ready = self.kept().into_iter().find(|rules| rules.releases() == active);
+        let exemptions = match has_exemptions {
+            true => Arc::clone(current.loaded.exemptions()),
+            false => Arc::new(self.store.exemptions_in_force(&self.tenant, Millis::now()).await?),
+        };
+        let mut ready = self.kept().into_iter().chain([Arc::clone(&current.loaded)]);
+        let ready = ready.find(|rules| rules.releases() == stamp.releases);
         let loaded = match ready {
             Some(rules) => Ok(rules),
             None => self.load(self.store.active_releases(&self.tenant).await?, Haste::Now, None).await?,
@@ -160,6 +167,8 @@ impl Registry {
                 if let Some(behind) = &current.behind {
                     tracing::info!(scope = %behind.scope, release = behind.release, "the host judges again");
                 }
+                // What was kept ready may be from before an exemption was made or taken back.
+                let loaded = loaded.with_exemptions(exemptions);
                 self.rules.store(Arc::new(InForce { loaded, behind: None }));
             }
             Err(not) => {
@@ -171,6 +180,7 @@ impl Registry {
                 self.rules.store(Arc::new(InForce { loaded: Arc::clone(&current.loaded), behind: Some(behind) }));
             }
         }
+        self.follow_shadows(stamp.shadows);
         Ok(true)
     }
 

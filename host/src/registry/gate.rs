@@ -2,6 +2,8 @@
 //! policy stage makes `Approved`. It is plain synchronous code: the server runs it on a gate thread, the command
 //! line calls it, and both get the same answer. It never writes.
 
+pub mod beside;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -66,6 +68,25 @@ pub struct Record {
 }
 
 impl Record {
+    fn new(kind: Arc<LoadedKind>, id: EntryId, version: VersionName, submitted_digest: Digest) -> Self {
+        Self {
+            kind,
+            id,
+            version,
+            sent: String::new(),
+            submitted_digest,
+            has_variables: false,
+            findings: Vec::new(),
+            failures: Vec::new(),
+            placeholders: Vec::new(),
+            lookups: Vec::new(),
+            timings: Vec::new(),
+            document: None,
+            canonical: None,
+            broke: None,
+        }
+    }
+
     /// The releases that judged.
     pub fn releases(&self) -> &[ReleaseRef] {
         &self.kind.releases
@@ -89,6 +110,19 @@ impl Record {
         self.findings.iter().any(Finding::rejects)
     }
 
+    fn subject(&self, bench: &Bench) -> Subject {
+        Subject {
+            tenant: bench.tenant.clone(),
+            module: self.kind.module.to_string(),
+            kind: self.kind.kind.name.to_string(),
+            id: self.id.to_string(),
+            version: self.version.to_string(),
+            publisher: bench.publisher.clone(),
+            submitted_at_ms: bench.at.0,
+            document: self.kind.document.clone(),
+        }
+    }
+
     fn note(&mut self, stage: &str, plugin: Option<&str>, took: Duration) {
         self.timings.push(Timing {
             stage: stage.to_owned(),
@@ -103,6 +137,7 @@ impl Record {
             plugin: Some(binding.name.clone()),
             mode: binding.mode,
             remark,
+            exemption: None,
         }));
     }
 
@@ -156,6 +191,11 @@ impl Approved {
     /// The releases that judged.
     pub fn releases(&self) -> &[ReleaseRef] {
         self.0.releases()
+    }
+
+    /// The number of the exemptions under which they judged.
+    pub fn exemptions(&self) -> i64 {
+        self.0.kind.exemptions.number
     }
 }
 
@@ -229,36 +269,17 @@ struct Stopped(Box<Record>);
 
 impl<'a> Run<'a> {
     fn start(mut submission: Submission, bench: &'a Bench) -> Self {
+        let (id, version) = (submission.id.clone(), submission.version.clone());
         let record = Record {
-            kind: Arc::clone(&submission.kind),
-            id: submission.id.clone(),
-            version: submission.version.clone(),
             sent: std::mem::take(&mut submission.sent),
-            submitted_digest: submission.submitted_digest.clone(),
             has_variables: submission.variables.iter().any(|variable| variable.source == Source::Request),
-            findings: Vec::new(),
-            failures: Vec::new(),
-            placeholders: Vec::new(),
-            lookups: Vec::new(),
-            timings: Vec::new(),
-            document: None,
-            canonical: None,
-            broke: None,
+            ..Record::new(Arc::clone(&submission.kind), id, version, submission.submitted_digest.clone())
         };
         Self { bench, submission, record }
     }
 
     fn subject(&self) -> Subject {
-        Subject {
-            tenant: self.bench.tenant.clone(),
-            module: self.record.kind.module.to_string(),
-            kind: self.record.kind.kind.name.to_string(),
-            id: self.record.id.to_string(),
-            version: self.record.version.to_string(),
-            publisher: self.bench.publisher.clone(),
-            submitted_at_ms: self.bench.at.0,
-            document: self.record.kind.document.clone(),
-        }
+        self.record.subject(self.bench)
     }
 }
 
@@ -287,6 +308,9 @@ fn resolve(Schemed(mut run): Schemed<'_>) -> Result<Resolved, Stopped> {
     // Every resolver sees what was sent, never what another put there: a value is data and is not scanned again.
     let mut substitutions = BTreeMap::new();
     for binding in &kind.resolvers {
+        if !binding.sees(&kind.kind.name, &run.record.id) {
+            continue;
+        }
         let ran = binding.plugin.resolve(&case, &run.submission.variables);
         let Some(resolution) = run.record.take(Stage::Resolve, binding, ran) else { continue };
         run.record.say(Stage::Resolve, binding, resolution.remarks);
@@ -318,7 +342,13 @@ fn resolved(mut run: Run<'_>, substitutions: Vec<Substitution>) -> Result<Resolv
         let message = format!("the submission with its placeholders replaced cannot be kept: {error}");
         let remark = Remark::error("resolve.unreadable", "", message)
             .with_help("send smaller values, or ask the module's owner what its resolvers put in");
-        run.record.findings.push(Finding { stage: Stage::Resolve, plugin: None, mode: Mode::Enforce, remark });
+        run.record.findings.push(Finding {
+            stage: Stage::Resolve,
+            plugin: None,
+            mode: Mode::Enforce,
+            remark,
+            exemption: None,
+        });
         return Err(Stopped(Box::new(run.record)));
     }
     let document = Arc::new(Document { value, substituted: substitutions });
@@ -330,26 +360,38 @@ fn resolved(mut run: Run<'_>, substitutions: Vec<Substitution>) -> Result<Resolv
 
 fn validate(mut resolved: Resolved) -> Validated {
     let kind = Arc::clone(&resolved.record.kind);
-    evaluate(&mut resolved, Stage::Validate, &kind.validators);
+    evaluate(&mut resolved, Stage::Validate, &kind.validators, None);
     Validated(resolved)
 }
 
 fn policy(Validated(mut resolved): Validated) -> Result<Approved, Stopped> {
     let kind = Arc::clone(&resolved.record.kind);
-    evaluate(&mut resolved, Stage::Policy, &kind.policies);
+    evaluate(&mut resolved, Stage::Policy, &kind.policies, None);
     let record = resolved.record;
     if record.broke.is_some() || record.rejected() { Err(Stopped(Box::new(record))) } else { Ok(Approved(record)) }
 }
 
-fn evaluate(resolved: &mut Resolved, stage: Stage, bindings: &[Arc<LoadedBinding>]) {
+/// Runs the bindings of a stage, but for those of which it is `known` what they say.
+fn evaluate(resolved: &mut Resolved, stage: Stage, bindings: &[Arc<LoadedBinding>], known: Option<&Record>) {
     let started = Instant::now();
+    let record = &mut resolved.record;
+    let kind = Arc::clone(&record.kind);
+    let said_before = record.findings.len();
     for binding in bindings {
+        if !binding.sees(&kind.kind.name, &record.id) {
+            continue;
+        }
+        if known.is_some_and(|known| beside::repeat(known, record, stage, binding)) {
+            continue;
+        }
         let ran = binding.plugin.judge(&resolved.case);
-        if let Some(remarks) = resolved.record.take(stage, binding, ran) {
-            resolved.record.say(stage, binding, remarks);
+        if let Some(remarks) = record.take(stage, binding, ran) {
+            record.say(stage, binding, remarks);
         }
     }
-    resolved.record.note(stage.as_str(), None, started.elapsed());
+    let at = Millis(resolved.case.subject.submitted_at_ms);
+    kind.exemptions.mark(&mut record.findings[said_before..], &kind.kind.name, &record.id, at);
+    record.note(stage.as_str(), None, started.elapsed());
 }
 
 /// Adds a resolver's substitutions; two at one place, or one inside the other, cannot both be right.
@@ -406,7 +448,13 @@ fn unused_variables(run: &mut Run<'_>) {
                 format!("no placeholder uses the variable '{name}'"),
             )
         };
-        run.record.findings.push(Finding { stage: Stage::Resolve, plugin: None, mode: Mode::Enforce, remark });
+        run.record.findings.push(Finding {
+            stage: Stage::Resolve,
+            plugin: None,
+            mode: Mode::Enforce,
+            remark,
+            exemption: None,
+        });
     }
 }
 
@@ -439,8 +487,9 @@ mod tests {
             module: "things".parse().expect("a name"),
             document: "/manifest".to_owned(),
             releases: Vec::new(),
-            envelope: open(),
-            schema: open(),
+            exemptions: Arc::default(),
+            envelope: Arc::new(open()),
+            schema: Arc::new(open()),
             declarations: Vec::new().into(),
             resolvers: Vec::new(),
             validators: Vec::new(),

@@ -12,7 +12,8 @@ pub use super::gate::Approved;
 use super::gate::{self, Bench, Judgement, Record};
 use super::release::Versioning;
 use super::rules::LoadedKind;
-use super::store::{Commit, Committed, DecisionRow, NewEvent, Rollback, RolledBack, VersionRow};
+use super::shadow::{LoadedShadow, ShadowRecord};
+use super::store::{Commit, Committed, DecisionRow, NewEvent, Rollback, RolledBack, ShadowResult, VersionRow};
 use super::submission::Submission;
 use super::{
     Actor, Decision, NotJudged, Outcome, Published, Registry, RegistryError, Report, RolledBackTo, SubstitutionRecord,
@@ -42,7 +43,8 @@ impl Registry {
             let rules = self.rules_to_judge_by()?;
             let kind = Arc::clone(rules.kind(kind)?);
             let bench = self.bench(actor);
-            let (judgement, read) = self.judge(&kind, &bench, body.clone(), format).await?;
+            let shadows = self.shadows_beside(&rules, &kind);
+            let (judgement, beside) = self.judge(&kind, &bench, body.clone(), format, shadows).await?;
             match judgement {
                 Judgement::Approved(approved) => {
                     // Where the registry counts versions, no version's name tells a repetition: it must be looked for.
@@ -51,14 +53,14 @@ impl Registry {
                     {
                         return repeated;
                     }
-                    if let Some(published) = self.commit(actor, &bench, approved, read).await? {
+                    if let Some(published) = self.commit(actor, &bench, approved, beside).await? {
                         return Ok(published);
                     }
                     self.refresh_rules().await?;
                 }
-                Judgement::Rejected(record) => return self.refuse(actor, &bench, *record, None, read).await,
+                Judgement::Rejected(record) => return self.refuse(actor, &bench, *record, None, beside).await,
                 Judgement::Failed(record, failure) => {
-                    return self.refuse(actor, &bench, *record, Some(failure), read).await;
+                    return self.refuse(actor, &bench, *record, Some(failure), beside).await;
                 }
             }
         }
@@ -139,18 +141,24 @@ impl Registry {
         }
     }
 
-    /// Reads and judges, in one job: a request changes threads once.
+    /// Reads and judges, in one job: a request changes threads once. The shadows come last, and what becomes of them
+    /// changes nothing.
     async fn judge(
         &self,
         kind: &Arc<LoadedKind>,
         bench: &Bench,
         body: Bytes,
         format: Format,
-    ) -> Result<(Judgement, Timing), RegistryError> {
+        shadows: Vec<Arc<LoadedShadow>>,
+    ) -> Result<(Judgement, Beside), RegistryError> {
         let (kind, bench) = (Arc::clone(kind), bench.clone());
         let job = move || {
-            let (submission, read) = read(&kind, &bench, &body, format)?;
-            Ok((gate::judge(submission, &bench), read))
+            let (submission, timing) = read(&kind, &bench, &body, format)?;
+            let judgement = gate::judge(submission, &bench);
+            let again =
+                |kind: &Arc<LoadedKind>| read(kind, &bench, &body, format).ok().map(|(submission, _)| submission);
+            let said = shadows.iter().filter_map(|shadow| shadow.judge(&judgement, &bench, again)).collect();
+            Ok((judgement, Beside { read: timing, shadows: said }))
         };
         self.sandbox.run(job).await.map_err(busy)?
     }
@@ -177,21 +185,24 @@ impl Registry {
         bench: &Bench,
         record: Record,
         failure: Option<Failure>,
-        read: Timing,
+        beside: Beside,
     ) -> Result<Published, RegistryError> {
         if let Some(repeated) = self.published_already(actor, &Sent::by(&record)).await? {
             return repeated;
         }
         let Some(failure) = failure else {
-            let decision = decide(&record, bench, Outcome::Rejected, read);
-            let row = decision_row(&decision, Some(record.sent), bench.at);
-            self.store.insert_decision(&actor.tenant, &row).await?;
+            let decision = decide(&record, bench, Outcome::Rejected, beside);
+            let (row, shadows) = (decision_row(&decision, Some(record.sent), bench.at), results(&decision));
+            match shadows.is_empty() {
+                true => self.store.insert_decision(&actor.tenant, &row).await?,
+                false => self.store.insert_decision_beside(&actor.tenant, &row, &shadows).await?,
+            }
             return Err(RegistryError::Rejected { decision: Box::new(decision) });
         };
         // A plugin that was not even started has decided nothing; writing that down would let a flood of requests
         // fill the database.
         if !matches!(failure.cause, Cause::Busy { .. } | Cause::Quarantined { .. }) {
-            let decision = decide(&record, bench, Outcome::Failed, read);
+            let decision = decide(&record, bench, Outcome::Failed, beside);
             let row = decision_row(&decision, Some(record.sent), bench.at);
             self.store.insert_decision(&actor.tenant, &row).await?;
         }
@@ -204,14 +215,14 @@ impl Registry {
         actor: &Actor,
         bench: &Bench,
         approved: Box<Approved>,
-        read: Timing,
+        beside: Beside,
     ) -> Result<Option<Published>, RegistryError> {
         let record = approved.record();
         let kind = &record.kind.kind;
         let (Some((canonical, digest)), Some(document)) = (&record.canonical, &record.document) else {
             return Err(RegistryError::Internal("approved without a resolved submission".to_owned()));
         };
-        let decision = decide(record, bench, Outcome::Approved, read);
+        let decision = decide(record, bench, Outcome::Approved, beside);
         let version = VersionRow {
             kind: kind.name.clone(),
             id: record.id.clone(),
@@ -237,6 +248,7 @@ impl Registry {
             tags: shown.tags,
             event: published_event(actor, &version),
             decision: decision_row(&decision, sent, bench.at),
+            shadows: results(&decision),
             version: version.clone(),
             is_higher: if kind.versioning == Versioning::Semver { semver_is_higher } else { later_is_higher },
         };
@@ -391,9 +403,21 @@ fn published_event(actor: &Actor, version: &VersionRow) -> NewEvent {
     }
 }
 
-pub(super) fn decide(record: &Record, bench: &Bench, outcome: Outcome, read: Timing) -> Decision {
+/// What a decision tells beside the record of the run.
+pub(super) struct Beside {
+    /// Reading the submission.
+    pub(super) read: Timing,
+    /// What shadows would have said.
+    pub(super) shadows: Vec<ShadowRecord>,
+}
+
+fn results(decision: &Decision) -> Vec<ShadowResult> {
+    decision.shadows.iter().map(ShadowResult::from).collect()
+}
+
+pub(super) fn decide(record: &Record, bench: &Bench, outcome: Outcome, beside: Beside) -> Decision {
     let mut timings = record.timings.clone();
-    timings.insert(0, read);
+    timings.insert(0, beside.read);
     Decision {
         id: new_id(bench.at).parse().expect("a new id is a decision id"),
         kind: record.kind.kind.name.clone(),
@@ -415,6 +439,7 @@ pub(super) fn decide(record: &Record, bench: &Bench, outcome: Outcome, read: Tim
             .collect(),
         lookups: record.lookups.clone(),
         timings,
+        shadows: beside.shadows,
     }
 }
 

@@ -97,6 +97,9 @@ pub struct Binding {
     /// Whether its findings decide.
     #[serde(default)]
     pub mode: Mode,
+    /// The share of entries that it sees, where that is not all of them; only of one that observes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
     /// The kinds it sees; empty means every kind of the scope.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<KindName>,

@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::fleet::beside;
 use super::publish::not_found;
 use super::release::{ReleaseRef, Rules};
-use super::rules::{NotLoaded, RulesInForce, check};
+use super::rules::{Loading, NotLoaded, RulesInForce, Turns, check};
 use super::signing::PluginSignature;
 use super::store::{NewRelease, Page, PluginPlace, PluginRow, ReleaseHead, ReleaseRow};
 use super::{ActiveScope, Actor, Pushed, Registry, RegistryError, Released};
@@ -225,7 +225,9 @@ impl Registry {
             let releases = rows.into_iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
             let (kept, in_force) = (registry.kept(), Arc::clone(&registry.rules.load().loaded));
             let at_hand = RulesInForce::at_hand(kept.iter().chain([&in_force]).chain(&other).map(|rules| &**rules));
-            RulesInForce::load_or_name(&registry.sandbox, haste, releases, &component, Some(&at_hand)).map(Arc::new)
+            let (sandbox, previous, turns) = (&*registry.sandbox, Some(&at_hand), Turns::Shared(haste));
+            let loading = Loading { sandbox, component: &component, previous, turns };
+            RulesInForce::load_or_name(loading, releases, Arc::clone(in_force.exemptions()))
         })
         .await
     }

@@ -8,8 +8,9 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 
 use super::canonical::canonical;
+use super::exemptions::Exemptions;
 use super::gate::{self, Bench, Judgement};
-use super::publish::decide;
+use super::publish::{Beside, decide};
 use super::releasing::{chain, off_path};
 use super::rules::RulesInForce;
 use super::store::Store;
@@ -62,7 +63,8 @@ impl Registry {
             let component = |digest: &Digest| {
                 runtime.block_on(registry.blobs.get(digest)).map(|bytes| bytes.to_vec()).map_err(|error| chain(&error))
             };
-            let rules = RulesInForce::load_aside(&registry.sandbox, releases, &component)?;
+            let exemptions = Arc::new(Exemptions::of_decision(&decision));
+            let rules = RulesInForce::load_aside(&registry.sandbox, releases, &component, exemptions)?;
             registry.run_again(&rules, &tenant, &runtime, &decision, sent.unwrap_or_default())
         };
         Ok((id, off_path(run).await??))
@@ -99,7 +101,7 @@ impl Registry {
             return Ok(Replay::Impossible { reason: what.clone() });
         }
         let read = Timing { stage: "decode".to_owned(), plugin: None, micros: 0 };
-        let replayed = decide(judgement.record(), &bench, outcome, read);
+        let replayed = decide(judgement.record(), &bench, outcome, Beside { read, shadows: Vec::new() });
         if let Some(failure) = replayed.failures.iter().find(|failure| failure.passing) {
             let reason = format!("the binding '{}' {} when it was run again: try again", failure.plugin, failure.cause);
             return Ok(Replay::Impossible { reason });
@@ -142,6 +144,8 @@ fn comparable(decision: &Decision) -> Result<Value, RegistryError> {
     if let Value::Object(members) = &mut value {
         members.remove("id");
         members.remove("timings");
+        // Shadows decided nothing, and what they ran beside may be gone.
+        members.remove("shadows");
     }
     Ok(value)
 }

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::RegistryError;
+use super::exemptions::Exemptions;
 use super::release::{Binding, Declaration, Kind, ReleaseRef, Rules};
+use super::sample;
 use super::schema::{self, Schema};
-use crate::names::{Digest, KindName, ModuleName, Scope, pointer};
+use crate::names::{Digest, EntryId, KindName, ModuleName, Scope, pointer};
 use crate::plugin::{Haste, Plugin, Sandbox};
 use crate::report::{Mode, Remark, Stage};
 
@@ -47,11 +49,21 @@ pub struct LoadedBinding {
     pub name: String,
     /// Whether its findings decide.
     pub mode: Mode,
+    /// The share of entries that it sees.
+    pub percent: u8,
     /// The configured plugin.
     pub plugin: Arc<Plugin>,
 }
 
-/// A kind with everything that judges it.
+impl LoadedBinding {
+    /// True where it sees this entry.
+    pub fn sees(&self, kind: &KindName, id: &EntryId) -> bool {
+        sample::is_within(self.percent, kind, id)
+    }
+}
+
+/// A kind with everything that judges it. What is large in it is shared by its copies.
+#[derive(Clone)]
 pub struct LoadedKind {
     /// The kind.
     pub kind: Arc<Kind>,
@@ -61,8 +73,10 @@ pub struct LoadedKind {
     pub document: String,
     /// The releases that judge it: its module's and, where there is one, the policies'.
     pub releases: Vec<ReleaseRef>,
-    pub(super) envelope: Schema,
-    pub(super) schema: Schema,
+    /// What lets findings pass.
+    pub exemptions: Arc<Exemptions>,
+    pub(super) envelope: Arc<Schema>,
+    pub(super) schema: Arc<Schema>,
     pub(super) declarations: Arc<[Declaration]>,
     pub(super) resolvers: Vec<Arc<LoadedBinding>>,
     pub(super) validators: Vec<Arc<LoadedBinding>>,
@@ -73,6 +87,7 @@ pub struct LoadedKind {
 #[derive(Default)]
 pub struct RulesInForce {
     releases: Vec<ReleaseRef>,
+    exemptions: Arc<Exemptions>,
     kinds: BTreeMap<KindName, Arc<LoadedKind>>,
     plugins: HashMap<PluginKey, Arc<Plugin>>,
 }
@@ -93,20 +108,9 @@ impl RulesInForce {
         releases: Vec<(ReleaseRef, Rules)>,
         component: &LoadComponent<'_>,
         previous: Option<&Self>,
-    ) -> Result<Self, RegistryError> {
-        Self::load_or_name(sandbox, Haste::Ahead, releases, component, previous).map_err(|not| not.error)
-    }
-
-    /// As `load`; the error names the release.
-    pub(super) fn load_or_name(
-        sandbox: &Sandbox,
-        haste: Haste,
-        releases: Vec<(ReleaseRef, Rules)>,
-        component: &LoadComponent<'_>,
-        previous: Option<&Self>,
-    ) -> Result<Self, Box<NotLoaded>> {
-        let turns = Turns::Shared(haste);
-        Self::load_by(Loader { sandbox, component, previous, turns, plugins: HashMap::new() }, releases)
+    ) -> Result<Arc<Self>, RegistryError> {
+        let loading = Loading { sandbox, component, previous, turns: Turns::Shared(Haste::Ahead) };
+        Self::load_or_name(loading, releases, Arc::default()).map_err(|not| not.error)
     }
 
     /// Loads releases to judge by beside what is in force: their plugins share nothing with those that judge publishes.
@@ -117,13 +121,19 @@ impl RulesInForce {
         sandbox: &Sandbox,
         releases: Vec<(ReleaseRef, Rules)>,
         component: &LoadComponent<'_>,
-    ) -> Result<Self, RegistryError> {
-        let (previous, turns) = (None, Turns::Own);
-        Self::load_by(Loader { sandbox, component, previous, turns, plugins: HashMap::new() }, releases)
-            .map_err(|not| not.error)
+        exemptions: Arc<Exemptions>,
+    ) -> Result<Arc<Self>, RegistryError> {
+        let loading = Loading { sandbox, component, previous: None, turns: Turns::Own };
+        Self::load_or_name(loading, releases, exemptions).map_err(|not| not.error)
     }
 
-    fn load_by(mut loader: Loader<'_>, releases: Vec<(ReleaseRef, Rules)>) -> Result<Self, Box<NotLoaded>> {
+    /// Loads releases, with what lets findings pass; the error names the release that cannot be loaded.
+    pub(super) fn load_or_name(
+        loading: Loading<'_>,
+        releases: Vec<(ReleaseRef, Rules)>,
+        exemptions: Arc<Exemptions>,
+    ) -> Result<Arc<Self>, Box<NotLoaded>> {
+        let mut loader = Loader { loading, plugins: HashMap::new() };
         let policy_release = releases.iter().find(|(release, _)| release.scope == Scope::Policies);
         let policies = match policy_release {
             Some((release, rules)) => loader.bindings(rules).map_err(|error| NotLoaded::of(release, rules, error))?,
@@ -141,7 +151,21 @@ impl RulesInForce {
         }
         let mut releases: Vec<ReleaseRef> = releases.into_iter().map(|(release, _)| release).collect();
         releases.sort();
-        Ok(Self { releases, kinds, plugins: loader.plugins })
+        Ok(Arc::new(Self { releases, kinds, plugins: loader.plugins, ..Self::default() }).with_exemptions(exemptions))
+    }
+
+    /// The same rules, with what lets findings pass now.
+    #[must_use]
+    pub(super) fn with_exemptions(self: Arc<Self>, exemptions: Arc<Exemptions>) -> Arc<Self> {
+        if self.exemptions.number == exemptions.number {
+            return self;
+        }
+        let kinds = self.kinds.iter().map(|(name, kind)| {
+            let kind = LoadedKind { exemptions: Arc::clone(&exemptions), ..(**kind).clone() };
+            (name.clone(), Arc::new(kind))
+        });
+        let (releases, plugins) = (self.releases.clone(), self.plugins.clone());
+        Arc::new(Self { releases, kinds: kinds.collect(), plugins, exemptions })
     }
 
     /// No rules, with every plugin that any of these has.
@@ -153,6 +177,11 @@ impl RulesInForce {
     /// The releases that are loaded, by scope.
     pub fn releases(&self) -> &[ReleaseRef] {
         &self.releases
+    }
+
+    /// What lets findings pass.
+    pub fn exemptions(&self) -> &Arc<Exemptions> {
+        &self.exemptions
     }
 
     /// A kind that an active module declares.
@@ -167,6 +196,16 @@ impl RulesInForce {
                 known: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
             }
         })
+    }
+
+    /// The names of the validators and policies at work, sorted.
+    pub fn judges(&self) -> Vec<String> {
+        let judges = |kind: &LoadedKind| {
+            let bindings = kind.validators.iter().chain(&kind.policies);
+            bindings.map(|binding| binding.name.clone()).collect::<Vec<_>>()
+        };
+        let names: std::collections::BTreeSet<String> = self.kinds.values().flat_map(|kind| judges(kind)).collect();
+        names.into_iter().collect()
     }
 
     /// Every kind, by name.
@@ -255,8 +294,9 @@ fn load_kind(
         module: module.clone(),
         document: pointer::child("", &kind.document_field),
         releases,
-        envelope: Schema::compile(schema::envelope(kind)).map_err(refused)?,
-        schema: Schema::compile(kind.schema.clone()).map_err(refused)?,
+        exemptions: Arc::default(),
+        envelope: Schema::compile(schema::envelope(kind)).map(Arc::new).map_err(refused)?,
+        schema: Schema::compile(kind.schema.clone()).map(Arc::new).map_err(refused)?,
         declarations: rules.placeholders.clone().into(),
         resolvers: at(bindings, Stage::Resolve),
         validators: at(bindings, Stage::Validate),
@@ -272,19 +312,30 @@ struct Bound {
     binding: Arc<LoadedBinding>,
 }
 
-/// With whom plugins take turns.
-enum Turns {
+/// With whom plugins take turns, and share a quarantine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turns {
     /// With every binding of the same component.
     Shared(Haste),
-    /// With nobody.
+    /// With nobody, but for those that are taken from rules that were loaded before.
     Own,
 }
 
+/// What rules are loaded with.
+#[derive(Clone, Copy)]
+pub struct Loading<'a> {
+    /// What runs the plugins.
+    pub sandbox: &'a Sandbox,
+    /// What gives their bytes.
+    pub component: &'a LoadComponent<'a>,
+    /// What gives the plugins that are configured alike.
+    pub previous: Option<&'a RulesInForce>,
+    /// With whom the others take turns.
+    pub turns: Turns,
+}
+
 struct Loader<'a> {
-    sandbox: &'a Sandbox,
-    component: &'a LoadComponent<'a>,
-    previous: Option<&'a RulesInForce>,
-    turns: Turns,
+    loading: Loading<'a>,
     plugins: HashMap<PluginKey, Arc<Plugin>>,
 }
 
@@ -299,7 +350,8 @@ impl Loader<'_> {
             .iter()
             .map(|binding| {
                 let plugin = self.plugin(binding)?;
-                let loaded = LoadedBinding { name: binding.name.clone(), mode: binding.mode, plugin };
+                let percent = binding.percent.unwrap_or(100);
+                let loaded = LoadedBinding { name: binding.name.clone(), mode: binding.mode, percent, plugin };
                 Ok(Bound { stage: binding.stage, kinds: binding.kinds.clone(), binding: Arc::new(loaded) })
             })
             .collect()
@@ -309,15 +361,16 @@ impl Loader<'_> {
         let settings = serde_json_canonicalizer::to_vec(&binding.settings)
             .map_err(|error| RegistryError::Internal(format!("settings without canonical form: {error}")))?;
         let key = (binding.plugin.clone(), binding.stage, Digest::of(&settings));
-        let known = self.plugins.get(&key).or_else(|| self.previous.and_then(|previous| previous.plugins.get(&key)));
+        let Loading { sandbox, component, previous, turns } = self.loading;
+        let known = self.plugins.get(&key).or_else(|| previous.and_then(|previous| previous.plugins.get(&key)));
         let plugin = match known {
             Some(plugin) => Arc::clone(plugin),
             None => {
-                let (digest, load) = (&binding.plugin, || (self.component)(&binding.plugin));
+                let (digest, load) = (&binding.plugin, || component(&binding.plugin));
                 let (stage, settings) = (binding.stage, &binding.settings);
-                let prepared = match self.turns {
-                    Turns::Shared(haste) => self.sandbox.prepare_with(haste, digest, &load, stage, settings),
-                    Turns::Own => self.sandbox.prepare_aside(digest, &load, stage, settings),
+                let prepared = match turns {
+                    Turns::Shared(haste) => sandbox.prepare_with(haste, digest, &load, stage, settings),
+                    Turns::Own => sandbox.prepare_aside(digest, &load, stage, settings),
                 };
                 prepared.map_err(|unfit| RegistryError::Unfit { binding: Some(binding.name.clone()), unfit })?
             }
@@ -463,6 +516,15 @@ fn check_binding(rules: &Rules, is_module: bool, index: usize, binding: &Binding
         if is_module && !rules.kinds.iter().any(|declared| declared.name == *kind) {
             say("kinds", format!("the module does not declare the kind '{kind}'"));
         }
+    }
+    match (binding.mode, binding.percent) {
+        (_, None) | (Mode::Observe, Some(1..=100)) => {}
+        (Mode::Observe, Some(percent)) => say("percent", format!("percent is 1 to 100, not {percent}")),
+        (Mode::Enforce, Some(_)) => say(
+            "percent",
+            "only a binding that observes can see a share of the entries: set mode = \"observe\", or remove percent"
+                .to_owned(),
+        ),
     }
     if !matches!(binding.settings, Value::Null | Value::Object(_)) {
         say("settings", "settings are an object".to_owned());

@@ -3,10 +3,12 @@
 
 mod activation;
 mod decisions;
+mod exemptions;
 mod fleet;
 mod impact;
 mod keys;
 mod places;
+mod shadow;
 
 use std::sync::Arc;
 
@@ -20,10 +22,14 @@ use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Ten
 
 pub use activation::{Activate, Activation, ActivationStore, ActiveRelease, Freeze, ScopeState};
 pub use decisions::{DecisionFilter, DecisionStore};
+pub use exemptions::{ExemptionMade, ExemptionStore};
 pub use fleet::{FleetStore, Happened, Listener, Notice};
 pub use impact::{ImpactBegun, ImpactChunk, ImpactRow, ImpactState, ImpactStore, Judged, PublishMark, StoredVersion};
 pub use keys::{KeyRow, KeyStore, SIGNERS_MAX, SignatureRow, Signatures};
 pub use places::{PluginPlace, VersionPlace};
+pub use shadow::{
+    Progress, ProgressAsked, RulesStamp, ShadowCode, ShadowEnd, ShadowExample, ShadowResult, ShadowStore,
+};
 
 /// The database could not do what was asked. Causes go to the log; strangers see none of them.
 #[derive(Debug, thiserror::Error)]
@@ -208,6 +214,8 @@ pub struct Commit<'a> {
     pub decision: DecisionRow,
     /// The event to write.
     pub event: NewEvent,
+    /// What shadows would have said, to be written with the decision.
+    pub shadows: Vec<ShadowResult>,
     /// Of two versions, the higher: true where the first is higher than the second.
     pub is_higher: fn(&str, &str) -> bool,
 }
@@ -330,7 +338,9 @@ pub struct Page<T> {
 /// The database. Every method but `ping` and the events' is within one tenant. Not found is `Ok(None)`. Whatever changes
 /// rules, tokens or entries writes its row of the audit log in the same transaction.
 #[async_trait]
-pub trait Store: ActivationStore + DecisionStore + FleetStore + ImpactStore + KeyStore + Send + Sync {
+pub trait Store:
+    ActivationStore + DecisionStore + ExemptionStore + FleetStore + ImpactStore + KeyStore + ShadowStore + Send + Sync
+{
     /// One round trip.
     async fn ping(&self) -> Result<(), StoreError>;
 
@@ -380,7 +390,8 @@ pub trait Store: ActivationStore + DecisionStore + FleetStore + ImpactStore + Ke
     async fn active_release_refs(&self, tenant: &Tenant) -> Result<Vec<ReleaseRef>, StoreError>;
 
     /// Writes a publish: the inbox key, the version (archiving the one that was active), the entry, the decision
-    /// and the event, after checking under a lock that `approved.releases()` are still active.
+    /// and the event, after checking under a lock that `approved.releases()` are still active and that no
+    /// exemption changed.
     async fn commit(&self, commit: &Commit<'_>) -> Result<Committed, StoreError>;
     /// Writes a decision that let nothing in.
     async fn insert_decision(&self, tenant: &Tenant, decision: &DecisionRow) -> Result<(), StoreError>;

@@ -107,7 +107,7 @@ impl Submission {
 
 /// What the host itself says in the schema stage.
 pub(super) fn as_finding(remark: Remark) -> Finding {
-    Finding { stage: Stage::Schema, plugin: None, mode: Mode::Enforce, remark }
+    Finding { stage: Stage::Schema, plugin: None, mode: Mode::Enforce, remark, exemption: None }
 }
 
 fn text_field<'a>(fields: &'a Map<String, Value>, field: &str) -> Result<&'a str, Remark> {

@@ -79,6 +79,20 @@ const MIGRATIONS: &[Migration] = &[
         down: include_str!("../../../migrations/0008_impact.down.sql"),
     },
     Migration {
+        number: 9,
+        name: "shadow",
+        only: None,
+        up: include_str!("../../../migrations/0009_shadow.sql"),
+        down: include_str!("../../../migrations/0009_shadow.down.sql"),
+    },
+    Migration {
+        number: 10,
+        name: "exemptions",
+        only: None,
+        up: include_str!("../../../migrations/0010_exemptions.sql"),
+        down: include_str!("../../../migrations/0010_exemptions.down.sql"),
+    },
+    Migration {
         number: 24,
         name: "audit.postgres",
         only: Some(Engine::Postgres),
@@ -105,6 +119,20 @@ const MIGRATIONS: &[Migration] = &[
         only: Some(Engine::Postgres),
         up: include_str!("../../../migrations/0028_impact.postgres.sql"),
         down: include_str!("../../../migrations/0028_impact.postgres.down.sql"),
+    },
+    Migration {
+        number: 29,
+        name: "shadow.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0029_shadow.postgres.sql"),
+        down: include_str!("../../../migrations/0029_shadow.postgres.down.sql"),
+    },
+    Migration {
+        number: 30,
+        name: "exemptions.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0030_exemptions.postgres.sql"),
+        down: include_str!("../../../migrations/0030_exemptions.postgres.down.sql"),
     },
     Migration {
         number: 44,

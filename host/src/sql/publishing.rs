@@ -10,11 +10,13 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::errors::{failed, is_conflict};
 use super::rows::{places, plain, rows_of_places};
-use super::{Database, RulesLock, Statement, Writers, entries, rules};
+use super::{Database, RulesLock, Statement, Writers, entries, rules, shadow};
 use crate::names::{EntryId, KindName, Scope, Tenant};
 use crate::registry::audit::AuditRecord;
 use crate::registry::release::ReleaseRef;
-use crate::registry::store::{Commit, Committed, DecisionRow, EntryRow, NewEvent, Store as _, StoreError, VersionRow};
+use crate::registry::store::{
+    Commit, Committed, DecisionRow, EntryRow, NewEvent, ShadowResult, Store as _, StoreError, VersionRow,
+};
 
 /// Times that a transaction is run before its conflict with others is given up on.
 const ATTEMPTS_MAX: usize = 5;
@@ -26,6 +28,8 @@ pub(super) struct Publish {
     pub(super) tenant: Tenant,
     /// The releases that judged, in order.
     judged: Vec<ReleaseRef>,
+    /// The number of the exemptions under which they judged.
+    exemptions: i64,
     inbox_key: String,
     name: String,
     description: Option<String>,
@@ -33,6 +37,7 @@ pub(super) struct Publish {
     version: VersionRow,
     decision: DecisionRow,
     event: NewEvent,
+    shadows: Vec<ShadowResult>,
     is_higher: fn(&str, &str) -> bool,
 }
 
@@ -43,6 +48,7 @@ impl Publish {
         Self {
             tenant: commit.tenant.clone(),
             judged,
+            exemptions: commit.approved.exemptions(),
             inbox_key: commit.inbox_key.clone(),
             name: commit.name.clone(),
             description: commit.description.clone(),
@@ -50,6 +56,7 @@ impl Publish {
             version: commit.version.clone(),
             decision: commit.decision.clone(),
             event: commit.event.clone(),
+            shadows: commit.shadows.clone(),
             is_higher: commit.is_higher,
         }
     }
@@ -71,6 +78,7 @@ impl Publish {
         Self {
             tenant: tenant.parse().expect("a tenant"),
             judged: Vec::new(),
+            exemptions: 0,
             inbox_key: format!("registry:thing:{id}:{version}"),
             name: String::new(),
             description: None,
@@ -105,6 +113,7 @@ impl Publish {
                 published_by: "test".to_owned(),
                 published_at: at,
             },
+            shadows: Vec::new(),
             is_higher: |_, _| true,
         }
     }
@@ -185,10 +194,11 @@ async fn try_commit(
     let Some(&first) = open.first() else { return Ok(true) };
     open.sort_by_key(|index| group[*index].entry());
     let mut transaction = writers.begin_with(rules, &group[first].tenant).await.map_err(failed(COMMITTING))?;
-    let active = read_active(&mut transaction, group, &open).await?;
+    let (active, exemptions) = read_active(&mut transaction, group, &open).await?;
     settle(&mut open, told, Told::RulesMoved, |index| {
         let publish = group[index];
-        active.iter().filter(|release| publish.is_of_scope(&release.scope)).eq(&publish.judged)
+        exemptions == publish.exemptions
+            && active.iter().filter(|release| publish.is_of_scope(&release.scope)).eq(&publish.judged)
     });
     let taken = insert_inbox(&mut transaction, group, &open).await?;
     settle(&mut open, told, Told::Exists, |index| taken.contains(&group[index].inbox_key));
@@ -198,6 +208,8 @@ async fn try_commit(
     }
     let mut written = write_entries(&mut transaction, group, &open).await?;
     insert_decisions(&mut transaction, group, &open).await?;
+    let beside = open.iter().map(|index| (&group[*index].decision, &group[*index].shadows[..]));
+    shadow::insert_results(&mut transaction, &group[first].tenant, beside).await?;
     let new = insert_versions(&mut transaction, group, &open).await?;
     if new.len() < open.len() {
         transaction.roll_back().await.map_err(failed(COMMITTING))?;
@@ -228,19 +240,20 @@ fn settle(open: &mut Vec<usize>, told: &mut [Option<Told>], what: Told, stands: 
     });
 }
 
-/// The active releases of the scopes that judged, in order.
+/// The active releases of the scopes that judged, in order, and the number of the exemptions, which stands in the
+/// policies' row.
 async fn read_active(
     connection: &mut AnyConnection,
     group: &[&Publish],
     open: &[usize],
-) -> Result<Vec<ReleaseRef>, StoreError> {
+) -> Result<(Vec<ReleaseRef>, i64), StoreError> {
     let judged = open.iter().flat_map(|index| &group[*index].judged);
     let mut scopes: Vec<&Scope> = judged.map(|release| &release.scope).chain([&Scope::Policies]).collect();
     scopes.sort();
     scopes.dedup();
     let text = format!(
-        "SELECT scope, active_number AS number, active_digest AS digest FROM rulesets
-         WHERE tenant_id = $1 AND active_number IS NOT NULL AND scope IN ({})",
+        "SELECT scope, active_number AS number, active_digest AS digest, exemptions FROM rulesets
+         WHERE tenant_id = $1 AND scope IN ({})",
         places(2, scopes.len())
     );
     let query = sqlx::query(AssertSqlSafe(text)).bind(group[open[0]].tenant.to_string());
@@ -250,9 +263,15 @@ async fn read_active(
         .fetch_all(connection)
         .await
         .map_err(failed(COMMITTING))?;
-    let mut active = rows.iter().map(rules::release_ref).collect::<Result<Vec<_>, _>>()?;
+    let mut exemptions = 0;
+    let mut active = Vec::with_capacity(rows.len());
+    for row in &rows {
+        active.extend(rules::active_ref(row)?);
+        // The other rows' are zero.
+        exemptions = plain::<i64>(row, "exemptions")?.max(exemptions);
+    }
     active.sort();
-    Ok(active)
+    Ok((active, exemptions))
 }
 
 /// Runs a statement that writes a row of `columns` values for each of the open publishes.

@@ -182,6 +182,14 @@ pub(super) fn release_ref(row: &AnyRow) -> Result<ReleaseRef, StoreError> {
     Ok(ReleaseRef { scope: name(row, "scope")?, number: plain(row, "number")?, digest: name(row, "digest")? })
 }
 
+/// The release that is active in a scope, where one is.
+pub(super) fn active_ref(row: &AnyRow) -> Result<Option<ReleaseRef>, StoreError> {
+    match plain::<Option<i64>>(row, "number")? {
+        Some(_) => release_ref(row).map(Some),
+        None => Ok(None),
+    }
+}
+
 pub(super) fn release_head(row: &AnyRow) -> Result<ReleaseHead, StoreError> {
     Ok(ReleaseHead {
         release: release_ref(row)?,

@@ -13,7 +13,7 @@ async fn stranger(world: &World) -> PgConnection {
 }
 
 /// Waits until so many wait for a lock in this database, of those that match.
-async fn until_waiting(stranger: &mut PgConnection, what: &str, count: i64) {
+pub async fn until_waiting(stranger: &mut PgConnection, what: &str, count: i64) {
     let query = format!(
         "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
          WHERE NOT granted AND datname = current_database() AND ({what})"

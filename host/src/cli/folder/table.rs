@@ -2,7 +2,7 @@
 //! are gathered with file, line and key, so that an author sees all of them at once.
 
 use std::cell::RefCell;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::str::FromStr;
 
 use serde_json::{Map, Number, Value};
@@ -120,6 +120,18 @@ impl<'a> Table<'a> {
     pub(super) fn flag(&self, key: &'static str) -> bool {
         let Some(value) = self.look(key).map(Spanned::get_ref) else { return false };
         value.as_bool().or_else(|| self.wants(key, "true or false", value)).unwrap_or(false)
+    }
+
+    /// The key's whole number.
+    pub(super) fn whole(&self, key: &'static str, range: RangeInclusive<i64>) -> Option<i64> {
+        let value = self.look(key)?.get_ref();
+        let number = value.as_integer().and_then(|digits| i64::from_str_radix(digits.as_str(), digits.radix()).ok());
+        let found = number.filter(|number| range.contains(number));
+        if found.is_none() {
+            let (first, last) = (range.start(), range.end());
+            self.problem(key, format_args!("takes a whole number from {first} to {last}"));
+        }
+        found
     }
 
     /// The key's list of names.

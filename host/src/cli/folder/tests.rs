@@ -90,6 +90,7 @@ name = "rules"
 stage = "validate"
 component = "a.wasm"
 mode = "observe"
+percent = 25
 settings_file = "settings.yaml"
 "#;
     let files = Files::with(&[
@@ -120,7 +121,10 @@ settings_file = "settings.yaml"
                     "name": "placeholders", "stage": "resolve", "plugin": digest, "mode": "enforce", "kinds": ["agents"],
                     "settings": {"within": ["/manifest"], "depth": 2, "ratio": 0.5, "on": "2024-01-02"},
                 },
-                {"name": "rules", "stage": "validate", "plugin": digest, "mode": "observe", "settings": {"a": [1]}},
+                {
+                    "name": "rules", "stage": "validate", "plugin": digest, "mode": "observe", "percent": 25,
+                    "settings": {"a": [1]},
+                },
             ],
         })
     );
@@ -200,6 +204,15 @@ fn says_which_line_and_key_is_wrong() {
         (
             "[[bindings]]\nname = \"a\"\nstage = \"validate\"\ncomponent = \"a.wasm\"\nmode = \"warn\"",
             "module.toml:7: [[bindings]]: mode: 'warn' is not one of enforce, observe",
+        ),
+        (
+            "[[bindings]]\nname = \"a\"\nstage = \"validate\"\ncomponent = \"a.wasm\"\nmode = \"observe\"\npercent = 101",
+            "module.toml:8: [[bindings]]: percent: takes a whole number from 1 to 100",
+        ),
+        (
+            "[[bindings]]\nname = \"a\"\nstage = \"validate\"\ncomponent = \"a.wasm\"\npercent = 10",
+            "module.toml:7: [[bindings]]: percent: only a binding that observes can have one: set mode = \"observe\", or \
+             remove it",
         ),
         (
             "[[bindings]]\nname = \"a\"\nstage = \"validate\"\ncomponent = \"a.wasm\"\nkinds = \"agents\"",

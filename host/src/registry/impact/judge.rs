@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::report::{Change, Counts, Example, Group, Groups, Report};
 use crate::clock::Millis;
 use crate::config::Limits;
-use crate::names::KindName;
+use crate::names::{EntryId, KindName};
 use crate::plugin::{Case, Cause, Document, Facts, Failure, Plugin, Subject};
 use crate::registry::SubstitutionRecord;
 use crate::registry::publish::with_values;
@@ -60,6 +60,7 @@ impl KindPlan {
                 may_share
                     && *other_stage == stage
                     && other.mode == binding.mode
+                    && other.percent == binding.percent
                     && Arc::ptr_eq(&other.plugin, &binding.plugin)
             };
             match only_active.iter().position(same) {
@@ -144,6 +145,8 @@ impl Side {
 struct Trial<'a> {
     plan: &'a KindPlan,
     limits: &'a Limits,
+    id: EntryId,
+    at: Millis,
     active: Case,
     candidate: Case,
     /// What was evaluated: a binding whose mode alone differs is the same evaluation.
@@ -180,7 +183,8 @@ impl<'a> Trial<'a> {
         let active = Case { subject: subject(&kind.active), document, facts };
         let candidate =
             if has_one_subject { active.clone() } else { Case { subject: subject(of_candidate), ..active.clone() } };
-        Self { plan: kind, limits, active, candidate, ran: Vec::new(), has_one_subject }
+        let (id, at) = (stored.id.clone(), plan.at);
+        Self { plan: kind, limits, id, at, active, candidate, ran: Vec::new(), has_one_subject }
     }
 
     fn verdict(mut self) -> Verdict {
@@ -230,13 +234,19 @@ impl<'a> Trial<'a> {
         if side.has_stopped {
             return;
         }
+        let kind = &self.plan.active.kind.name;
+        let said_before = side.findings.len();
         for (stage, binding) in bindings {
+            if !binding.sees(kind, &self.id) {
+                continue;
+            }
             match self.evaluate(of_candidate, &binding.plugin) {
                 Ok(remarks) => side.findings.extend(remarks.into_iter().map(|remark| Finding {
                     stage: *stage,
                     plugin: Some(binding.name.clone()),
                     mode: binding.mode,
                     remark,
+                    exemption: None,
                 })),
                 Err(failure) if binding.mode == Mode::Enforce => {
                     side.broke.get_or_insert_with(|| (binding.name.clone(), failure));
@@ -245,6 +255,7 @@ impl<'a> Trial<'a> {
                 Err(_) => {}
             }
         }
+        self.plan.active.exemptions.mark(&mut side.findings[said_before..], kind, &self.id, self.at);
     }
 
     fn evaluate(&mut self, of_candidate: bool, plugin: &Arc<Plugin>) -> Result<Vec<Remark>, Failure> {

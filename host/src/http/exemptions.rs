@@ -1,0 +1,105 @@
+//! Exemptions: who may pass which finding until when.
+
+use serde::{Deserialize, Serialize};
+
+use super::call::Call;
+use super::error::{Code, Problem, Success};
+use super::journal;
+use super::page::{self, Asked, PageView};
+use super::reply::{Answer, Reply};
+use super::shadow::instant;
+use crate::clock::Instant;
+use crate::clock::Millis;
+use crate::registry::exemptions::{Exemption, ExemptionWanted};
+
+/// What the list is of, in its cursors.
+const EXEMPTIONS: &str = "exemptions";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ExemptionView<'a> {
+    id: &'a str,
+    entries: String,
+    code: &'a str,
+    binding: Option<&'a str>,
+    until: Instant,
+    reason: &'a str,
+    author: &'a str,
+    created_at: Instant,
+    /// `holding`, `expired` or `revoked`.
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_at: Option<Instant>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_by: Option<&'a str>,
+}
+
+impl<'a> ExemptionView<'a> {
+    fn of(exemption: &'a Exemption, now: Millis) -> Self {
+        let revoked = exemption.revoked.as_ref();
+        Self {
+            id: &exemption.id,
+            entries: exemption.pattern.to_string(),
+            code: &exemption.code,
+            binding: exemption.binding.as_deref(),
+            until: Instant(exemption.until),
+            reason: &exemption.reason,
+            author: &exemption.author,
+            created_at: Instant(exemption.created_at),
+            state: match revoked {
+                Some(_) => "revoked",
+                None if exemption.holds(now) => "holding",
+                None => "expired",
+            },
+            revoked_at: revoked.map(|(at, _)| Instant(*at)),
+            revoked_by: revoked.map(|(_, by)| by.as_str()),
+        }
+    }
+}
+
+/// `GET /api/policies/exemptions`
+pub async fn list(call: Call) -> Answer {
+    let now = Millis::now();
+    let [limit, cursor, all] = call.query(["limit", "cursor", "all"])?;
+    let Asked { after, limit } = page::parsed::<String>(EXEMPTIONS, limit.as_deref(), cursor)?;
+    let holding_at = match all.as_deref() {
+        None | Some("false") => Some(now),
+        Some("true" | "") => None,
+        Some(other) => {
+            let other: String = other.chars().take(80).collect();
+            return Err(Problem::new(Code::BadQuery, format!("all is true or false, not '{other}'")));
+        }
+    };
+    let page = call.registry.exemptions(&call.actor, holding_at, after.as_deref(), limit).await?;
+    let view = |exemption| ExemptionView::of(exemption, now);
+    Reply::json(Success::Found, &PageView::of(EXEMPTIONS, &page, |exemption| &exemption.id, view))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExemptionRequest {
+    entries: String,
+    code: String,
+    #[serde(default)]
+    binding: Option<String>,
+    until: String,
+    reason: String,
+}
+
+/// `POST /api/policies/exemptions`
+pub async fn make(call: Call) -> Answer {
+    let ExemptionRequest { entries: pattern, code, binding, until, reason } = call.json()?;
+    let (until, now) = (instant("until", &until)?, Millis::now());
+    let wanted = ExemptionWanted { pattern, code, binding, until, reason };
+    let result = call.registry.exempt(&call.actor, wanted, now).await;
+    journal::exempted(&call, "make", &result);
+    Reply::json(Success::Created, &ExemptionView::of(&result?, now))
+}
+
+/// `POST /api/policies/exemptions/{id}/revoke`
+pub async fn revoke(call: Call) -> Answer {
+    let now = Millis::now();
+    let result = call.registry.revoke_exemption(&call.actor, call.word("id"), now).await;
+    journal::exempted(&call, "revoke", &result);
+    Reply::json(Success::Found, &ExemptionView::of(&result?, now))
+}

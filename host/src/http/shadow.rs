@@ -1,0 +1,215 @@
+//! Shadows and staged releases of modules and of the policies.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::call::Call;
+use super::error::{Code, Problem, Success};
+use super::journal;
+use super::reply::{Answer, Reply};
+use crate::clock::Instant;
+use crate::clock::Millis;
+use crate::names::Scope;
+use crate::registry::shadow::{Agreement, Change, Plan, ShadowReport, ShadowRow, ShadowState, ShadowWanted};
+use crate::registry::staging::Budget;
+use crate::registry::store::ShadowExample;
+
+/// An instant in a request.
+///
+/// # Errors
+/// It is none, and the text says of which field.
+pub fn instant(field: &str, text: &str) -> Result<Millis, Problem> {
+    text.parse().map_err(|error| Problem::new(Code::BadChange, format!("{field}: {error}")))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlanView<'a> {
+    at: Option<Instant>,
+    after_publishes: u32,
+    after_hours: u32,
+    budget: &'a Budget,
+    replaces: Option<i64>,
+}
+
+/// A shadow.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShadowView<'a> {
+    id: &'a str,
+    scope: &'a Scope,
+    release: i64,
+    percent: u8,
+    state: ShadowState,
+    reason: &'a str,
+    started_by: &'a str,
+    started_at: Instant,
+    changed_by: &'a str,
+    changed_at: Instant,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<PlanView<'a>>,
+}
+
+impl<'a> ShadowView<'a> {
+    fn of(row: &'a ShadowRow) -> Self {
+        let plan = |plan: &'a Plan| PlanView {
+            at: plan.at.map(Instant),
+            after_publishes: plan.after_publishes,
+            after_hours: plan.after_hours,
+            budget: &plan.budget,
+            replaces: plan.expected,
+        };
+        Self {
+            id: &row.id,
+            scope: &row.release.scope,
+            release: row.release.number,
+            percent: row.percent,
+            state: row.state,
+            reason: &row.reason,
+            started_by: &row.started_by,
+            started_at: Instant(row.started_at),
+            changed_by: &row.changed_by,
+            changed_at: Instant(row.changed_at),
+            plan: row.plan.as_ref().map(plan),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ExampleView<'a> {
+    decision_id: &'a str,
+    kind: &'a str,
+    entry: &'a str,
+    version: &'a str,
+}
+
+impl<'a> ExampleView<'a> {
+    fn of(row: &'a ShadowExample) -> Self {
+        let (kind, entry, version) = (row.kind.as_str(), row.entry.as_str(), row.version.as_str());
+        Self { decision_id: row.decision.as_str(), kind, entry, version }
+    }
+}
+
+fn examples(rows: &[ShadowExample]) -> Vec<ExampleView<'_>> {
+    rows.iter().map(ExampleView::of).collect()
+}
+
+#[derive(Serialize)]
+struct CodeView<'a> {
+    change: Change,
+    code: &'a str,
+    publishes: i64,
+    examples: Vec<ExampleView<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReportView<'a> {
+    scope: &'a Scope,
+    shadow: Option<ShadowView<'a>>,
+    seen: i64,
+    publishes: BTreeMap<&'static str, i64>,
+    slower_micros: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unable: Option<&'a str>,
+    examples: BTreeMap<&'static str, Vec<ExampleView<'a>>>,
+    codes: Vec<CodeView<'a>>,
+}
+
+/// `GET …/shadow`
+pub async fn show(call: Call) -> Answer {
+    let scope = call.scope()?;
+    let report = call.registry.shadow_report(&call.actor, &scope).await?;
+    Reply::json(Success::Found, &view(&scope, report.as_ref()))
+}
+
+fn view<'a>(scope: &'a Scope, report: Option<&'a ShadowReport>) -> ReportView<'a> {
+    let counts = report.map_or(&[][..], |report| &report.counts[..]);
+    let codes = report.map_or(&[][..], |report| &report.codes[..]);
+    let count_of = |agreement: &Agreement| {
+        let count = counts.iter().find(|(counted, ..)| counted == agreement).map_or(0, |(_, count, _)| *count);
+        (agreement.as_str(), count)
+    };
+    ReportView {
+        scope,
+        shadow: report.map(|report| ShadowView::of(&report.shadow)),
+        seen: counts.iter().map(|(_, count, _)| count).sum(),
+        publishes: Agreement::ALL.iter().map(count_of).collect(),
+        slower_micros: report.and_then(|report| report.slower_micros),
+        unable: report.and_then(|report| report.unable.as_deref()),
+        examples: counts
+            .iter()
+            .filter(|(_, _, rows)| !rows.is_empty())
+            .map(|(agreement, _, rows)| (agreement.as_str(), examples(rows)))
+            .collect(),
+        codes: codes
+            .iter()
+            .map(|(code, rows)| CodeView {
+                change: code.change,
+                code: &code.code,
+                publishes: code.publishes,
+                examples: examples(rows),
+            })
+            .collect(),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StartRequest {
+    release: i64,
+    #[serde(default = "every_entry")]
+    percent: u8,
+}
+
+fn every_entry() -> u8 {
+    100
+}
+
+/// `POST …/shadow`
+pub async fn start(call: Call) -> Answer {
+    let request: StartRequest = call.json()?;
+    let wanted = ShadowWanted { release: request.release, percent: request.percent, plan: None };
+    begin(call, "start", wanted).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct StageRequest {
+    release: i64,
+    #[serde(default = "every_entry")]
+    percent: u8,
+    at: Option<String>,
+    #[serde(default)]
+    after_publishes: u32,
+    #[serde(default)]
+    after_hours: u32,
+    #[serde(default)]
+    budget: Budget,
+}
+
+/// `POST …/stage`
+pub async fn stage(call: Call) -> Answer {
+    let request: StageRequest = call.json()?;
+    let StageRequest { release, percent, at, after_publishes, after_hours, budget } = request;
+    let at = at.map(|text| instant("at", &text)).transpose()?;
+    let plan = Some(Plan { at, after_publishes, after_hours, budget, expected: None });
+    begin(call, "stage", ShadowWanted { release, percent, plan }).await
+}
+
+async fn begin(call: Call, action: &'static str, wanted: ShadowWanted) -> Answer {
+    let scope = call.scope()?;
+    let result = call.registry.start_shadow(&call.actor, &scope, wanted, Millis::now()).await;
+    journal::shadowed(&call, action, &scope.to_string(), &result);
+    Reply::json(Success::Created, &ShadowView::of(&result?))
+}
+
+/// `POST …/shadow/stop`
+pub async fn stop(call: Call) -> Answer {
+    let scope = call.scope()?;
+    let result = call.registry.stop_shadow(&call.actor, &scope, Millis::now()).await;
+    journal::shadowed(&call, "stop", &scope.to_string(), &result);
+    Reply::json(Success::Found, &ShadowView::of(&result?))
+}

@@ -1,0 +1,311 @@
+//! Shadows, and what they would have said: rows that are written with the decision and never changed, so that counting
+//! them is right on every engine and over any number of hosts, and nobody waits for a counter.
+
+use async_trait::async_trait;
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe};
+
+use super::errors::failed;
+use super::rows::{millis, name, plain, rows_of_places};
+use super::{Database, Statement, audit, events, rules};
+use crate::names::{Scope, Tenant};
+use crate::registry::audit::AuditRecord;
+use crate::registry::shadow::{Agreement, Change, Plan, ShadowRow, ShadowState};
+use crate::registry::store::{
+    DecisionRow, Progress, ProgressAsked, RulesStamp, ShadowCode, ShadowEnd, ShadowExample, ShadowResult, ShadowStore,
+    StoreError,
+};
+
+const COLUMNS: &str = "id, scope, release_number AS number, release_digest AS digest, percent, state, reason, plan,
+     started_by, started_at, changed_by, changed_at FROM shadows";
+
+/// Rows of one statement: each engine takes so many arguments at least.
+const ROWS_AT_ONCE_MAX: usize = 500;
+
+fn word<T>(row: &AnyRow, column: &'static str, read: impl Fn(&str) -> Option<T>) -> Result<T, StoreError> {
+    let text: String = plain(row, column)?;
+    read(&text).ok_or_else(|| StoreError::Broken(format!("column {column} holds '{text}'"), None))
+}
+
+fn shadow(row: &AnyRow) -> Result<ShadowRow, StoreError> {
+    let plan: Option<String> = plain(row, "plan")?;
+    let plan: Option<Plan> = plan
+        .map(|plan| serde_json::from_str(&plan))
+        .transpose()
+        .map_err(|error| StoreError::Broken("column plan cannot be read".to_owned(), Some(Box::new(error))))?;
+    let percent: i64 = plain(row, "percent")?;
+    Ok(ShadowRow {
+        id: plain(row, "id")?,
+        release: rules::release_ref(row)?,
+        percent: u8::try_from(percent).unwrap_or(100),
+        state: word(row, "state", ShadowState::parse)?,
+        reason: plain(row, "reason")?,
+        plan,
+        started_by: plain(row, "started_by")?,
+        started_at: millis(row, "started_at")?,
+        changed_by: plain(row, "changed_by")?,
+        changed_at: millis(row, "changed_at")?,
+    })
+}
+
+fn example(row: &AnyRow) -> Result<ShadowExample, StoreError> {
+    Ok(ShadowExample {
+        decision: name(row, "decision_id")?,
+        kind: name(row, "kind")?,
+        entry: name(row, "entry_id")?,
+        version: name(row, "version")?,
+    })
+}
+
+fn insert(tenant: &Tenant, shadow: &ShadowRow) -> Statement {
+    let plan = shadow.plan.as_ref().map(|plan| serde_json::to_string(plan).expect("a plan is plain data"));
+    sqlx::query(
+        "INSERT INTO shadows (tenant_id, id, scope, release_number, release_digest, percent, state, reason, plan,
+                              started_by, started_at, changed_by, changed_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
+    )
+    .bind(tenant.to_string())
+    .bind(shadow.id.clone())
+    .bind(shadow.release.scope.to_string())
+    .bind(shadow.release.number)
+    .bind(shadow.release.digest.to_string())
+    .bind(i64::from(shadow.percent))
+    .bind(shadow.state.as_str())
+    .bind(shadow.reason.clone())
+    .bind(plan)
+    .bind(shadow.started_by.clone())
+    .bind(shadow.started_at.0)
+    .bind(shadow.changed_by.clone())
+    .bind(shadow.changed_at.0)
+}
+
+fn of_shadow(text: String, tenant: &Tenant, id: &str) -> Statement {
+    sqlx::query(AssertSqlSafe(text)).bind(tenant.to_string()).bind(id.to_owned())
+}
+
+async fn raise(connection: &mut AnyConnection, tenant: &Tenant) -> Result<(), StoreError> {
+    sqlx::query("UPDATE rulesets SET shadows = shadows + 1 WHERE tenant_id = $1 AND scope = 'policies'")
+        .bind(tenant.to_string())
+        .execute(connection)
+        .await
+        .map(|_| ())
+        .map_err(failed("to raise the shadows' number"))
+}
+
+/// Writes what shadows would have said of decisions, within the transaction that writes those.
+pub(super) async fn insert_results<'a>(
+    connection: &mut AnyConnection,
+    tenant: &Tenant,
+    decisions: impl Iterator<Item = (&'a DecisionRow, &'a [ShadowResult])>,
+) -> Result<(), StoreError> {
+    let failed = failed("to write what shadows would have said");
+    let rows: Vec<(&DecisionRow, &ShadowResult)> =
+        decisions.flat_map(|(decision, results)| results.iter().map(move |result| (decision, result))).collect();
+    for rows in rows.chunks(ROWS_AT_ONCE_MAX) {
+        let text = format!(
+            "INSERT INTO shadow_results
+                 (tenant_id, shadow_id, decision_id, kind, entry_id, version, agreement, slower_micros)
+             VALUES {}",
+            rows_of_places(8, rows.len())
+        );
+        let query = rows.iter().fold(sqlx::query(AssertSqlSafe(text)), |query, (decision, result)| {
+            query
+                .bind(tenant.to_string())
+                .bind(result.shadow.clone())
+                .bind(decision.id.to_string())
+                .bind(decision.kind.to_string())
+                .bind(decision.entry.to_string())
+                .bind(decision.version.to_string())
+                .bind(result.agreement.as_str())
+                .bind(result.slower_micros)
+        });
+        query.execute(&mut *connection).await.map_err(&failed)?;
+    }
+    let codes: Vec<(&DecisionRow, &ShadowResult, &(Change, String))> = rows
+        .iter()
+        .flat_map(|(decision, result)| result.codes.iter().map(move |code| (*decision, *result, code)))
+        .collect();
+    for codes in codes.chunks(ROWS_AT_ONCE_MAX) {
+        let text = format!(
+            "INSERT INTO shadow_codes (tenant_id, shadow_id, change, code, decision_id) VALUES {}",
+            rows_of_places(5, codes.len())
+        );
+        let query = codes.iter().fold(sqlx::query(AssertSqlSafe(text)), |query, (decision, result, (change, code))| {
+            query
+                .bind(tenant.to_string())
+                .bind(result.shadow.clone())
+                .bind(change.as_str())
+                .bind(code.clone())
+                .bind(decision.id.to_string())
+        });
+        query.execute(&mut *connection).await.map_err(&failed)?;
+    }
+    Ok(())
+}
+
+impl Database {
+    async fn count_up_to(&self, tenant: &Tenant, id: &str, which: &str, most: i64) -> Result<i64, StoreError> {
+        let text = format!(
+            "SELECT count(*) AS counted FROM (SELECT 1 AS one FROM shadow_results
+             WHERE tenant_id = $1 AND shadow_id = $2 AND {which} LIMIT $3) AS some_of_them"
+        );
+        let row = self.read_one("to count for a shadow", of_shadow(text, tenant, id).bind(most)).await?;
+        row.map_or(Ok(0), |row| plain(&row, "counted"))
+    }
+}
+
+#[async_trait]
+impl ShadowStore for Database {
+    async fn rules_stamp(&self, tenant: &Tenant) -> Result<RulesStamp, StoreError> {
+        let statement = sqlx::query(
+            "SELECT scope, active_number AS number, active_digest AS digest, exemptions, shadows
+             FROM rulesets WHERE tenant_id = $1 ORDER BY scope",
+        );
+        let rows = self.read_all("to read what is in force", statement.bind(tenant.to_string())).await?;
+        let mut stamp = RulesStamp::default();
+        for row in &rows {
+            stamp.releases.extend(rules::active_ref(row)?);
+            // The other rows' are zero.
+            stamp.exemptions = plain::<i64>(row, "exemptions")?.max(stamp.exemptions);
+            stamp.shadows = plain::<i64>(row, "shadows")?.max(stamp.shadows);
+        }
+        stamp.releases.sort();
+        Ok(stamp)
+    }
+
+    async fn insert_shadow(&self, tenant: &Tenant, shadow: &ShadowRow) -> Result<bool, StoreError> {
+        let failed = failed("to write a shadow");
+        let mut transaction = self.writers.begin().await.map_err(&failed)?;
+        let done = insert(tenant, shadow).execute(&mut *transaction).await.map_err(&failed)?;
+        if done.rows_affected() == 0 {
+            transaction.roll_back().await.map_err(&failed)?;
+            return Ok(false);
+        }
+        raise(&mut transaction, tenant).await?;
+        audit::insert(&mut transaction, tenant, &[AuditRecord::shadow_started(shadow)]).await?;
+        transaction.commit().await.map_err(&failed)?;
+        Ok(true)
+    }
+
+    async fn end_shadow(&self, tenant: &Tenant, shadow: &ShadowRow, end: ShadowEnd<'_>) -> Result<bool, StoreError> {
+        let failed = failed("to end a shadow");
+        let mut transaction = self.writers.begin().await.map_err(&failed)?;
+        let done = sqlx::query(
+            "UPDATE shadows SET state = $4, reason = $5, changed_by = $6, changed_at = $7
+             WHERE tenant_id = $1 AND id = $2 AND state = $3",
+        )
+        .bind(tenant.to_string())
+        .bind(shadow.id.clone())
+        .bind(shadow.state.as_str())
+        .bind(end.to.as_str())
+        .bind(end.reason.to_owned())
+        .bind(end.by.to_owned())
+        .bind(end.at.0)
+        .execute(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        if done.rows_affected() == 0 {
+            transaction.roll_back().await.map_err(&failed)?;
+            return Ok(false);
+        }
+        raise(&mut transaction, tenant).await?;
+        audit::insert(&mut transaction, tenant, &[AuditRecord::shadow_ended(shadow, end)]).await?;
+        transaction.commit().await.map_err(&failed)?;
+        Ok(true)
+    }
+
+    async fn running_shadows(&self, tenant: &Tenant) -> Result<Vec<ShadowRow>, StoreError> {
+        let text = format!("SELECT {COLUMNS} WHERE tenant_id = $1 AND state IN ('shadowing', 'staged') ORDER BY scope");
+        let statement = sqlx::query(AssertSqlSafe(text)).bind(tenant.to_string());
+        self.read_all("to read the shadows", statement).await?.iter().map(shadow).collect()
+    }
+
+    async fn newest_shadow(&self, tenant: &Tenant, scope: &Scope) -> Result<Option<ShadowRow>, StoreError> {
+        let text = format!("SELECT {COLUMNS} WHERE tenant_id = $1 AND scope = $2 ORDER BY id DESC LIMIT 1");
+        let row = self.read_one("to read a shadow", of_shadow(text, tenant, &scope.to_string())).await?;
+        row.as_ref().map(shadow).transpose()
+    }
+
+    async fn insert_decision_beside(
+        &self,
+        tenant: &Tenant,
+        decision: &DecisionRow,
+        shadows: &[ShadowResult],
+    ) -> Result<(), StoreError> {
+        let failed = failed("to write a decision");
+        let mut transaction = self.writers.begin().await.map_err(&failed)?;
+        events::insert_decision(tenant, decision).execute(&mut *transaction).await.map_err(&failed)?;
+        insert_results(&mut transaction, tenant, std::iter::once((decision, shadows))).await?;
+        transaction.commit().await.map_err(&failed)
+    }
+
+    async fn shadow_progress(&self, tenant: &Tenant, id: &str, asked: ProgressAsked) -> Result<Progress, StoreError> {
+        let rejected = self.count_up_to(tenant, id, "agreement = 'newly-rejected'", asked.newly_rejected).await?;
+        let failures = self.count_up_to(tenant, id, "agreement = 'failed'", asked.failed).await?;
+        let judged = self.count_up_to(tenant, id, "agreement <> 'failed'", asked.judged).await?;
+        let text = "SELECT count(*) AS counted, CAST(COALESCE(SUM(slower_micros), 0) AS BIGINT) AS slower FROM
+             (SELECT slower_micros FROM shadow_results
+              WHERE tenant_id = $1 AND shadow_id = $2 AND agreement <> 'failed'
+              ORDER BY decision_id DESC LIMIT $3) AS newest";
+        let statement = of_shadow(text.to_owned(), tenant, id).bind(asked.timed);
+        let row = self.read_one("to time a shadow", statement).await?;
+        let (counted, slower): (i64, i64) = match &row {
+            Some(row) => (plain(row, "counted")?, plain(row, "slower")?),
+            None => (0, 0),
+        };
+        let slower_micros = (slower / counted.max(1), counted);
+        Ok(Progress { judged, newly_rejected: rejected, failed: failures, slower_micros })
+    }
+
+    async fn shadow_counts(&self, tenant: &Tenant, id: &str) -> Result<Vec<(Agreement, i64)>, StoreError> {
+        let text = "SELECT agreement, count(*) AS counted FROM shadow_results
+             WHERE tenant_id = $1 AND shadow_id = $2 GROUP BY agreement";
+        let rows = self.read_all("to count for a shadow", of_shadow(text.to_owned(), tenant, id)).await?;
+        rows.iter().map(|row| Ok((word(row, "agreement", Agreement::parse)?, plain(row, "counted")?))).collect()
+    }
+
+    async fn shadow_codes(&self, tenant: &Tenant, id: &str, limit: u32) -> Result<Vec<ShadowCode>, StoreError> {
+        let text = "SELECT change, code, count(*) AS publishes FROM shadow_codes
+             WHERE tenant_id = $1 AND shadow_id = $2 GROUP BY change, code
+             ORDER BY publishes DESC, change DESC, code LIMIT $3";
+        let statement = of_shadow(text.to_owned(), tenant, id).bind(i64::from(limit));
+        let rows = self.read_all("to read a shadow's codes", statement).await?;
+        let code = |row: &AnyRow| {
+            let change = word(row, "change", Change::parse)?;
+            Ok(ShadowCode { change, code: plain(row, "code")?, publishes: plain(row, "publishes")? })
+        };
+        rows.iter().map(code).collect()
+    }
+
+    async fn shadow_examples(
+        &self,
+        tenant: &Tenant,
+        id: &str,
+        agreement: Agreement,
+        limit: u32,
+    ) -> Result<Vec<ShadowExample>, StoreError> {
+        let text = "SELECT decision_id, kind, entry_id, version FROM shadow_results
+             WHERE tenant_id = $1 AND shadow_id = $2 AND agreement = $3 ORDER BY decision_id DESC LIMIT $4";
+        let statement = of_shadow(text.to_owned(), tenant, id).bind(agreement.as_str()).bind(i64::from(limit));
+        self.read_all("to read a shadow's examples", statement).await?.iter().map(example).collect()
+    }
+
+    async fn shadow_code_examples(
+        &self,
+        tenant: &Tenant,
+        id: &str,
+        code: &ShadowCode,
+        limit: u32,
+    ) -> Result<Vec<ShadowExample>, StoreError> {
+        let text = "SELECT r.decision_id, r.kind, r.entry_id, r.version FROM shadow_codes c
+             JOIN shadow_results r
+               ON r.tenant_id = c.tenant_id AND r.shadow_id = c.shadow_id AND r.decision_id = c.decision_id
+             WHERE c.tenant_id = $1 AND c.shadow_id = $2 AND c.change = $3 AND c.code = $4
+             ORDER BY c.decision_id DESC LIMIT $5";
+        let statement = of_shadow(text.to_owned(), tenant, id)
+            .bind(code.change.as_str())
+            .bind(code.code.clone())
+            .bind(i64::from(limit));
+        self.read_all("to read a shadow's examples", statement).await?.iter().map(example).collect()
+    }
+}

@@ -1,0 +1,2 @@
+ALTER TABLE rulesets DROP COLUMN exemptions;
+DROP TABLE exemptions;

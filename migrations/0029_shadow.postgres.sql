@@ -1,0 +1,17 @@
+-- Names and ids compare by their bytes, as on SQLite.
+ALTER TABLE shadows
+    ALTER COLUMN tenant_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN id TYPE TEXT COLLATE "C",
+    ALTER COLUMN scope TYPE TEXT COLLATE "C",
+    ALTER COLUMN release_digest TYPE TEXT COLLATE "C";
+ALTER TABLE shadow_results
+    ALTER COLUMN tenant_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN shadow_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN decision_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN agreement TYPE TEXT COLLATE "C";
+ALTER TABLE shadow_codes
+    ALTER COLUMN tenant_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN shadow_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN change TYPE TEXT COLLATE "C",
+    ALTER COLUMN code TYPE TEXT COLLATE "C",
+    ALTER COLUMN decision_id TYPE TEXT COLLATE "C";
