@@ -13,6 +13,8 @@ use crate::names::Digest;
 use crate::plugin::{Cause, Failure, Unfit};
 use crate::registry::RegistryError;
 use crate::registry::decode::Malformed;
+use crate::registry::keys::Unsigned;
+use crate::registry::signing::PublicKey;
 use crate::registry::store::StoreError;
 use crate::report::Remark;
 
@@ -225,6 +227,12 @@ fn each_refusal_of_the_registry_has_its_status_and_code() {
             "too-large",
         ),
         (RegistryError::ReleaseMoved { scope: crate::names::Scope::Policies, active: Some(3) }, 409, "release-moved"),
+        (
+            RegistryError::Unsigned { plugin: Digest::of(b""), binding: None, why: Unsigned::Missing },
+            422,
+            "plugin-unsigned",
+        ),
+        (PublicKey::from_pem("").expect_err("no key").into(), 422, "bad-key"),
         (RegistryError::Internal("/secret/path".to_owned()), 500, "internal"),
         (RegistryError::Blobs("/secret/path".into()), 503, "unavailable"),
         (StoreError::Unavailable("postgres://u:secret@h".into()).into(), 503, "unavailable"),

@@ -312,8 +312,8 @@ impl Registry {
             if self.store.plugin(&actor.tenant, &binding.plugin).await?.is_none() {
                 return Err(not_found("plugin", binding.plugin.as_str()));
             }
-            self.demand_signature(actor, &binding.plugin, Some(&binding.name)).await?;
         }
+        self.demand_signatures(actor, &rules.bindings).await?;
         let mut rows: Vec<ReleaseRow> = active.iter().filter(|row| row.release.scope != rules.scope).cloned().collect();
         rows.push(ReleaseRow {
             release: ReleaseRef { scope: rules.scope.clone(), number: 0, digest: digest.clone() },
