@@ -9,6 +9,7 @@ mod decision;
 mod diff;
 mod explain;
 mod facts;
+mod freeze;
 mod get;
 mod input;
 mod keys;

@@ -1,5 +1,6 @@
 //! The one integration binary: one file per behaviour, through the outermost door that stays fast.
 
+mod activation;
 mod agreement;
 mod attestations;
 mod cli;
@@ -7,14 +8,17 @@ mod cli_server;
 mod corpus;
 mod decisions;
 mod docs;
+mod fleet;
 mod hostile;
 mod http;
 mod javascript;
 mod keys;
 mod limits;
 mod pages;
+mod protocol;
 mod restart;
 mod serve;
+mod serve_fleet;
 mod store;
 mod tidy;
 

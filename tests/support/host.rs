@@ -227,6 +227,16 @@ impl Host {
         answer(request.send(body).expect("an answer"))
     }
 
+    /// POST of JSON with the admin's token, under preconditions.
+    pub fn post_if(&self, path: &str, body: &Value, preconditions: &[(&str, &str)]) -> Answer {
+        let request = agent()
+            .post(format!("{}{path}", self.url))
+            .header("Authorization", format!("Bearer {}", self.token))
+            .header("Content-Type", "application/json");
+        let request = preconditions.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        answer(request.send(body.to_string().as_bytes()).expect("an answer"))
+    }
+
     /// Sends a POST of JSON and does not wait for its answer. A stream that is dropped hangs up; the host would not see
     /// that of one that it was told to close.
     pub fn begin(&self, path: &str, body: &Value) -> TcpStream {

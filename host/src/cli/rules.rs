@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::client::{self, Client};
 use super::folder::{self, Folder, FolderError};
-use super::{Ended, Outcome, Trouble, diff, show};
+use super::{Ended, Outcome, Trouble, diff, freeze, show};
 use crate::config::Limits;
 use crate::names::Scope;
 use crate::registry::release::Rules;
@@ -43,6 +43,27 @@ pub enum ModuleCommand {
         #[command(flatten)]
         client: client::Arguments,
     },
+    /// Show which release is active, since when, and whether the module is frozen.
+    Status {
+        /// The module.
+        module: String,
+        #[command(flatten)]
+        client: client::Arguments,
+    },
+    /// Keep the active release in force: no other is activated until the module is unfrozen.
+    Freeze {
+        /// The module.
+        module: String,
+        #[command(flatten)]
+        why: freeze::Arguments,
+    },
+    /// Let the active release be replaced again.
+    Unfreeze {
+        /// The module.
+        module: String,
+        #[command(flatten)]
+        client: client::Arguments,
+    },
 }
 
 /// What is done to the policies.
@@ -72,6 +93,18 @@ pub enum PolicyCommand {
         #[command(flatten)]
         client: client::Arguments,
     },
+    /// Show which release is active, since when, and whether the policies are frozen.
+    Status {
+        #[command(flatten)]
+        client: client::Arguments,
+    },
+    /// Keep the active release in force: no other is activated until the policies are unfrozen.
+    Freeze(freeze::Arguments),
+    /// Let the active release be replaced again.
+    Unfreeze {
+        #[command(flatten)]
+        client: client::Arguments,
+    },
 }
 
 /// What `apply` takes.
@@ -98,6 +131,9 @@ pub fn run_module(command: &ModuleCommand) -> Outcome {
         },
         ModuleCommand::Activate { module, release, client } => activate(&scope_of(module)?, *release, client, |_| true),
         ModuleCommand::Rollback { module, release, client } => roll_back(&scope_of(module)?, *release, client),
+        ModuleCommand::Status { module, client } => freeze::status(&scope_of(module)?, client),
+        ModuleCommand::Freeze { module, why } => freeze::freeze(&scope_of(module)?, why),
+        ModuleCommand::Unfreeze { module, client } => freeze::unfreeze(&scope_of(module)?, client),
     }
 }
 
@@ -111,6 +147,9 @@ pub fn run_policies(command: &PolicyCommand) -> Outcome {
         },
         PolicyCommand::Activate { release, client } => activate(&Scope::Policies, *release, client, |_| true),
         PolicyCommand::Rollback { release, client } => roll_back(&Scope::Policies, *release, client),
+        PolicyCommand::Status { client } => freeze::status(&Scope::Policies, client),
+        PolicyCommand::Freeze(why) => freeze::freeze(&Scope::Policies, why),
+        PolicyCommand::Unfreeze { client } => freeze::unfreeze(&Scope::Policies, client),
     }
 }
 
@@ -122,7 +161,7 @@ fn policies(folder: &Path) -> Result<Vec<Folder>, FolderError> {
     folder::read_policies(folder, &Limits::default()).map(|folder| vec![folder])
 }
 
-fn scope_of(module: &str) -> Result<Scope, Trouble> {
+pub fn scope_of(module: &str) -> Result<Scope, Trouble> {
     module.parse().map(Scope::Module).map_err(|error: crate::names::NameError| Trouble::Usage(error.to_string()))
 }
 
@@ -217,7 +256,12 @@ fn activate(scope: &Scope, number: i64, client: &client::Arguments, may: impl Fn
 
 /// Somebody who activated another release meanwhile must not be overruled unseen.
 fn put_in_force(client: &Client, scope: &Scope, number: i64, active: Option<i64>) -> Result<String, Trouble> {
-    client.post(&format!("{}/activate", path(scope)), &json!({"release": number, "expected": active}))?;
+    let expected = active.map(|active| format!("\"{active}\""));
+    let precondition = match &expected {
+        Some(tag) => ("if-match", tag.as_str()),
+        None => ("if-none-match", "*"),
+    };
+    client.post_if(&format!("{}/activate", path(scope)), &json!({"release": number}), precondition)?;
     Ok(match active {
         Some(before) => format!("{scope}: release {number} is active, it was {before}"),
         None => format!("{scope}: release {number} is active, the first"),
@@ -256,7 +300,7 @@ pub fn pushed_line(plugin: &Value) -> String {
 }
 
 /// Where the API has a scope's rules.
-fn path(scope: &Scope) -> String {
+pub fn path(scope: &Scope) -> String {
     match scope {
         Scope::Module(name) => format!("/api/modules/{name}"),
         Scope::Policies => "/api/policies".to_owned(),

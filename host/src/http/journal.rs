@@ -39,7 +39,7 @@ fn not_done(error: &RegistryError) -> Told<'_> {
         Error::Malformed(_) | Error::TooLarge { .. } | Error::Name(_) | Error::Unidentified { .. } => "refused",
         Error::BadRules(_) | Error::Unfit { .. } | Error::Unsigned { .. } | Error::BadKey(_) => "refused",
         Error::NoKind { .. } | Error::NotFound { .. } => "missed",
-        Error::VersionExists { .. } | Error::ReleaseMoved { .. } => "conflicted",
+        Error::VersionExists { .. } | Error::ReleaseMoved(_) | Error::ScopeFrozen(_) => "conflicted",
         Error::Busy { .. } | Error::NotReady { .. } | Error::RulesKeptMoving { .. } => "shed",
         Error::Store(_) | Error::Blobs(_) | Error::Internal(_) => "broken",
     };
@@ -168,4 +168,13 @@ pub fn activated<T>(call: &Call, scope: &str, number: i64, result: &Result<T, Re
         Err(error) => Told { entry: scope, version: &number, ..not_done(error) },
     };
     tell(call, "rules", "activate", &told);
+}
+
+/// A scope that was frozen or unfrozen.
+pub fn frozen<T>(call: &Call, scope: &str, action: &'static str, result: &Result<T, RegistryError>) {
+    let told = match result {
+        Ok(_) => Told { outcome: "done", entry: scope, ..Told::default() },
+        Err(error) => Told { entry: scope, ..not_done(error) },
+    };
+    tell(call, "rules", action, &told);
 }

@@ -11,7 +11,7 @@ use super::call::Call;
 use super::front::{self, Label};
 use super::intake::Intake;
 use super::reply::Answer;
-use super::{Host, decisions, entries, health, keys, plugins, scopes};
+use super::{Host, activation, decisions, entries, health, keys, plugins, scopes};
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,12 +48,16 @@ pub fn table() -> Vec<Route> {
         get("/api/modules/{name}/releases", scopes::releases),
         post("/api/modules/{name}/releases", Rules, scopes::release),
         get("/api/modules/{name}/releases/{number}", scopes::show_release),
-        post("/api/modules/{name}/activate", Json, scopes::activate),
+        post("/api/modules/{name}/activate", Json, activation::activate),
+        post("/api/modules/{name}/freeze", Json, activation::freeze),
+        post("/api/modules/{name}/unfreeze", Json, activation::unfreeze),
         get("/api/policies", scopes::show),
         get("/api/policies/releases", scopes::releases),
         post("/api/policies/releases", Rules, scopes::release),
         get("/api/policies/releases/{number}", scopes::show_release),
-        post("/api/policies/activate", Json, scopes::activate),
+        post("/api/policies/activate", Json, activation::activate),
+        post("/api/policies/freeze", Json, activation::freeze),
+        post("/api/policies/unfreeze", Json, activation::unfreeze),
         get("/api/plugins", plugins::list),
         post("/api/plugins", Component, plugins::push),
         get("/api/plugins/{digest}", plugins::show),

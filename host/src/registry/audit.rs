@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::store::{KeyRow, PluginRow, ReleaseRow, SignatureRow, Signatures, TokenRow, VersionRow};
+use super::store::{Freeze, KeyRow, PluginRow, ReleaseRow, SignatureRow, Signatures, TokenRow, VersionRow};
 use crate::clock::{Millis, new_id};
 use crate::names::{EntryId, KeyId, KindName, Scope, VersionName};
 
@@ -95,6 +95,16 @@ impl AuditRecord {
             Signatures::Optional => "signatures.optional",
         };
         Self::new(what, actor, "plugins".to_owned(), json!({}), at)
+    }
+
+    /// A scope that was frozen.
+    pub fn frozen(scope: &Scope, freeze: &Freeze) -> Self {
+        Self::new("scope.frozen", &freeze.by, scope.to_string(), json!({"reason": freeze.reason}), freeze.at)
+    }
+
+    /// A scope that was unfrozen.
+    pub fn unfrozen(scope: &Scope, actor: &str, at: Millis) -> Self {
+        Self::new("scope.unfrozen", actor, scope.to_string(), json!({}), at)
     }
 
     /// A token that was made by `actor`.

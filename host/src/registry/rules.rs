@@ -11,7 +11,7 @@ use super::RegistryError;
 use super::release::{Binding, Declaration, Kind, ReleaseRef, Rules};
 use super::schema::{self, Schema};
 use crate::names::{Digest, KindName, ModuleName, Scope, pointer};
-use crate::plugin::{Plugin, Sandbox};
+use crate::plugin::{Haste, Plugin, Sandbox};
 use crate::report::{Mode, Remark, Stage};
 
 /// Gives a component's bytes by digest; the error says why not.
@@ -93,7 +93,19 @@ impl RulesInForce {
         component: &LoadComponent<'_>,
         previous: Option<&Self>,
     ) -> Result<Self, RegistryError> {
-        Self::load_by(Loader { sandbox, component, previous, turns: Turns::Shared, plugins: HashMap::new() }, releases)
+        Self::load_or_name(sandbox, Haste::Ahead, releases, component, previous).map_err(|not| not.error)
+    }
+
+    /// As `load`; the error names the release.
+    pub(super) fn load_or_name(
+        sandbox: &Sandbox,
+        haste: Haste,
+        releases: Vec<(ReleaseRef, Rules)>,
+        component: &LoadComponent<'_>,
+        previous: Option<&Self>,
+    ) -> Result<Self, Box<NotLoaded>> {
+        let turns = Turns::Shared(haste);
+        Self::load_by(Loader { sandbox, component, previous, turns, plugins: HashMap::new() }, releases)
     }
 
     /// Loads releases to judge by beside what is in force: their plugins share nothing with those that judge publishes.
@@ -107,36 +119,34 @@ impl RulesInForce {
     ) -> Result<Self, RegistryError> {
         let (previous, turns) = (None, Turns::Own);
         Self::load_by(Loader { sandbox, component, previous, turns, plugins: HashMap::new() }, releases)
+            .map_err(|not| not.error)
     }
 
-    fn load_by(mut loader: Loader<'_>, releases: Vec<(ReleaseRef, Rules)>) -> Result<Self, RegistryError> {
+    fn load_by(mut loader: Loader<'_>, releases: Vec<(ReleaseRef, Rules)>) -> Result<Self, Box<NotLoaded>> {
         let policy_release = releases.iter().find(|(release, _)| release.scope == Scope::Policies);
         let policies = match policy_release {
-            Some((_, rules)) => loader.bindings(rules)?,
+            Some((release, rules)) => loader.bindings(rules).map_err(|error| NotLoaded::of(release, rules, error))?,
             None => Vec::new(),
         };
         let policy_ref = policy_release.map(|(release, _)| release.clone());
         let mut kinds = BTreeMap::new();
         for (release, rules) in &releases {
             let Scope::Module(module) = &release.scope else { continue };
-            let bindings = loader.bindings(rules)?;
-            for kind in &rules.kinds {
-                let judged_by = std::iter::once(release.clone()).chain(policy_ref.clone()).collect();
-                let loaded = load_kind(kind, module, rules, judged_by, &bindings, &policies)?;
-                if let Some(taken) = kinds.values().find(|other: &&Arc<LoadedKind>| {
-                    other.kind.name != kind.name && other.kind.singular == kind.singular
-                }) {
-                    return Err(singular_taken(kind, module, taken));
-                }
-                if let Some(taken) = kinds.insert(kind.name.clone(), Arc::new(loaded)) {
-                    let taken: Arc<LoadedKind> = taken;
-                    return Err(kind_taken(&kind.name, module, &taken.module));
-                }
-            }
+            let judged_by: Vec<ReleaseRef> = std::iter::once(release.clone()).chain(policy_ref.clone()).collect();
+            loader
+                .bindings(rules)
+                .and_then(|bindings| load_kinds(module, rules, &judged_by, &bindings, &policies, &mut kinds))
+                .map_err(|error| NotLoaded::of(release, rules, error))?;
         }
         let mut releases: Vec<ReleaseRef> = releases.into_iter().map(|(release, _)| release).collect();
         releases.sort();
         Ok(Self { releases, kinds, plugins: loader.plugins })
+    }
+
+    /// No rules, with every plugin that any of these has.
+    pub(super) fn at_hand<'a>(rules: impl Iterator<Item = &'a Self>) -> Self {
+        let plugins = rules.flat_map(|rules| &rules.plugins).map(|(key, plugin)| (key.clone(), Arc::clone(plugin)));
+        Self { plugins: plugins.collect(), ..Self::default() }
     }
 
     /// The releases that are loaded, by scope.
@@ -162,6 +172,50 @@ impl RulesInForce {
     pub fn kinds(&self) -> impl Iterator<Item = &Arc<LoadedKind>> {
         self.kinds.values()
     }
+}
+
+/// A release that cannot be loaded.
+#[derive(Debug)]
+pub(super) struct NotLoaded {
+    /// Which.
+    pub(super) release: ReleaseRef,
+    /// The component of the binding that keeps it, where one does.
+    pub(super) plugin: Option<Digest>,
+    /// Why.
+    pub(super) error: RegistryError,
+}
+
+impl NotLoaded {
+    fn of(release: &ReleaseRef, rules: &Rules, error: RegistryError) -> Box<Self> {
+        let at_fault = match &error {
+            RegistryError::Unfit { binding: Some(name), .. } => rules.bindings.iter().find(|it| it.name == *name),
+            _ => None,
+        };
+        let plugin = at_fault.map(|binding| binding.plugin.clone());
+        Box::new(Self { release: release.clone(), plugin, error })
+    }
+}
+
+fn load_kinds(
+    module: &ModuleName,
+    rules: &Rules,
+    judged_by: &[ReleaseRef],
+    bindings: &[Bound],
+    policies: &[Bound],
+    kinds: &mut BTreeMap<KindName, Arc<LoadedKind>>,
+) -> Result<(), RegistryError> {
+    for kind in &rules.kinds {
+        let loaded = load_kind(kind, module, rules, judged_by.to_vec(), bindings, policies)?;
+        if let Some(taken) =
+            kinds.values().find(|other| other.kind.name != kind.name && other.kind.singular == kind.singular)
+        {
+            return Err(singular_taken(kind, module, taken));
+        }
+        if let Some(taken) = kinds.insert(kind.name.clone(), Arc::new(loaded)) {
+            return Err(kind_taken(&kind.name, module, &taken.module));
+        }
+    }
+    Ok(())
 }
 
 fn kind_taken(kind: &KindName, by: &ModuleName, from: &ModuleName) -> RegistryError {
@@ -220,7 +274,7 @@ struct Bound {
 /// With whom plugins take turns.
 enum Turns {
     /// With every binding of the same component.
-    Shared,
+    Shared(Haste),
     /// With nobody.
     Own,
 }
@@ -259,9 +313,10 @@ impl Loader<'_> {
             Some(plugin) => Arc::clone(plugin),
             None => {
                 let (digest, load) = (&binding.plugin, || (self.component)(&binding.plugin));
+                let (stage, settings) = (binding.stage, &binding.settings);
                 let prepared = match self.turns {
-                    Turns::Shared => self.sandbox.prepare(digest, &load, binding.stage, &binding.settings),
-                    Turns::Own => self.sandbox.prepare_aside(digest, &load, binding.stage, &binding.settings),
+                    Turns::Shared(haste) => self.sandbox.prepare_with(haste, digest, &load, stage, settings),
+                    Turns::Own => self.sandbox.prepare_aside(digest, &load, stage, settings),
                 };
                 prepared.map_err(|unfit| RegistryError::Unfit { binding: Some(binding.name.clone()), unfit })?
             }
