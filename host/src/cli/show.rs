@@ -33,10 +33,8 @@ pub fn finding(renderer: &Renderer, candidate: &Candidate, finding: &Finding) ->
     let observed = if finding.mode == Mode::Observe { "; it observes, and does not decide" } else { "" };
     let exempted = exempted(finding);
     let whose = format!("by {who} ({}), at {}{observed}{exempted}", finding.stage.as_str(), place(&remark.path));
-    let span = match is_of_a_name(&remark.code) {
-        true => candidate.name_span(&remark.path),
-        false => candidate.span(&remark.path),
-    };
+    let path = &remark.path;
+    let span = if is_of_a_name(&remark.code) { candidate.name_span(path) } else { candidate.span(path) };
     located(renderer, &candidate.source, span, finding, &[whose])
 }
 

@@ -16,6 +16,8 @@ use crate::registry::RegistryError;
 use crate::registry::activation::{Frozen, Overtaken};
 use crate::registry::decode::Malformed;
 use crate::registry::fleet::Behind;
+use crate::registry::keys::Unsigned;
+use crate::registry::signing::PublicKey;
 use crate::registry::store::{Freeze, StoreError};
 use crate::report::Remark;
 
@@ -244,6 +246,12 @@ fn each_refusal_of_the_registry_has_its_status_and_code() {
             409,
             "shadow-running",
         ),
+        (
+            RegistryError::Unsigned { plugin: Digest::of(b""), binding: None, why: Unsigned::Missing },
+            422,
+            "plugin-unsigned",
+        ),
+        (PublicKey::from_pem("").expect_err("no key").into(), 422, "bad-key"),
         (RegistryError::Internal("/secret/path".to_owned()), 500, "internal"),
         (RegistryError::Blobs("/secret/path".into()), 503, "unavailable"),
         (StoreError::Unavailable("postgres://u:secret@h".into()).into(), 503, "unavailable"),

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::publish::not_found;
-use super::release::{ReleaseRef, Rules};
+use super::release::{Binding, ReleaseRef, Rules};
 use super::releasing::parse_rules;
 use super::signing::{KeyError, PluginSignature, PublicKey};
 use super::store::{KeyRow, Page, PluginRow, SignatureRow, Signatures};
@@ -162,13 +162,14 @@ impl Registry {
         signature: Option<&PluginSignature>,
         known: Option<&PluginRow>,
     ) -> Result<Option<SignatureRow>, RegistryError> {
+        let refuse = |why| RegistryError::Unsigned { plugin: plugin.clone(), binding: None, why };
         let Some(signature) = signature else {
-            if known.is_none() {
-                self.demand_signature(actor, plugin, None).await?;
+            // Bytes that are new here have no signature but the one that they come with.
+            if known.is_none() && self.signatures(actor).await? == Signatures::Required {
+                return Err(refuse(Unsigned::Missing));
             }
             return Ok(None);
         };
-        let refuse = |why| RegistryError::Unsigned { plugin: plugin.clone(), binding: None, why };
         match self.check_signature(actor, plugin, signature).await? {
             Ok(row) => Ok(Some(row)),
             Err(why @ Unsigned::Bad(_)) => Err(refuse(why)),
@@ -178,28 +179,32 @@ impl Registry {
         }
     }
 
-    /// Makes sure that a trusted key signed the plugin, where that is asked for.
+    /// Makes sure that a trusted key signed each plugin that is bound, where that is asked for.
     ///
     /// # Errors
     /// `Unsigned`, `Store`.
-    pub(super) async fn demand_signature(
-        &self,
-        actor: &Actor,
-        plugin: &Digest,
-        binding: Option<&str>,
-    ) -> Result<(), RegistryError> {
+    pub(super) async fn demand_signatures(&self, actor: &Actor, bindings: &[Binding]) -> Result<(), RegistryError> {
         if self.signatures(actor).await? == Signatures::Optional {
             return Ok(());
         }
+        for Binding { plugin, name, .. } in bindings {
+            if let Some(why) = self.lacks_signature(actor, plugin).await? {
+                return Err(RegistryError::Unsigned { plugin: plugin.clone(), binding: Some(name.clone()), why });
+            }
+        }
+        Ok(())
+    }
+
+    /// Why the plugin is not believed; none where a trusted key signed it.
+    async fn lacks_signature(&self, actor: &Actor, plugin: &Digest) -> Result<Option<Unsigned>, RegistryError> {
         let signers = self.signers(actor, plugin).await?;
         if signers.iter().any(|key| key.revoked.is_none()) {
-            return Ok(());
+            return Ok(None);
         }
-        let why = match signers.into_iter().next() {
+        Ok(Some(match signers.into_iter().next() {
             Some(KeyRow { id, name, .. }) => Unsigned::Revoked { id, name },
             None => Unsigned::Missing,
-        };
-        Err(RegistryError::Unsigned { plugin: plugin.clone(), binding: binding.map(str::to_owned), why })
+        }))
     }
 
     async fn check_signature(
@@ -241,8 +246,7 @@ impl Registry {
                 let is_signed = match signed.get(&binding.plugin) {
                     Some(known) => *known,
                     None => {
-                        let signers = self.signers(actor, &binding.plugin).await?;
-                        let is_signed = signers.iter().any(|key| key.revoked.is_none());
+                        let is_signed = self.lacks_signature(actor, &binding.plugin).await?.is_none();
                         signed.insert(binding.plugin.clone(), is_signed);
                         is_signed
                     }

@@ -254,8 +254,8 @@ impl Registry {
             if self.store.plugin(&actor.tenant, &binding.plugin).await?.is_none() {
                 return Err(not_found("plugin", binding.plugin.as_str()));
             }
-            self.demand_signature(actor, &binding.plugin, Some(&binding.name)).await?;
         }
+        self.demand_signatures(actor, &rules.bindings).await?;
         let rows = beside(active, release);
         let mut refs: Vec<ReleaseRef> = rows.iter().map(|row| row.release.clone()).collect();
         refs.sort();

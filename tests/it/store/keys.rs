@@ -58,7 +58,7 @@ pub async fn keeps_keys_and_what_they_signed(world: World) {
     assert_eq!(database.signers(tenant, &plugin.digest).await.expect("an answer"), []);
     assert!(database.insert_signature(tenant, &signature).await.expect("an answer"));
     assert!(!database.insert_signature(tenant, &signature).await.expect("an answer"));
-    assert_eq!(database.signers(tenant, &plugin.digest).await.expect("an answer"), [one.clone()]);
+    assert_eq!(database.signers(tenant, &plugin.digest).await.expect("an answer"), vec![one.clone()]);
     let later = Millis(AT.0 + 1);
     assert!(database.revoke_key(tenant, &one.id, "eve", later).await.expect("an answer"));
     assert!(!database.revoke_key(tenant, &one.id, "bob", Millis(AT.0 + 2)).await.expect("an answer"));
