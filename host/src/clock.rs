@@ -1,6 +1,7 @@
 //! Where time, ids and randomness come from. They are passed in, so that a decision can be run again with what it
 //! had; nothing outside this file asks the machine for them (`.clippy.toml` holds it).
 
+use std::str::FromStr;
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -58,6 +59,53 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
+/// A text that is no instant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not an instant: write a date, or an instant in UTC as in 2026-11-20T17:40:56Z (RFC 3339)")]
+pub struct NoInstant(String);
+
+impl FromStr for Instant {
+    type Err = NoInstant;
+
+    /// Reads `2026-11-20T17:40:56.123Z`, with any fraction of a second or none, and `2026-11-20` for its first instant.
+    fn from_str(text: &str) -> Result<Self, NoInstant> {
+        read_instant(text).map(Self).ok_or_else(|| NoInstant(text.chars().take(80).collect()))
+    }
+}
+
+fn read_instant(text: &str) -> Option<Millis> {
+    let number = |digits: &str, length: usize, range: std::ops::RangeInclusive<i64>| -> Option<i64> {
+        let is_number = digits.len() == length && digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse().ok().filter(|number| is_number && range.contains(number))
+    };
+    let (date, time) = text.split_once('T').map_or((text, None), |(date, time)| (date, Some(time)));
+    let mut parts = date.split('-');
+    let mut part = |length, range| number(parts.next()?, length, range);
+    let (year, month, day) = (part(4, 0..=9_999)?, part(2, 1..=12)?, part(2, 1..=31)?);
+    let days = days_of(year, month, day);
+    if parts.next().is_some() || civil(days) != (year, month, day) {
+        return None;
+    }
+    let Some(time) = time else { return Some(Millis(days * 86_400_000)) };
+    let (whole, fraction) = time.strip_suffix('Z')?.split_once('.').unwrap_or((time.strip_suffix('Z')?, "0"));
+    let mut parts = whole.split(':');
+    let mut part = |range| number(parts.next()?, 2, range);
+    let (hour, minute, second) = (part(0..=23)?, part(0..=59)?, part(0..=59)?);
+    if parts.next().is_some() || fraction.is_empty() || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let millis: i64 = format!("{fraction:0<3}")[..3].parse().ok()?;
+    Some(Millis(days * 86_400_000 + hour * 3_600_000 + minute * 60_000 + second * 1_000 + millis))
+}
+
+/// The day, counted from 1970-01-01, of a Gregorian date: what `civil` undoes.
+fn days_of(year: i64, month: i64, day: i64) -> i64 {
+    let (year, month_from_march) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
 /// A new id that sorts after every one that this process made before, also within a millisecond, and by time (UUID
 /// version 7 with a counter, RFC 9562, 6.2).
 #[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
@@ -95,6 +143,41 @@ mod tests {
             (-1, "1969-12-31T23:59:59.999Z"),
         ] {
             assert_eq!(Instant(Millis(millis)).to_string(), text);
+            assert_eq!(text.parse::<Instant>().expect(text).0, Millis(millis));
         }
+    }
+
+    #[test]
+    fn reads_dates_and_instants_and_nothing_else() {
+        for (text, millis) in [
+            ("1970-01-02", 86_400_000),
+            ("1970-01-01T00:00:01Z", 1_000),
+            ("1970-01-01T00:00:01.5Z", 1_500),
+            ("1970-01-01T00:00:01.123999Z", 1_123),
+        ] {
+            assert_eq!(text.parse::<Instant>().expect(text).0, Millis(millis));
+        }
+        for wrong in [
+            "",
+            "1970",
+            "1970-1-1",
+            "2001-02-29",
+            "1970-13-01",
+            "1970-01-01T",
+            "1970-01-01T00:00Z",
+            "1970-01-01T24:00:00Z",
+            "1970-01-01T00:00:00",
+            "1970-01-01T00:00:00+01:00",
+            "1970-01-01T00:00:00.Z",
+            "+970-01-01",
+            "1970-01-01-01",
+            "1970-01-01T00:00:00.éZ",
+        ] {
+            assert!(wrong.parse::<Instant>().is_err(), "{wrong}");
+        }
+        assert_eq!(
+            "soon".parse::<Instant>().expect_err("no instant").to_string(),
+            "'soon' is not an instant: write a date, or an instant in UTC as in 2026-11-20T17:40:56Z (RFC 3339)"
+        );
     }
 }

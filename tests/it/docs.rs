@@ -9,7 +9,7 @@ use hallmark::config::Limits;
 use crate::support::host::root;
 
 /// Commands that have commands of their own.
-const GROUPS: [&str; 4] = ["module", "policy", "plugin", "decision"];
+const GROUPS: [&str; 5] = ["module", "policy", "plugin", "decision", "audit"];
 
 /// README and every page of docs and plugins, each with its name.
 fn pages() -> Vec<(String, String)> {

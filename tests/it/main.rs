@@ -2,6 +2,7 @@
 
 mod activation;
 mod agreement;
+mod audit;
 mod cli;
 mod cli_server;
 mod corpus;

@@ -101,13 +101,18 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
     let events = Arc::clone(&opened.database) as _;
     let announcer = tokio::spawn(announce(events, opened.registry.committed(), Arc::clone(&limits), until_stopped));
     let watcher = tokio::spawn(Arc::clone(&opened.registry).watch_rules());
+    let sealer = tokio::spawn(Arc::clone(&opened.registry).keep_audit_sealed());
     greet(&format!("http://{address}"), &opened.token_file, &opened.registry);
     serving.await.context("the server broke off")?.context("the server ended")?;
 
     // What was accepted is answered; now the events of those answers go out, and the database is left tidy.
     drop(stopping);
     watcher.abort();
+    sealer.abort();
     announcer.await.context("the announcer ended early")?;
+    if let Err(error) = opened.registry.seal_audit().await {
+        tracing::warn!(%error, "rows of the audit log are sealed at the next start");
+    }
     // Nothing that was promised is open any more, so a statement that hangs holds nobody up.
     let _ = tokio::time::timeout(Duration::from_millis(limits.shutdown_max_ms), opened.database.close()).await;
     Ok(Ended::Fine)

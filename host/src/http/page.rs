@@ -36,7 +36,11 @@ pub fn asked<P: FromStr>(call: &Call, list: &str) -> Result<Asked<P>, Problem> {
     Ok(Asked { after, limit })
 }
 
-fn size(given: Option<&str>) -> Result<u32, Problem> {
+/// The limit that a query names.
+///
+/// # Errors
+/// It is none.
+pub fn size(given: Option<&str>) -> Result<u32, Problem> {
     let Some(text) = given else { return Ok(SIZE_DEFAULT) };
     text.parse().ok().filter(|limit| (1..=SIZE_MAX).contains(limit)).ok_or_else(|| {
         let text: String = text.chars().take(80).collect();

@@ -11,7 +11,7 @@ use super::call::Call;
 use super::front::{self, Label};
 use super::intake::Intake;
 use super::reply::Answer;
-use super::{Host, activation, decisions, entries, health, plugins, scopes};
+use super::{Host, activation, audit, decisions, entries, health, plugins, scopes};
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,8 @@ pub fn table() -> Vec<Route> {
         post("/api/plugins", Component, plugins::push),
         get("/api/plugins/{digest}", plugins::show),
         get("/api/decisions/{id}", decisions::show),
+        get("/api/audit", audit::list),
+        get("/api/audit/status", audit::status),
         get("/api/{kind}", entries::list),
         post("/api/{kind}/publish", Document, entries::publish),
         post("/api/{kind}/validate", Document, entries::validate),

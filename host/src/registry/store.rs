@@ -2,6 +2,7 @@
 //! dependency round, so that the registry knows no SQL.
 
 mod activation;
+mod audit;
 mod places;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::clock::Millis;
 use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Tenant, VersionName};
 
 pub use activation::{Activate, Activation, ActivationStore, ActiveRelease, Freeze, ScopeState};
+pub use audit::{AuditSpan, AuditStatus, AuditStore};
 pub use places::{PluginPlace, VersionPlace};
 
 /// The database could not do what was asked. Causes go to the log; strangers see none of them.
@@ -319,7 +321,7 @@ pub struct Page<T> {
 /// The database. Every method but `ping` and the events' is within one tenant. Not found is `Ok(None)`. Whatever changes
 /// rules, tokens or entries writes its row of the audit log in the same transaction.
 #[async_trait]
-pub trait Store: ActivationStore + Send + Sync {
+pub trait Store: ActivationStore + AuditStore + Send + Sync {
     /// One round trip.
     async fn ping(&self) -> Result<(), StoreError>;
 
