@@ -179,14 +179,18 @@ fn select_waiting(tenant: &Tenant, limit: u32) -> Statement {
     .bind(i64::from(limit))
 }
 
-/// Versions that no row tells of, or of another digest. The sides are joined, so that either engine reads each once.
+/// Versions that no row tells of, or of another digest. The rows are gathered first and joined by their subject alone:
+/// SQLite would else go through all of the tenant's for each version, by the index of those that wait.
 fn select_unrecorded(tenant: &Tenant) -> Statement {
     sqlx::query(
-        "SELECT v.kind || '/' || v.entry_id || '@' || v.version AS subject
+        "WITH told AS MATERIALIZED (
+             SELECT subject, body FROM audit WHERE tenant_id = $1 AND what = 'entry.published'
+         )
+         SELECT v.kind || '/' || v.entry_id || '@' || v.version AS subject
          FROM versions v
-         LEFT JOIN audit a ON a.tenant_id = v.tenant_id AND a.subject = v.kind || '/' || v.entry_id || '@' || v.version
-                           AND a.what = 'entry.published' AND a.body LIKE '%' || v.digest || '%'
-         WHERE v.tenant_id = $1 AND a.id IS NULL
+         LEFT JOIN told ON told.subject = v.kind || '/' || v.entry_id || '@' || v.version
+                        AND told.body LIKE '%' || v.digest || '%'
+         WHERE v.tenant_id = $1 AND told.subject IS NULL
          LIMIT $2",
     )
     .bind(tenant.to_string())
