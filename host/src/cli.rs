@@ -4,6 +4,7 @@
 pub mod build;
 pub mod folder;
 
+mod audit;
 mod client;
 mod decision;
 mod diff;
@@ -69,6 +70,9 @@ enum Command {
     /// Plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
+    /// The audit log.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// The records of what the gate did.
     #[command(subcommand)]
     Decision(decision::Command),
@@ -128,6 +132,7 @@ pub fn run() -> ExitCode {
         Command::Module(command) => rules::run_module(&command),
         Command::Policy(command) => rules::run_policies(&command),
         Command::Plugin(command) => plugin::run(&command),
+        Command::Audit(command) => audit::run(&command),
         Command::Decision(command) => decision::run(&command),
         Command::Verify(arguments) => verify::run(&arguments),
     };

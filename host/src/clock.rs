@@ -1,6 +1,7 @@
 //! Where time, ids and randomness come from. They are passed in, so that a decision can be run again with what it
 //! had; nothing outside this file asks the machine for them (`.clippy.toml` holds it).
 
+use std::str::FromStr;
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -107,7 +108,15 @@ impl serde::Serialize for Instant {
 )]
 pub struct NoInstant(String);
 
-impl std::str::FromStr for Millis {
+impl FromStr for Instant {
+    type Err = NoInstant;
+
+    fn from_str(text: &str) -> Result<Self, NoInstant> {
+        text.parse().map(Self)
+    }
+}
+
+impl FromStr for Millis {
     type Err = NoInstant;
 
     /// Reads an instant (RFC 3339), or a date, which is its first moment in UTC.
@@ -191,6 +200,7 @@ mod tests {
             (-1, "1969-12-31T23:59:59.999Z"),
         ] {
             assert_eq!(Instant(Millis(millis)).to_string(), text);
+            assert_eq!(text.parse::<Instant>().expect(text).0, Millis(millis));
         }
     }
 }

@@ -73,6 +73,8 @@ limits! {
     event_poll_ms: u64 = 1_000,
     /// Milliseconds after a commit in which more events are gathered, to be announced together.
     event_gather_ms: u64 = 20,
+    /// Milliseconds between two looks for rows of the audit log that are not sealed.
+    audit_seal_ms: u64 = 500,
 
     /// Threads that judge submissions; 0 means eight for each core.
     gate_threads: usize = 0,

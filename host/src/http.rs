@@ -15,6 +15,7 @@ mod server;
 mod view;
 
 mod activation;
+mod audit;
 mod decisions;
 mod entries;
 mod exemptions;

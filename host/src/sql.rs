@@ -114,7 +114,12 @@ enum RulesLock {
 /// The advisory lock of a tenant's active releases. Two tenants with one key, or another program in the same database
 /// with that key, would wait for each other and lose nothing else.
 fn rules_key(tenant: &Tenant) -> i64 {
-    let digest = Digest::of(format!("hallmark:rules:{tenant}").as_bytes());
+    lock_key("rules", tenant)
+}
+
+/// The number of an advisory lock.
+fn lock_key(what: &str, tenant: &Tenant) -> i64 {
+    let digest = Digest::of(format!("hallmark:{what}:{tenant}").as_bytes());
     i64::from_str_radix(&digest.hex()[..15], 16).expect("15 hexadecimal digits have 60 bits")
 }
 

@@ -3,6 +3,7 @@
 mod activation;
 mod agreement;
 mod attestations;
+mod audit;
 mod cli;
 mod cli_server;
 mod corpus;

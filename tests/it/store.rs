@@ -55,7 +55,12 @@ on_every_engine! {
         proves_again_what_was_activated_beside;
     audit:
         tells_of_every_change,
-        keeps_every_row;
+        keeps_every_row,
+        seals_every_row_once,
+        misses_no_row_that_is_seen_late,
+        names_the_row_that_somebody_worked_on,
+        spans_the_log_by_time,
+        tells_of_versions_from_before_the_log;
     decisions:
         finds_decisions_by_what_they_are_about;
     keys:

@@ -113,6 +113,7 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
     let stager = tokio::spawn(Arc::clone(&opened.registry).watch_staged(|ended| {
         telemetry::shadow_ended(&ended.shadow.release.scope.to_string(), ended.state.as_str());
     }));
+    let sealer = tokio::spawn(Arc::clone(&opened.registry).keep_audit_sealed());
     greet(&format!("http://{address}"), &opened.token_file, &opened.registry);
     serving.await.context("the server broke off")?.context("the server ended")?;
 
@@ -122,7 +123,11 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
     // A chunk that is broken off is judged by another host, or by this one when it is back.
     previewers.iter().for_each(tokio::task::JoinHandle::abort);
     stager.abort();
+    sealer.abort();
     announcer.await.context("the announcer ended early")?;
+    if let Err(error) = opened.registry.seal_audit().await {
+        tracing::warn!(%error, "rows of the audit log are sealed at the next start");
+    }
     // Nothing that was promised is open any more, so a statement that hangs holds nobody up.
     let _ = tokio::time::timeout(Duration::from_millis(limits.shutdown_max_ms), opened.database.close()).await;
     Ok(Ended::Fine)

@@ -132,7 +132,7 @@ pub async fn freeze(call: Call) -> Answer {
     let scope = call.scope()?;
     let request: FreezeRequest = call.json()?;
     let result = call.registry.freeze(&call.actor, &scope, request.reason).await;
-    journal::frozen(&call, &scope.to_string(), "freeze", &result);
+    journal::frozen(&call, &scope.to_string(), &result);
     held(&scope, &result?)
 }
 
@@ -141,6 +141,6 @@ pub async fn unfreeze(call: Call) -> Answer {
     let scope = call.scope()?;
     let UnfreezeRequest {} = call.json()?;
     let result = call.registry.unfreeze(&call.actor, &scope).await;
-    journal::frozen(&call, &scope.to_string(), "unfreeze", &result);
+    journal::unfrozen(&call, &scope.to_string(), &result);
     held(&scope, &result?)
 }

@@ -222,10 +222,24 @@ pub fn activated<T>(call: &Call, scope: &str, number: i64, result: &Result<T, Re
     tell(call, "rules", "activate", &told);
 }
 
-/// A scope that was frozen or unfrozen.
-pub fn frozen<T>(call: &Call, scope: &str, action: &'static str, result: &Result<T, RegistryError>) {
+/// A scope that was frozen.
+pub fn frozen<T>(call: &Call, scope: &str, result: &Result<T, RegistryError>) {
+    held(call, scope, ("freeze", "frozen"), result);
+}
+
+/// A scope that was unfrozen.
+pub fn unfrozen<T>(call: &Call, scope: &str, result: &Result<T, RegistryError>) {
+    held(call, scope, ("unfreeze", "unfrozen"), result);
+}
+
+fn held<T>(
+    call: &Call,
+    scope: &str,
+    (action, outcome): (&'static str, &'static str),
+    result: &Result<T, RegistryError>,
+) {
     let told = match result {
-        Ok(_) => Told { outcome: "done", entry: scope, ..Told::default() },
+        Ok(_) => Told { outcome, entry: scope, ..Told::default() },
         Err(error) => Told { entry: scope, ..not_done(error) },
     };
     tell(call, "rules", action, &told);

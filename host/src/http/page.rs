@@ -44,7 +44,11 @@ pub fn parsed<P: FromStr>(list: &str, limit: Option<&str>, cursor: Option<String
     Ok(Asked { after, limit })
 }
 
-fn size(given: Option<&str>) -> Result<u32, Problem> {
+/// The limit that a query names.
+///
+/// # Errors
+/// It is none.
+pub fn size(given: Option<&str>) -> Result<u32, Problem> {
     let Some(text) = given else { return Ok(SIZE_DEFAULT) };
     text.parse().ok().filter(|limit| (1..=SIZE_MAX).contains(limit)).ok_or_else(|| {
         let text: String = text.chars().take(80).collect();

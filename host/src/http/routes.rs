@@ -11,7 +11,7 @@ use super::call::Call;
 use super::front::{self, Label};
 use super::intake::Intake;
 use super::reply::Answer;
-use super::{Host, activation, decisions, entries, exemptions, health, impact, keys, plugins, scopes, shadow};
+use super::{Host, activation, audit, decisions, entries, exemptions, health, impact, keys, plugins, scopes, shadow};
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +89,8 @@ pub fn table() -> Vec<Route> {
         get("/api/decisions/{id}/explanation", decisions::explain),
         post("/api/decisions/{id}/replay", Nothing, decisions::replay),
         get("/api/decisions/{id}/statement", decisions::statement),
+        get("/api/audit", audit::list),
+        get("/api/audit/status", audit::status),
         get("/api/{kind}", entries::list),
         post("/api/{kind}/publish", Document, entries::publish),
         post("/api/{kind}/validate", Document, entries::validate),

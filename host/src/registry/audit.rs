@@ -1,8 +1,19 @@
-//! The audit log: one row for each change of rules, tokens and entries, written in the change's own transaction.
+//! The audit log: one row for each change of rules, tokens and entries, written in the change's own transaction. Rows are
+//! sealed soon after, one after another: computed within a change, the chain would make every publish wait for the one
+//! before it. Whoever reads the log sees sealed rows alone.
+
+pub mod chain;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::store::{Freeze, KeyRow, PluginRow, ReleaseRow, SignatureRow, Signatures, TokenRow, VersionRow};
+use self::chain::AuditRow;
+use super::store::{
+    AuditSpan, AuditStatus, Freeze, KeyRow, Page, PluginRow, ReleaseRow, SignatureRow, Signatures, TokenRow, VersionRow,
+};
+use super::{Actor, Registry, RegistryError};
 use crate::clock::{Millis, new_id};
 use crate::names::{EntryId, KeyId, KindName, Scope, VersionName};
 
@@ -111,5 +122,75 @@ impl AuditRecord {
     pub fn token_created(actor: &str, token: &TokenRow) -> Self {
         let body = json!({"token": token.id, "role": token.role});
         Self::new("token.created", actor, format!("tokens/{}", token.name), body, token.created_at)
+    }
+}
+
+/// Rows that are sealed in one transaction, which on SQLite holds up publishes.
+const SEALED_AT_ONCE_MAX: u32 = 256;
+
+impl Registry {
+    /// Seals what waits every `audit_seal_ms`, for as long as the registry is held elsewhere. Every host does, one at a
+    /// time.
+    pub async fn keep_audit_sealed(self: Arc<Self>) {
+        let every = Duration::from_millis(self.limits.audit_seal_ms.max(10));
+        let sealed = Arc::downgrade(&self);
+        drop(self);
+        loop {
+            tokio::time::sleep(every).await;
+            let Some(registry) = sealed.upgrade() else { return };
+            if let Err(error) = registry.seal_audit().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "rows of the audit log wait to be sealed");
+            }
+        }
+    }
+
+    /// Seals the rows that wait; says how many. None where another host is at it.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn seal_audit(&self) -> Result<usize, RegistryError> {
+        let mut sealed = 0;
+        loop {
+            let count = self.store.seal_audit(&self.tenant, SEALED_AT_ONCE_MAX).await?;
+            sealed += count;
+            if count < usize::try_from(SEALED_AT_ONCE_MAX).unwrap_or(usize::MAX) {
+                return Ok(sealed);
+            }
+        }
+    }
+
+    /// The span of sealed rows from the first that was written at or after `since` to the last written before `until`.
+    /// What lies between is of it, whenever it was written, so that its rows follow from one another.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn audit_span(
+        &self,
+        actor: &Actor,
+        since: Option<Millis>,
+        until: Option<Millis>,
+    ) -> Result<AuditSpan, RegistryError> {
+        Ok(self.store.audit_span(&actor.tenant, since, until).await?)
+    }
+
+    /// Sealed rows of a span, by their places.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn audit_rows(
+        &self,
+        actor: &Actor,
+        span: AuditSpan,
+        limit: u32,
+    ) -> Result<Page<AuditRow>, RegistryError> {
+        Ok(self.store.audit_rows(&actor.tenant, span, limit).await?)
+    }
+
+    /// How the log is: how far it is sealed, what waits, and whether the versions that are stored stand in it.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn audit_status(&self, actor: &Actor) -> Result<AuditStatus, RegistryError> {
+        Ok(self.store.audit_status(&actor.tenant).await?)
     }
 }

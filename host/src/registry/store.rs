@@ -2,6 +2,7 @@
 //! dependency round, so that the registry knows no SQL.
 
 mod activation;
+mod audit;
 mod decisions;
 mod exemptions;
 mod fleet;
@@ -21,6 +22,7 @@ use crate::clock::Millis;
 use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Tenant, VersionName};
 
 pub use activation::{Activate, Activation, ActivationStore, ActiveRelease, Freeze, ScopeState};
+pub use audit::{AuditSpan, AuditStatus, AuditStore};
 pub use decisions::{DecisionFilter, DecisionStore};
 pub use exemptions::{ExemptionMade, ExemptionStore};
 pub use fleet::{FleetStore, Happened, Listener, Notice};
@@ -339,7 +341,16 @@ pub struct Page<T> {
 /// rules, tokens or entries writes its row of the audit log in the same transaction.
 #[async_trait]
 pub trait Store:
-    ActivationStore + DecisionStore + ExemptionStore + FleetStore + ImpactStore + KeyStore + ShadowStore + Send + Sync
+    ActivationStore
+    + AuditStore
+    + DecisionStore
+    + ExemptionStore
+    + FleetStore
+    + ImpactStore
+    + KeyStore
+    + ShadowStore
+    + Send
+    + Sync
 {
     /// One round trip.
     async fn ping(&self) -> Result<(), StoreError>;

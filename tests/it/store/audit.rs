@@ -1,8 +1,12 @@
-//! The audit log: what is written with each change.
+//! The audit log: what is written with each change, and what is found where somebody worked on it.
 
+use futures_util::future::join_all;
+use hallmark::clock::Millis;
 use hallmark::names::Digest;
-use hallmark::registry::store::{PluginRow, Rollback, Store as _, TokenRow};
-use sqlx::{AssertSqlSafe, Connection as _, Row as _};
+use hallmark::registry::audit::chain::{Broken, Checked, Verifier};
+use hallmark::registry::store::{AuditSpan, AuditStore as _, PluginRow, Rollback, Store as _, TokenRow};
+use hallmark::sql::Database;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
 use super::{AT, World, event};
 
@@ -96,13 +100,208 @@ fn without_decision(line: &str) -> String {
 
 pub async fn keeps_every_row(world: World) {
     let (world, _) = world.with_rules().await;
+    assert_eq!(world.database.seal_audit(&world.tenant, 1).await.expect("sealed"), 1);
     let mut connection = behind(&world).await;
-    for statement in
-        ["DELETE FROM audit", "UPDATE audit SET actor = 'eve'", "UPDATE audit SET actor = 'eve', place = 1, hash = 'x'"]
-    {
-        let refused = sqlx::query(statement).execute(&mut connection).await.expect_err("it is refused");
+    for statement in [
+        "DELETE FROM audit",
+        "DELETE FROM audit WHERE place IS NULL",
+        "UPDATE audit SET actor = 'eve' WHERE place IS NULL",
+        "UPDATE audit SET actor = 'eve', place = 2, hash = 'x' WHERE place IS NULL",
+        "UPDATE audit SET place = 2 WHERE place = 1",
+        "UPDATE audit SET place = NULL, hash = NULL WHERE place = 1",
+    ] {
+        let refused = connection.execute(statement).await.expect_err("it is refused");
         let refused = refused.as_database_error().expect("by the database").message().to_owned();
         assert_eq!(refused, "rows of the audit log are never changed or deleted", "{statement}");
     }
     assert_eq!(written(&world).await.len(), 2);
+}
+
+async fn seal_all(database: &Database, world: &World) -> usize {
+    let mut sealed = 0;
+    loop {
+        match database.seal_audit(&world.tenant, 7).await.expect("sealed") {
+            0 => return sealed,
+            count => sealed += count,
+        }
+    }
+}
+
+const ALL: AuditSpan = AuditSpan { after: 0, last: i64::MAX };
+
+/// Reads the log as `audit verify` does.
+async fn verify(world: &World) -> Result<Checked, Broken> {
+    let mut verifier = Verifier::default();
+    let page = world.database.audit_rows(&world.tenant, ALL, 10_000).await.expect("rows");
+    assert!(!page.more);
+    page.items.iter().try_for_each(|row| verifier.read(&row.line().to_string()))?;
+    verifier.end()
+}
+
+pub async fn seals_every_row_once(world: World) {
+    let (world, judged) = world.with_rules().await;
+    let other = world.second_host().await;
+    let publish = |number: usize| {
+        let (world, judged) = (&world, &judged);
+        async move {
+            world.publish(judged, &format!("a{number}"), "1.0.0").await;
+        }
+    };
+    let (sealed, ()) = tokio::join!(
+        async {
+            let mut sealed = 0;
+            // Both hosts seal what they see while more is written.
+            for _ in 0..20 {
+                let (one, two) = tokio::join!(seal_all(&world.database, &world), seal_all(&other, &world));
+                sealed += one + two;
+            }
+            sealed
+        },
+        async {
+            join_all((0..60).map(publish)).await;
+        }
+    );
+    let rest = seal_all(&other, &world).await;
+    assert_eq!(sealed + rest, 62);
+    let checked = verify(&world).await.expect("it holds");
+    assert_eq!((checked.first, checked.head.map(|head| head.place)), (Some(1), Some(62)));
+    let status = world.database.audit_status(&world.tenant).await.expect("a status");
+    assert_eq!((status.head.map(|head| head.0), status.waiting, status.versions), (Some(62), 0, 60));
+    assert!(status.unrecorded.is_empty(), "{:?}", status.unrecorded);
+}
+
+pub async fn misses_no_row_that_is_seen_late(world: World) {
+    let (world, judged) = world.with_rules().await;
+    if world.folder.is_some() {
+        // SQLite has one writer: rows are seen in the order of their numbers.
+        return;
+    }
+    let mut slow = behind(&world).await;
+    slow.execute("BEGIN").await.expect("begun");
+    slow.execute(
+        "INSERT INTO audit (tenant_id, id, what, actor, subject, body, created_at)
+         VALUES ('default', 'late', 'entry.published', 'bob', 'agents/late@1.0.0', '{}', 1)",
+    )
+    .await
+    .expect("written");
+    world.publish(&judged, "a", "1.0.0").await;
+    assert_eq!(seal_all(&world.database, &world).await, 3);
+    slow.execute("COMMIT").await.expect("committed");
+    assert_eq!(seal_all(&world.database, &world).await, 1);
+    let rows = world.database.audit_rows(&world.tenant, ALL, 10).await.expect("rows").items;
+    let told: Vec<(i64, &str)> = rows.iter().map(|row| (row.place, row.subject.as_str())).collect();
+    let expected = [(1, "module:agents#1"), (2, "module:agents#1"), (3, "agents/a@1.0.0"), (4, "agents/late@1.0.0")];
+    assert_eq!(told, expected);
+    verify(&world).await.expect("it holds");
+}
+
+pub async fn names_the_row_that_somebody_worked_on(world: World) {
+    let (world, judged) = world.with_rules().await;
+    for number in 1..=4 {
+        world.publish(&judged, "a", &format!("{number}.0.0")).await;
+    }
+    seal_all(&world.database, &world).await;
+    verify(&world).await.expect("it holds");
+    let mut connection = behind(&world).await;
+    for trigger in ["audit_keep_row", "audit_keep_deleted"] {
+        let on = if world.folder.is_some() { "" } else { " ON audit" };
+        connection.execute(AssertSqlSafe(format!("DROP TRIGGER {trigger}{on}"))).await.expect("dropped");
+    }
+    let mut told = async |statements: &[&'static str]| {
+        for statement in statements {
+            connection.execute(*statement).await.expect("done");
+        }
+        verify(&world).await.map_or_else(|broken| broken.to_string(), |_| "it holds".to_owned())
+    };
+    let edited = "row 4 (entry.published agents/a@2.0.0) was edited: its hash is not that of what it says after row 3, or \
+                  that row was edited and its own hash made anew";
+    for (change, back) in [
+        ("UPDATE audit SET actor = 'eve' WHERE place = 4", "UPDATE audit SET actor = 'ada' WHERE place = 4"),
+        (
+            "UPDATE audit SET created_at = created_at + 1 WHERE place = 4",
+            "UPDATE audit SET created_at = created_at - 1 WHERE place = 4",
+        ),
+        (
+            "UPDATE audit SET body = 'x' || body WHERE place = 4",
+            "UPDATE audit SET body = SUBSTR(body, 2) WHERE place = 4",
+        ),
+    ] {
+        assert_eq!(told(&[change]).await, edited, "{change}");
+        assert_eq!(told(&[back]).await, "it holds", "{back}");
+    }
+    // A row that is put in takes a place, and those after it theirs anew, from the last.
+    let inserted = told(&[
+        "UPDATE audit SET place = 7 WHERE place = 6",
+        "UPDATE audit SET place = 6 WHERE place = 5",
+        "UPDATE audit SET place = 5 WHERE place = 4",
+        "INSERT INTO audit (tenant_id, id, what, actor, subject, body, created_at, place, hash)
+         SELECT tenant_id, 'new', what, actor, 'agents/evil@1.0.0', body, created_at, 4, hash FROM audit WHERE place = 3",
+    ])
+    .await;
+    assert!(inserted.starts_with("row 4 (entry.published agents/evil@1.0.0) was edited"), "{inserted}");
+    let back = told(&[
+        "DELETE FROM audit WHERE place = 4",
+        "UPDATE audit SET place = 4 WHERE place = 5",
+        "UPDATE audit SET place = 5 WHERE place = 6",
+        "UPDATE audit SET place = 6 WHERE place = 7",
+    ])
+    .await;
+    assert_eq!(back, "it holds");
+    assert_eq!(told(&["DELETE FROM audit WHERE place = 4"]).await, "row 4 was removed: after row 3 comes row 5");
+    let status = world.database.audit_status(&world.tenant).await.expect("a status");
+    assert_eq!(status.unrecorded, ["agents/a@2.0.0"]);
+    told(&["UPDATE versions SET digest = 'sha256:00' WHERE version = '3.0.0'"]).await;
+    let mut unrecorded = world.database.audit_status(&world.tenant).await.expect("a status").unrecorded;
+    unrecorded.sort();
+    assert_eq!(unrecorded, ["agents/a@2.0.0", "agents/a@3.0.0"]);
+}
+
+pub async fn spans_the_log_by_time(world: World) {
+    let world = world.ready().await;
+    let mut connection = behind(&world).await;
+    // Written by hosts whose clocks differ.
+    for (place, at) in [10, 30, 20, 40, 60, 50].into_iter().enumerate() {
+        let statement = format!(
+            "INSERT INTO audit (tenant_id, id, what, actor, subject, body, created_at)
+             VALUES ('default', '{place}', 'token.created', 'serve', 'tokens/{at}', '{{}}', {at})"
+        );
+        connection.execute(AssertSqlSafe(statement)).await.expect("written");
+    }
+    let span = async |since: Option<i64>, until: Option<i64>| {
+        let database = &world.database;
+        let span = database.audit_span(&world.tenant, since.map(Millis), until.map(Millis)).await.expect("a span");
+        let rows = database.audit_rows(&world.tenant, span, 100).await.expect("rows");
+        rows.items.iter().map(|row| row.at.0).collect::<Vec<_>>()
+    };
+    assert!(span(None, None).await.is_empty(), "only sealed rows are read");
+    assert!(span(Some(20), None).await.is_empty());
+    assert_eq!(seal_all(&world.database, &world).await, 6);
+    assert_eq!(span(None, None).await, [10, 30, 20, 40, 60, 50]);
+    assert_eq!(span(Some(20), None).await, [30, 20, 40, 60, 50]);
+    assert_eq!(span(Some(30), None).await, [30, 20, 40, 60, 50], "what lies between is read too");
+    assert_eq!(span(Some(40), Some(60)).await, [40, 60, 50]);
+    assert_eq!(span(None, Some(20)).await, [10]);
+    assert!(span(Some(61), None).await.is_empty());
+    assert!(span(Some(40), Some(40)).await.is_empty());
+    let first = world.database.audit_rows(&world.tenant, ALL, 4).await.expect("rows");
+    assert_eq!((first.items.len(), first.more), (4, true));
+    let after = AuditSpan { after: 4, ..ALL };
+    let next = world.database.audit_rows(&world.tenant, after, 4).await.expect("rows");
+    assert_eq!((next.items.iter().map(|row| row.place).collect::<Vec<_>>(), next.more), (vec![5, 6], false));
+}
+
+pub async fn tells_of_versions_from_before_the_log(world: World) {
+    let (world, judged) = world.with_rules().await;
+    world.publish(&judged, "a", "1.0.0").await;
+    world.database.revert_to(3).await.expect("it reverts");
+    world.database.migrate(AT).await.expect("it migrates");
+    let told = written(&world).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    let body = format!("\"digest\":\"{}\"", digest("1.0.0"));
+    assert!(
+        told[0].starts_with("entry.published ada agents/a@1.0.0 {\"before\":\"the log\",") && told[0].contains(&body)
+    );
+    assert_eq!(seal_all(&world.database, &world).await, 1);
+    verify(&world).await.expect("it holds");
+    assert!(world.database.audit_status(&world.tenant).await.expect("a status").unrecorded.is_empty());
 }
