@@ -289,8 +289,8 @@ mod tests {
     #[test]
     fn what_keeps_a_release_is_told_without_a_path() {
         let plugin = Digest::of(b"component");
-        let failure =
-            Failure { plugin: "cel".to_owned(), digest: plugin.clone(), cause: Cause::Deadline { limit_ms: 5 } };
+        let cause = Cause::Deadline { limit_ms: 5 };
+        let failure = Failure { plugin: "cel".to_owned(), digest: plugin.clone(), cause, lookups: Vec::new() };
         let said = [
             behind(Some(plugin.clone()), unfit(Unfit::Load("/secret/path".to_owned()))),
             behind(Some(plugin.clone()), unfit(Unfit::Broke(failure.clone()))),
