@@ -239,8 +239,7 @@ async fn listen(store: Arc<dyn Store>, tell: mpsc::Sender<Woken>, every: Duratio
             Ok(None) => return,
             Ok(Some(listener)) => pass_on(listener, &tell).await,
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "the host cannot listen for changes of rules: it looks for them");
+                tracing::warn!(error = &error as &dyn std::error::Error, "the host cannot listen for changes of rules");
                 tokio::select! {
                     () = tokio::time::sleep(every) => {}
                     () = tell.closed() => {}
