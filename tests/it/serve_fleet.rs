@@ -72,6 +72,7 @@ impl Asked {
 }
 
 /// Runs the load and everything that happens beside it, and gives what the clients were told.
+#[expect(clippy::print_stderr, reason = "how much was done belongs beside what came of it")]
 fn run(slots: &[Slot], cut: &(dyn Fn() + Sync)) -> Told {
     let stop = AtomicBool::new(false);
     let begun = Instant::now();

@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 
 use super::release::ReleaseRef;
 use super::rules::{NotLoaded, RulesInForce};
-use super::store::{Happened, Notice, ReleaseRow, Store};
+use super::store::{Happened, Listener, Notice, ReleaseRow, Store};
 use super::{InForce, Registry, RegistryError};
 use crate::clock::Millis;
 use crate::names::{Digest, Scope};
@@ -189,7 +189,7 @@ impl Registry {
     async fn prepare(self: Arc<Self>, notice: Notice) {
         let Notice { scope, number, .. } = notice;
         let failed = |why: &dyn fmt::Display| {
-            tracing::warn!(%scope, release = number, %why, "a release could not be loaded: put in force, it would stop this host");
+            tracing::warn!(%scope, release = number, %why, "put in force, this release would stop this host");
         };
         // Waited for: nobody is there to be told to come again. One at a time is enough.
         let Ok(trial) = Arc::clone(&self.trials).acquire_owned().await else { return };
@@ -244,40 +244,39 @@ pub(super) fn beside(active: Vec<ReleaseRow>, release: ReleaseRow) -> Vec<Releas
 
 /// Hears what is told until nobody wants to know, connecting again where the connection is lost.
 async fn listen(store: Arc<dyn Store>, tell: mpsc::Sender<Woken>, every: Duration) {
-    loop {
+    while !tell.is_closed() {
         match store.listen().await {
             Ok(None) => return,
-            Ok(Some(mut listener)) => {
-                // What was told before it listened, it did not hear.
-                let mut woken = Some(Woken::Unclear);
-                while let Some(next) = woken {
-                    if tell.send(next).await.is_err() {
-                        return;
-                    }
-                    woken = tokio::select! {
-                        heard = listener.next() => match heard {
-                            Ok(notice) => Some(notice.map_or(Woken::Unclear, Woken::Heard)),
-                            Err(error) => {
-                                count("lost");
-                                tracing::warn!(error = &error as &dyn std::error::Error, "the host does not hear of changes of rules: it listens again");
-                                None
-                            }
-                        },
-                        () = tell.closed() => return,
-                    };
-                }
-            }
+            Ok(Some(listener)) => pass_on(listener, &tell).await,
             Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the host cannot listen for changes of rules: it looks for them"
-                );
+                tracing::warn!(error = &error as &dyn std::error::Error, "the host cannot listen for changes of rules");
                 tokio::select! {
                     () = tokio::time::sleep(every) => {}
-                    () = tell.closed() => return,
+                    () = tell.closed() => {}
                 }
             }
         }
+    }
+}
+
+/// Passes on what is told until the connection is lost, or nobody wants to know.
+async fn pass_on(mut listener: Box<dyn Listener>, tell: &mpsc::Sender<Woken>) {
+    // What was told before it listened, it did not hear.
+    let mut woken = Woken::Unclear;
+    while tell.send(woken).await.is_ok() {
+        let heard = tokio::select! {
+            heard = listener.next() => heard,
+            () = tell.closed() => return,
+        };
+        woken = match heard {
+            Ok(notice) => notice.map_or(Woken::Unclear, Woken::Heard),
+            Err(error) => {
+                count("lost");
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the host does not hear of changes of rules: it listens again");
+                return;
+            }
+        };
     }
 }
 
@@ -299,12 +298,8 @@ mod tests {
     #[test]
     fn what_keeps_a_release_is_told_without_a_path() {
         let plugin = Digest::of(b"component");
-        let failure = Failure {
-            plugin: "cel".to_owned(),
-            digest: plugin.clone(),
-            cause: Cause::Deadline { limit_ms: 5 },
-            lookups: Vec::new(),
-        };
+        let cause = Cause::Deadline { limit_ms: 5 };
+        let failure = Failure { plugin: "cel".to_owned(), digest: plugin.clone(), cause, lookups: Vec::new() };
         let said = [
             behind(Some(plugin.clone()), unfit(Unfit::Load("/secret/path".to_owned()))),
             behind(Some(plugin.clone()), unfit(Unfit::Broke(failure.clone()))),
