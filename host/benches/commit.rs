@@ -21,7 +21,7 @@ use hallmark::config::Limits;
 use hallmark::names::{Digest, Tenant};
 use hallmark::registry::publish::Approved;
 use hallmark::registry::store::{
-    Activate, Commit, Committed, DecisionRow, NewEvent, NewRelease, Store as _, VersionRow,
+    Activate, ActivationStore as _, Commit, Committed, DecisionRow, NewEvent, NewRelease, Store as _, VersionRow,
 };
 use hallmark::sql::Database;
 use pgbench::{DURABLE_SETTINGS, json, pgbench};
@@ -58,7 +58,14 @@ async fn ground(address: &str) -> Arc<Ground> {
         database
             .activate(
                 &tenant,
-                &Activate { scope: &release.scope, number: release.number, expected: None, actor: "ada", at: AT },
+                &Activate {
+                    scope: &release.scope,
+                    number: release.number,
+                    expected: None,
+                    beside: None,
+                    actor: "ada",
+                    at: AT,
+                },
             )
             .await
             .expect("it is activated");

@@ -10,6 +10,7 @@ mod diff;
 mod exemptions;
 mod explain;
 mod facts;
+mod freeze;
 mod get;
 mod input;
 mod keys;

@@ -30,9 +30,7 @@ impl Millis {
         let subsecond = of_day % 1_000;
         format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{subsecond:03}Z")
     }
-}
 
-impl Millis {
     /// Reads what `rfc3339` writes; seconds and their fraction may be left out, and the time of day altogether.
     pub fn from_rfc3339(text: &str) -> Option<Self> {
         let (date, time) = match text.split_once('T') {
@@ -102,6 +100,22 @@ impl std::str::FromStr for Millis {
     }
 }
 
+/// An instant as text: `2026-11-20T17:40:56.123Z`.
+#[derive(Debug, Clone, Copy)]
+pub struct Instant(pub Millis);
+
+impl std::fmt::Display for Instant {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0.rfc3339())
+    }
+}
+
+impl serde::Serialize for Instant {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// A new id that sorts after every one that this process made before, also within a millisecond, and by time (UUID
 /// version 7 with a counter, RFC 9562, 6.2).
 #[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
@@ -164,5 +178,19 @@ mod tests {
         let ids: Vec<String> = (0..1_000).map(|_| new_id(at)).collect();
         assert!(ids.is_sorted_by(|one, next| one < next));
         assert!(ids[999] < new_id(Millis(at.0 + 1)));
+    }
+
+    #[test]
+    fn instants_are_rfc_3339() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_763_660_456_123, "2025-11-20T17:40:56.123Z"),
+            (4_107_542_399_999, "2100-02-28T23:59:59.999Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(Instant(Millis(millis)).to_string(), text);
+        }
     }
 }

@@ -151,8 +151,10 @@ limits! {
     commits_together_max: usize = 16,
     /// Such transactions at once, on PostgreSQL; SQLite has one writer.
     commit_groups_max: u32 = 2,
-    /// Milliseconds between two looks for releases that another host activated.
+    /// Milliseconds between two looks for releases that another host activated and that this one was not told of.
     release_poll_ms: u64 = 1_000,
+    /// Sets of rules kept ready to judge by, those in force among them: going back to one loads nothing.
+    rules_kept_max: usize = 4,
 }
 
 /// The sentence for a name that is not known, with the nearest that is.

@@ -14,6 +14,7 @@ mod routes;
 mod server;
 mod view;
 
+mod activation;
 mod decisions;
 mod entries;
 mod exemptions;

@@ -134,6 +134,13 @@ name!(
     |text| is_dotted(text, 64, b"._+-")
 );
 name!(
+    /// Why somebody did something, in their own words.
+    Reason,
+    "reason",
+    "1 to 1000 characters, not only spaces, without control characters",
+    |text| !text.trim().is_empty() && text.chars().count() <= 1_000 && !text.chars().any(char::is_control)
+);
+name!(
     /// A decision's id: a UUID (version 7, RFC 9562) in lower case.
     DecisionId,
     "decision id",

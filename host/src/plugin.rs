@@ -33,7 +33,7 @@ use serde_json::Value;
 use crate::names::Digest;
 use crate::report::{Placeholder, Remark, Source, Stage, Substitution};
 
-pub use sandbox::Sandbox;
+pub use sandbox::{Haste, Sandbox};
 
 /// What is being judged, without its document; the contract's `subject`.
 #[derive(Debug, Clone)]

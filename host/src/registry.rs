@@ -1,6 +1,7 @@
 //! The gate and the only door to the core: publish, validate, roll back, read, and change the rules. It knows no
 //! HTTP and no SQL; it runs plugins through `plugin` and writes through `store::Store`.
 
+pub mod activation;
 pub mod audit;
 pub mod blobs;
 pub mod decode;
@@ -19,6 +20,7 @@ mod canonical;
 pub mod decisions;
 pub mod explain;
 mod facts;
+pub mod fleet;
 pub mod keys;
 mod reading;
 mod releasing;
@@ -28,7 +30,7 @@ pub mod signing;
 pub mod statement;
 pub mod submission;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
@@ -37,9 +39,10 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::Millis;
 use crate::config::Limits;
-use crate::names::{DecisionId, Digest, EntryId, KindName, NameError, Scope, Tenant, VersionName};
+use crate::names::{DecisionId, Digest, EntryId, KindName, NameError, Tenant, VersionName};
 use crate::plugin::{Failure, Inspection, Lookup, Sandbox, Unfit};
 use crate::registry::blobs::Blobs;
+use crate::registry::fleet::Behind;
 use crate::registry::release::{Kind, ReleaseRef, Rules};
 use crate::registry::rules::RulesInForce;
 use crate::registry::shadow::{ShadowRecord, ShadowsInForce};
@@ -329,10 +332,10 @@ pub enum RegistryError {
         what: String,
     },
     /// The host has not loaded the rules in force.
-    #[error("the host has not loaded the rules in force: {why}")]
+    #[error("the host has not loaded the rules in force: {behind}")]
     NotReady {
         /// What keeps it.
-        why: String,
+        behind: Box<Behind>,
     },
     /// A component cannot be put to work.
     #[error("{binding}: {unfit}", binding = binding.as_deref().unwrap_or("plugin"))]
@@ -373,13 +376,11 @@ pub enum RegistryError {
         by: String,
     },
     /// Another release is active than the caller believed.
-    #[error("the active release of {scope} is {}, not the one expected", active.map_or("none".to_owned(), |number| number.to_string()))]
-    ReleaseMoved {
-        /// The scope.
-        scope: Scope,
-        /// The release that is active.
-        active: Option<i64>,
-    },
+    #[error("{0}")]
+    ReleaseMoved(Box<activation::Overtaken>),
+    /// The scope's active release may not be replaced.
+    #[error("{0}")]
+    ScopeFrozen(Box<activation::Frozen>),
     /// The rules moved on each of several tries.
     #[error("the rules changed {tries} times while the submission was judged: try again")]
     RulesKeptMoving {
@@ -406,7 +407,7 @@ pub struct Health {
     /// The object store answers.
     pub object_store: bool,
     /// The rules in force are loaded; else what keeps them.
-    pub rules: Result<(), String>,
+    pub rules: Result<(), Behind>,
     /// Plugins in quarantine, by name.
     pub quarantined: Vec<String>,
 }
@@ -431,6 +432,8 @@ pub struct Registry {
     signing_key: OnceLock<SigningKey>,
     /// One refresh at a time; the others wait and find its work done.
     refreshing: tokio::sync::Mutex<()>,
+    /// The sets of rules that are ready to judge by, the newest first.
+    kept: Mutex<Vec<Arc<RulesInForce>>>,
     tokens: access::KnownTokens,
     committed: Arc<Notify>,
 }
@@ -439,7 +442,7 @@ pub struct Registry {
 struct InForce {
     loaded: Arc<RulesInForce>,
     /// Rules are active that this host could not load.
-    behind: Option<String>,
+    behind: Option<Behind>,
 }
 
 impl Registry {
@@ -472,6 +475,7 @@ impl Registry {
             shadows: ArcSwap::default(),
             shadowing: tokio::sync::Mutex::new(()),
             refreshing: tokio::sync::Mutex::new(()),
+            kept: Mutex::default(),
             tokens: access::KnownTokens::default(),
             committed: Arc::new(Notify::new()),
         });

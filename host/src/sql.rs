@@ -8,6 +8,7 @@ mod entries;
 mod errors;
 mod events;
 mod exemptions;
+mod fleet;
 mod group_commit;
 mod keys;
 mod migrations;
@@ -31,8 +32,8 @@ use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Ten
 use crate::registry::audit::AuditRecord;
 use crate::registry::release::ReleaseRef;
 use crate::registry::store::{
-    Activate, Activation, Commit, Committed, DecisionRow, EntryRow, EventRow, NewRelease, Page, PluginPlace, PluginRow,
-    ReleaseHead, ReleaseRow, Rollback, RolledBack, Store, StoreError, TokenRow, VersionHead, VersionPlace, VersionRow,
+    Commit, Committed, DecisionRow, EntryRow, EventRow, NewRelease, Page, PluginPlace, PluginRow, ReleaseHead,
+    ReleaseRow, Rollback, RolledBack, Store, StoreError, TokenRow, VersionHead, VersionPlace, VersionRow,
 };
 
 pub use errors::DatabaseError;
@@ -121,6 +122,7 @@ pub struct Database {
     readers: AnyPool,
     writers: Writers,
     committer: GroupCommit,
+    channel: fleet::Channel,
 }
 
 /// The connections that write.
@@ -142,7 +144,7 @@ impl Writers {
 }
 
 impl Database {
-    fn of(readers: AnyPool, writers: Writers, limits: &Limits) -> Self {
+    fn of(readers: AnyPool, writers: Writers, channel: fleet::Channel, limits: &Limits) -> Self {
         let engine = writers.engine;
         // More groups than connections would wait for each other.
         let groups = match engine {
@@ -150,7 +152,7 @@ impl Database {
             Engine::Postgres => limits.commit_groups_max.min(limits.database_connections_max),
         };
         let committer = GroupCommit::start(&writers, groups, limits);
-        Self { engine, readers, writers, committer }
+        Self { engine, readers, writers, committer, channel }
     }
 
     /// Closes every connection, once those in use are given back.
@@ -251,10 +253,6 @@ impl Store for Database {
     ) -> Result<Page<ReleaseHead>, StoreError> {
         let rows = self.read_all("to read the releases", rules::select_releases(tenant, scope, before, limit)).await?;
         rows::page(&rows, limit, rules::release_head)
-    }
-
-    async fn activate(&self, tenant: &Tenant, wish: &Activate<'_>) -> Result<Activation, StoreError> {
-        activation::activate(self, tenant, wish).await
     }
 
     async fn active_releases(&self, tenant: &Tenant) -> Result<Vec<ReleaseRow>, StoreError> {

@@ -28,5 +28,9 @@ fn a_javascript_guest_is_configured_once_and_sees_the_time_of_the_submission() {
         let (at, message) = seen(&answer);
         assert!(message.starts_with(&format!("{at} 0.")), "the clock shows {at}, or the dice no fraction: {message}");
         assert!(message.ends_with(" hello \"One of them\""), "{message}");
+        // The clock and the dice show the same again.
+        let decision = answer.body["decision"]["id"].as_str().expect("an id");
+        let replayed = host.send(&format!("/api/decisions/{decision}/replay"), "application/json", b"");
+        assert_eq!(replayed.body["verdict"], "same", "{replayed:?}");
     }
 }

@@ -1,18 +1,25 @@
 //! The one integration binary: one file per behaviour, through the outermost door that stays fast.
 
+mod activation;
 mod agreement;
+mod attestations;
 mod cli;
 mod cli_server;
 mod corpus;
+mod decisions;
 mod docs;
 mod exemptions;
+mod fleet;
 mod hostile;
 mod http;
 mod javascript;
+mod keys;
 mod limits;
 mod pages;
+mod protocol;
 mod restart;
 mod serve;
+mod serve_fleet;
 mod shadow;
 mod store;
 mod tidy;

@@ -1,8 +1,11 @@
 //! The store's contract, on every engine: each case below runs on SQLite and on PostgreSQL.
 
+mod activation;
 mod audit;
 mod contention;
+mod decisions;
 mod exemptions;
+mod keys;
 mod publishing;
 mod reading;
 mod rules;
@@ -15,7 +18,8 @@ use hallmark::names::{Digest, Scope, Tenant};
 use hallmark::registry::publish::Approved;
 use hallmark::registry::release::ReleaseRef;
 use hallmark::registry::store::{
-    Activate, Activation, Commit, Committed, DecisionRow, NewEvent, NewRelease, Store as _, StoreError, VersionRow,
+    Activate, Activation, ActivationStore as _, Commit, Committed, DecisionRow, NewEvent, NewRelease, Store as _,
+    StoreError, VersionRow,
 };
 use hallmark::sql::Database;
 
@@ -42,9 +46,20 @@ macro_rules! on_every_engine {
 }
 
 on_every_engine! {
+    activation:
+        activates_what_the_caller_expects,
+        tells_who_was_faster,
+        lets_one_of_two_activations_win,
+        keeps_a_frozen_scope_as_it_is,
+        refuses_a_release_that_was_proved_beside_others,
+        proves_again_what_was_activated_beside;
     audit:
         tells_of_every_change,
         keeps_every_row;
+    decisions:
+        finds_decisions_by_what_they_are_about;
+    keys:
+        keeps_keys_and_what_they_signed;
     publishing:
         writes_everything_of_a_publish,
         archives_the_version_before,
@@ -63,12 +78,10 @@ on_every_engine! {
         tells_what_a_rollback_lacks;
     rules:
         numbers_releases_made_at_once,
-        activates_what_the_caller_expects,
         lists_active_releases_by_scope,
         keeps_plugins_by_digest,
         pages_releases_newest_first,
-        pages_modules_by_name,
-        lets_one_of_two_activations_win;
+        pages_modules_by_name;
     reading:
         pages_entries_in_byte_order,
         keeps_tenants_apart,
@@ -180,7 +193,7 @@ pub async fn activate(
     (scope, number): (&Scope, i64),
     expected: Option<Option<i64>>,
 ) -> Result<Activation, StoreError> {
-    database.activate(tenant, &Activate { scope, number, expected, actor: "ada", at: AT }).await
+    database.activate(tenant, &Activate { scope, number, expected, beside: None, actor: "ada", at: AT }).await
 }
 
 /// Publishes an agent, as the gate would after it approved.

@@ -86,6 +86,11 @@ impl Options {
         self.argument("--objects").argument(&folder.display().to_string())
     }
 
+    /// The key that decisions are signed with.
+    pub fn signing_key(self, file: &Path) -> Self {
+        self.argument("--signing-key").argument(&file.display().to_string())
+    }
+
     /// A limit; of one that is set twice the later holds.
     pub fn limit(self, name: &str, value: u64) -> Self {
         self.argument("--limit").argument(&format!("{name}={value}"))
@@ -203,6 +208,16 @@ impl Host {
         self.send(path, "application/json", body.to_string().as_bytes())
     }
 
+    /// The same with a header more.
+    pub fn send_with(&self, path: &str, media_type: &str, body: &[u8], (name, value): (&str, &str)) -> Answer {
+        let request = agent()
+            .post(format!("{}{path}", self.url))
+            .header("Authorization", format!("Bearer {}", self.token))
+            .header("Content-Type", media_type)
+            .header(name, value);
+        answer(request.send(body).expect("an answer"))
+    }
+
     /// POST of bytes with the admin's token.
     pub fn send(&self, path: &str, media_type: &str, body: &[u8]) -> Answer {
         let request = agent()
@@ -210,6 +225,16 @@ impl Host {
             .header("Authorization", format!("Bearer {}", self.token))
             .header("Content-Type", media_type);
         answer(request.send(body).expect("an answer"))
+    }
+
+    /// POST of JSON with the admin's token, under preconditions.
+    pub fn post_if(&self, path: &str, body: &Value, preconditions: &[(&str, &str)]) -> Answer {
+        let request = agent()
+            .post(format!("{}{path}", self.url))
+            .header("Authorization", format!("Bearer {}", self.token))
+            .header("Content-Type", "application/json");
+        let request = preconditions.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        answer(request.send(body.to_string().as_bytes()).expect("an answer"))
     }
 
     /// Sends a POST of JSON and does not wait for its answer. A stream that is dropped hangs up; the host would not see

@@ -2,10 +2,12 @@
 
 pub mod approval;
 pub mod command;
+pub mod fleet;
 pub mod ground;
 pub mod host;
 pub mod postgres;
 pub mod rules;
+pub mod tamper;
 
 use postgres::Cluster;
 
@@ -17,6 +19,8 @@ const CLUSTER: Cluster = Cluster {
         "synchronous_commit=off",
         "full_page_writes=off",
         "autovacuum=off",
+        // Says in which order transactions were committed.
+        "track_commit_timestamp=on",
         "max_connections=400",
         "shared_buffers=64MB",
     ],

@@ -12,6 +12,7 @@ mod bare;
 mod client;
 mod push;
 mod rules;
+mod swap;
 
 #[path = "../../../tests/support"]
 #[expect(dead_code, reason = "the tests use more of it")]
@@ -57,6 +58,9 @@ fn main() {
     }
     if wanted("restart") {
         restart(folder.path());
+    }
+    if wanted("swap") {
+        swap::run(folder.path());
     }
     if wanted("publish") {
         publish(folder.path());

@@ -72,7 +72,7 @@ impl Problem {
 
     /// True where what was sent must change; else the server could not do its part, or would not for this caller.
     pub fn is_about_what_was_sent(&self) -> bool {
-        matches!(self.status, 400 | 409 | 413 | 422)
+        matches!(self.status, 400 | 409 | 412 | 413 | 422)
     }
 
     /// Everything that it says, for people.
@@ -173,6 +173,17 @@ impl Client {
     pub fn try_post(&self, path: &str, body: &Value) -> Result<Result<Answer, Problem>, Trouble> {
         let bytes = serde_json::to_vec(body).expect("a JSON value can be written");
         self.send(path, "application/json", &bytes)
+    }
+
+    /// Sends JSON to the path, under a precondition.
+    ///
+    /// # Errors
+    /// The problem that the server tells, or why it cannot be asked.
+    pub fn post_if(&self, path: &str, body: &Value, (header, value): (&str, &str)) -> Result<Answer, Trouble> {
+        let bytes = serde_json::to_vec(body).expect("a JSON value can be written");
+        let request = self.agent.post(self.url(path)).header("authorization", &self.authorization());
+        let request = request.header("content-type", "application/json").header(header, value);
+        Ok(self.read(request.send(&bytes[..]))??)
     }
 
     /// Sends bytes to the path; a problem is a value.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::client::{self, Client};
 use super::folder::{self, Folder, FolderError};
-use super::{Ended, Outcome, Trouble, diff, exemptions, shadow, show};
+use super::{Ended, Outcome, Trouble, diff, exemptions, freeze, shadow, show};
 use crate::config::Limits;
 use crate::names::Scope;
 use crate::registry::release::Rules;
@@ -54,6 +54,27 @@ pub enum ModuleCommand {
         #[command(flatten)]
         client: client::Arguments,
     },
+    /// Show which release is active, since when, and whether the module is frozen.
+    Status {
+        /// The module.
+        module: String,
+        #[command(flatten)]
+        client: client::Arguments,
+    },
+    /// Keep the active release in force: no other is activated until the module is unfrozen.
+    Freeze {
+        /// The module.
+        module: String,
+        #[command(flatten)]
+        why: freeze::Arguments,
+    },
+    /// Let the active release be replaced again.
+    Unfreeze {
+        /// The module.
+        module: String,
+        #[command(flatten)]
+        client: client::Arguments,
+    },
 }
 
 /// What is done to the policies.
@@ -96,6 +117,18 @@ pub enum PolicyCommand {
         #[command(flatten)]
         client: client::Arguments,
     },
+    /// Show which release is active, since when, and whether the policies are frozen.
+    Status {
+        #[command(flatten)]
+        client: client::Arguments,
+    },
+    /// Keep the active release in force: no other is activated until the policies are unfrozen.
+    Freeze(freeze::Arguments),
+    /// Let the active release be replaced again.
+    Unfreeze {
+        #[command(flatten)]
+        client: client::Arguments,
+    },
 }
 
 /// What `apply` takes.
@@ -125,6 +158,9 @@ pub fn run_module(command: &ModuleCommand) -> Outcome {
         }
         ModuleCommand::Shadow { module, action, report } => shadow::run(&scope_of(module)?, action.as_ref(), report),
         ModuleCommand::Rollback { module, release, client } => roll_back(&scope_of(module)?, *release, client),
+        ModuleCommand::Status { module, client } => freeze::status(&scope_of(module)?, client),
+        ModuleCommand::Freeze { module, why } => freeze::freeze(&scope_of(module)?, why),
+        ModuleCommand::Unfreeze { module, client } => freeze::unfreeze(&scope_of(module)?, client),
     }
 }
 
@@ -143,6 +179,9 @@ pub fn run_policies(command: &PolicyCommand) -> Outcome {
         PolicyCommand::Exempt(arguments) => exemptions::exempt(arguments),
         PolicyCommand::Exemptions(arguments) => exemptions::list(arguments),
         PolicyCommand::Rollback { release, client } => roll_back(&Scope::Policies, *release, client),
+        PolicyCommand::Status { client } => freeze::status(&Scope::Policies, client),
+        PolicyCommand::Freeze(why) => freeze::freeze(&Scope::Policies, why),
+        PolicyCommand::Unfreeze { client } => freeze::unfreeze(&Scope::Policies, client),
     }
 }
 
@@ -154,7 +193,7 @@ fn policies(folder: &Path) -> Result<Vec<Folder>, FolderError> {
     folder::read_policies(folder, &Limits::default()).map(|folder| vec![folder])
 }
 
-fn scope_of(module: &str) -> Result<Scope, Trouble> {
+pub fn scope_of(module: &str) -> Result<Scope, Trouble> {
     module.parse().map(Scope::Module).map_err(|error: crate::names::NameError| Trouble::Usage(error.to_string()))
 }
 
@@ -261,7 +300,12 @@ fn activate(scope: &Scope, number: i64, client: &client::Arguments, may: impl Fn
 
 /// Somebody who activated another release meanwhile must not be overruled unseen.
 fn put_in_force(client: &Client, scope: &Scope, number: i64, active: Option<i64>) -> Result<String, Trouble> {
-    client.post(&format!("{}/activate", path(scope)), &json!({"release": number, "expected": active}))?;
+    let expected = active.map(|active| format!("\"{active}\""));
+    let precondition = match &expected {
+        Some(tag) => ("if-match", tag.as_str()),
+        None => ("if-none-match", "*"),
+    };
+    client.post_if(&format!("{}/activate", path(scope)), &json!({"release": number}), precondition)?;
     Ok(match active {
         Some(before) => format!("{scope}: release {number} is active, it was {before}"),
         None => format!("{scope}: release {number} is active, the first"),

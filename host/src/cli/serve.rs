@@ -21,6 +21,7 @@ use crate::http;
 use crate::names::{Scope, Tenant};
 use crate::plugin::{Sandbox, Unfit};
 use crate::registry::access::new_token;
+use crate::registry::activation::Frozen;
 use crate::registry::blobs::Blobs;
 use crate::registry::signing::SigningKey;
 use crate::registry::{Actor, Registry, RegistryError};
@@ -256,6 +257,9 @@ async fn apply(registry: &Arc<Registry>, folder: Folder) -> Result<(), Trouble> 
     let actor = Actor { tenant: Tenant::default_tenant(), name: "serve".to_owned() };
     let scope = folder.rules.scope.clone();
     let refused = |error: RegistryError| refusal(&scope, &error);
+    if is_kept_by_freeze(registry, &actor, &folder).await.map_err(refused)? {
+        return Ok(());
+    }
     for (digest, component) in folder.components {
         let signature = folder.signatures.get(&digest);
         registry.push_plugin(&actor, Bytes::from(component), signature, Arc::new(|_| {})).await.map_err(refused)?;
@@ -266,6 +270,25 @@ async fn apply(registry: &Arc<Registry>, folder: Folder) -> Result<(), Trouble> 
         registry.activate(&actor, &scope, released.release.release.number, None).await.map_err(refused)?;
     }
     Ok(())
+}
+
+/// True where the scope is frozen: what is in force stays so, and where the folder says something else, that is told.
+/// The host starts all the same, as it would without its folders.
+async fn is_kept_by_freeze(registry: &Arc<Registry>, actor: &Actor, folder: &Folder) -> Result<bool, RegistryError> {
+    let scope = &folder.rules.scope;
+    let state = match registry.scope_state(actor, scope).await {
+        Err(RegistryError::NotFound { .. }) => return Ok(false),
+        state => state?,
+    };
+    let Some(freeze) = state.freeze else { return Ok(false) };
+    let active = registry.scope(actor, scope).await?.map(|active| active.release.release);
+    if active.as_ref().is_none_or(|active| active.digest != folder.rules.canonical().1) {
+        let kept = active.map_or("no release".to_owned(), |active| format!("release {}", active.number));
+        let frozen = Frozen { scope: scope.clone(), freeze };
+        let folder = format!("the folder is not applied and {kept} stays in force: {frozen}");
+        tracing::warn!(%scope, "{folder}");
+    }
+    Ok(true)
 }
 
 /// Says everything that keeps a folder from being applied.

@@ -54,6 +54,8 @@ codes! {
     BadName = "bad-name", BAD_REQUEST, "A name does not have its form";
     /// A query parameter, or a cursor.
     BadQuery = "bad-query", BAD_REQUEST, "The query cannot be read";
+    /// A header.
+    BadHeader = "bad-header", BAD_REQUEST, "A header cannot be read";
     /// No token, or one that nobody holds.
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "A valid token is needed";
     /// Nothing is served at this path.
@@ -68,10 +70,12 @@ codes! {
     TooSlow = "too-slow", REQUEST_TIMEOUT, "The body came too slowly";
     /// The version is there with other content.
     VersionExists = "version-exists", CONFLICT, "The version is published with other content";
-    /// Another release is active than the caller believed.
-    ReleaseMoved = "release-moved", CONFLICT, "Another release is active";
+    /// The scope's active release may not be replaced.
+    ScopeFrozen = "scope-frozen", CONFLICT, "The scope is frozen";
     /// A shadow of the scope runs already.
     ShadowRunning = "shadow-running", CONFLICT, "A shadow runs already";
+    /// Another release is active than the caller believed.
+    ReleaseMoved = "release-moved", PRECONDITION_FAILED, "Another release is active";
     /// The body is larger than its limit.
     TooLarge = "too-large", PAYLOAD_TOO_LARGE, "The body is too large";
     /// The body is of a kind that is not read here.
@@ -385,11 +389,10 @@ impl From<RegistryError> for Problem {
             RegistryError::ShadowRunning { .. } => Self::new(Code::ShadowRunning, text),
             RegistryError::Unsigned { .. } => Self::new(Code::PluginUnsigned, text),
             RegistryError::BadKey(_) => Self::new(Code::BadKey, text),
-            RegistryError::ReleaseMoved { .. } => Self::new(Code::ReleaseMoved, text),
+            RegistryError::ReleaseMoved(_) => Self::new(Code::ReleaseMoved, text),
+            RegistryError::ScopeFrozen(_) => Self::new(Code::ScopeFrozen, text),
             RegistryError::Busy { .. } | RegistryError::RulesKeptMoving { .. } => Self::new(Code::Busy, text),
-            RegistryError::NotReady { .. } => {
-                Self::new(Code::NotReady, "the host has not loaded the rules in force: try again").caused_by(text)
-            }
+            RegistryError::NotReady { .. } => Self::new(Code::NotReady, format!("{text}: try again")),
             RegistryError::Blobs(_) => {
                 Self::new(Code::Unavailable, "the object store cannot be used: try again").caused_by(error)
             }

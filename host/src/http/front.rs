@@ -89,7 +89,7 @@ async fn admit(
         .map_err(|_| Problem::new(Code::BadName, "the path is not UTF-8 when its percent-encoding is undone"))?;
     let body = intake.read(body, &host.limits).await?;
     let Parts { headers, uri, .. } = parts;
-    Ok(Call { host, registry, actor, correlation, started, headers, format, body, words, uri })
+    Ok(Call { host, registry, actor, correlation, started, format, headers, body, words, uri })
 }
 
 /// Their bodies are up to 32 times as large as a document: they have a number of their own.

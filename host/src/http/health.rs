@@ -11,6 +11,7 @@ use super::Host;
 use super::call::Call;
 use super::error::{Code, Problem, Success};
 use super::reply::{Answer, Reply};
+use crate::registry::fleet::Behind;
 
 /// Milliseconds for which what the parts said is believed. Everybody may ask for health, and asking the parts costs
 /// a database connection.
@@ -26,6 +27,8 @@ struct Parts {
     database: &'static str,
     object_store: &'static str,
     rules: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    behind: Option<Behind>,
     plugins: PluginHealth,
 }
 
@@ -54,17 +57,14 @@ async fn parts(host: &Host) -> Parts {
     let Some(registry) = host.registry() else {
         let starting = "starting";
         let plugins = PluginHealth { quarantined: Vec::new() };
-        return Parts { database: starting, object_store: starting, rules: starting, plugins };
+        return Parts { database: starting, object_store: starting, rules: starting, behind: None, plugins };
     };
     let health = registry.health().await;
-    // What keeps the rules may name what strangers need not know; the log has it.
-    if let Err(why) = &health.rules {
-        tracing::warn!(why, "the rules in force are not loaded");
-    }
     let parts = Parts {
         database: word(health.database),
         object_store: word(health.object_store),
         rules: word(health.rules.is_ok()),
+        behind: health.rules.err(),
         plugins: PluginHealth { quarantined: health.quarantined },
     };
     *last = Some((Instant::now(), parts.clone()));
@@ -94,14 +94,17 @@ pub async fn livez(_: Arc<Host>, _: Uri) -> Answer {
 /// `GET /readyz`: requests may be sent here; `?verbose` tells of each part.
 pub async fn readyz(host: Arc<Host>, uri: Uri) -> Answer {
     let parts = parts(&host).await;
+    let verbose = uri.query().is_some_and(|query| query.split('&').any(|name| name == "verbose"));
     if !parts.are_well() {
-        let detail = format!(
+        let mut detail = format!(
             "not ready: database {}, object store {}, rules {}",
             parts.database, parts.object_store, parts.rules
         );
+        if let Some(behind) = parts.behind.as_ref().filter(|_| verbose) {
+            detail.push_str(&format!(": {behind}"));
+        }
         return Err(Problem::new(Code::NotReady, detail));
     }
-    let verbose = uri.query().is_some_and(|query| query.split('&').any(|name| name == "verbose"));
     if verbose {
         let view = HealthView { status: "ok", version: env!("CARGO_PKG_VERSION"), parts: &parts };
         return Reply::json(Success::Found, &view);

@@ -45,7 +45,9 @@ fn not_done(error: &RegistryError) -> Told<'_> {
             "refused"
         }
         Error::NoKind { .. } | Error::NotFound { .. } => "missed",
-        Error::VersionExists { .. } | Error::ReleaseMoved { .. } | Error::ShadowRunning { .. } => "conflicted",
+        Error::VersionExists { .. } | Error::ReleaseMoved(_) | Error::ScopeFrozen(_) | Error::ShadowRunning { .. } => {
+            "conflicted"
+        }
         Error::Busy { .. } | Error::NotReady { .. } | Error::RulesKeptMoving { .. } => "shed",
         Error::Store(_) | Error::Blobs(_) | Error::Internal(_) => "broken",
     };
@@ -210,4 +212,13 @@ pub fn activated<T>(call: &Call, scope: &str, number: i64, result: &Result<T, Re
         Err(error) => Told { entry: scope, version: &number, ..not_done(error) },
     };
     tell(call, "rules", "activate", &told);
+}
+
+/// A scope that was frozen or unfrozen.
+pub fn frozen<T>(call: &Call, scope: &str, action: &'static str, result: &Result<T, RegistryError>) {
+    let told = match result {
+        Ok(_) => Told { outcome: "done", entry: scope, ..Told::default() },
+        Err(error) => Told { entry: scope, ..not_done(error) },
+    };
+    tell(call, "rules", action, &told);
 }

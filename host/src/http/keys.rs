@@ -8,7 +8,7 @@ use super::journal;
 use super::page::{self, PageView};
 use super::plugins::SignerView;
 use super::reply::{Answer, Reply};
-use super::view::Instant;
+use crate::clock::Instant;
 use crate::names::{Digest, KeyId, Scope};
 use crate::registry::keys::UnsignedBinding;
 use crate::registry::signing::PluginSignature;

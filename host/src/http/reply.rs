@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response};
 use bytes::Bytes;
 use futures_util::stream;
@@ -21,6 +21,7 @@ pub struct Reply {
     success: Success,
     content_type: HeaderValue,
     location: Option<HeaderValue>,
+    etag: Option<HeaderValue>,
     body: Content,
 }
 
@@ -39,19 +40,19 @@ impl Reply {
     pub fn json(success: Success, value: &impl Serialize) -> Answer {
         let body = serde_json::to_vec(value).map_err(Problem::internal)?;
         let content_type = HeaderValue::from_static("application/json");
-        Ok(Self { success, content_type, location: None, body: Content::Whole(body.into()) })
+        Ok(Self { success, content_type, location: None, etag: None, body: Content::Whole(body.into()) })
     }
 
     /// A text answer.
     pub fn text(content_type: &'static str, text: String) -> Self {
         let content_type = HeaderValue::from_static(content_type);
-        Self { success: Success::Found, content_type, location: None, body: Content::Whole(text.into()) }
+        Self { success: Success::Found, content_type, location: None, etag: None, body: Content::Whole(text.into()) }
     }
 
     /// JSON lines, each sent as it comes, until their sender is gone.
     pub fn lines(lines: UnboundedReceiver<Bytes>) -> Self {
         let content_type = HeaderValue::from_static("application/x-ndjson");
-        Self { success: Success::Found, content_type, location: None, body: Content::Lines(lines) }
+        Self { success: Success::Found, content_type, location: None, etag: None, body: Content::Lines(lines) }
     }
 
     /// Where the thing that was made is. Names have only characters that a path may have, save for `+` and `:`,
@@ -59,6 +60,13 @@ impl Reply {
     #[must_use]
     pub fn at(mut self, path: &str) -> Self {
         self.location = HeaderValue::from_str(path).ok();
+        self
+    }
+
+    /// The release that is active: what `If-Match` is compared with.
+    #[must_use]
+    pub fn of_release(mut self, number: Option<i64>) -> Self {
+        self.etag = number.and_then(|number| HeaderValue::try_from(format!("\"{number}\"")).ok());
         self
     }
 
@@ -75,6 +83,9 @@ impl Reply {
         response.headers_mut().insert(CONTENT_TYPE, self.content_type);
         if let Some(location) = self.location {
             response.headers_mut().insert(LOCATION, location);
+        }
+        if let Some(etag) = self.etag {
+            response.headers_mut().insert(ETAG, etag);
         }
         response
     }

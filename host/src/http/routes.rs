@@ -11,7 +11,7 @@ use super::call::Call;
 use super::front::{self, Label};
 use super::intake::Intake;
 use super::reply::Answer;
-use super::{Host, decisions, entries, exemptions, health, keys, plugins, scopes, shadow};
+use super::{Host, activation, decisions, entries, exemptions, health, keys, plugins, scopes, shadow};
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,9 @@ pub fn table() -> Vec<Route> {
         get("/api/modules/{name}/releases", scopes::releases),
         post("/api/modules/{name}/releases", Rules, scopes::release),
         get("/api/modules/{name}/releases/{number}", scopes::show_release),
-        post("/api/modules/{name}/activate", Json, scopes::activate),
+        post("/api/modules/{name}/activate", Json, activation::activate),
+        post("/api/modules/{name}/freeze", Json, activation::freeze),
+        post("/api/modules/{name}/unfreeze", Json, activation::unfreeze),
         post("/api/modules/{name}/stage", Json, shadow::stage),
         get("/api/modules/{name}/shadow", shadow::show),
         post("/api/modules/{name}/shadow", Json, shadow::start),
@@ -57,7 +59,9 @@ pub fn table() -> Vec<Route> {
         get("/api/policies/releases", scopes::releases),
         post("/api/policies/releases", Rules, scopes::release),
         get("/api/policies/releases/{number}", scopes::show_release),
-        post("/api/policies/activate", Json, scopes::activate),
+        post("/api/policies/activate", Json, activation::activate),
+        post("/api/policies/freeze", Json, activation::freeze),
+        post("/api/policies/unfreeze", Json, activation::unfreeze),
         post("/api/policies/stage", Json, shadow::stage),
         get("/api/policies/shadow", shadow::show),
         post("/api/policies/shadow", Json, shadow::start),

@@ -1,7 +1,8 @@
 //! The rules of modules and of the tenant's policies: one set of handlers, since a path names a module or it does not.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
+use super::activation::StateView;
 use super::call::Call;
 use super::error::{Code, Problem, Success};
 use super::journal;
@@ -31,25 +32,46 @@ struct WithRules<'a, T> {
     rules: &'a Rules,
 }
 
-/// A tenant has policies even where none were ever activated.
+/// A scope with what holds of it; a tenant has policies even where none were ever activated.
 #[derive(Serialize)]
-struct NoPolicies {
-    scope: Scope,
-    release: Option<i64>,
-    rules: Option<i64>,
+#[serde(untagged)]
+enum Shown<'a> {
+    Active {
+        #[serde(flatten)]
+        scope: WithRules<'a, ScopeView<'a>>,
+        #[serde(flatten)]
+        state: StateView<'a>,
+    },
+    Idle {
+        scope: &'a Scope,
+        release: Option<i64>,
+        rules: Option<i64>,
+        #[serde(flatten)]
+        state: StateView<'a>,
+    },
 }
 
 /// `GET /api/modules/{name}` and `GET /api/policies`
 pub async fn show(call: Call) -> Answer {
     let scope = call.scope()?;
-    match (call.registry.scope(&call.actor, &scope).await?, &scope) {
-        (Some(active), _) => {
-            let (view, rules) = (ScopeView::of(&active.release, &active.rules), &active.rules);
-            Reply::json(Success::Found, &WithRules { view, rules })
+    let active = call.registry.scope(&call.actor, &scope).await?;
+    let state = match (&active, &scope) {
+        (None, Scope::Module(name)) => {
+            return Err(RegistryError::NotFound { what: "module", name: name.to_string() }.into());
         }
-        (None, Scope::Policies) => Reply::json(Success::Found, &NoPolicies { scope, release: None, rules: None }),
-        (None, Scope::Module(name)) => Err(RegistryError::NotFound { what: "module", name: name.to_string() }.into()),
-    }
+        _ => call.registry.scope_state(&call.actor, &scope).await?,
+    };
+    let number = active.as_ref().map(|active| active.release.release.number);
+    // Two reads: a release that was activated between them is shown at the next request.
+    let state = StateView::of(&state, number);
+    let shown = match &active {
+        Some(active) => {
+            let view = ScopeView::of(&active.release, &active.rules);
+            Shown::Active { scope: WithRules { view, rules: &active.rules }, state }
+        }
+        None => Shown::Idle { scope: &scope, release: None, rules: None, state },
+    };
+    Ok(Reply::json(Success::Found, &shown)?.of_release(number))
 }
 
 #[derive(Serialize)]
@@ -107,27 +129,4 @@ pub async fn release(call: Call) -> Answer {
     let view = ReleasedView { release: ReleaseView::of(&released.release), created: released.created };
     let location = format!("{}/{}", call.uri.path(), released.release.release.number);
     Ok(Reply::json(success, &view)?.at(&location))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ActivateRequest {
-    release: i64,
-    // Left out: whatever is active may be replaced. `null`: nothing may be active.
-    #[serde(default, deserialize_with = "given")]
-    expected: Option<Option<i64>>,
-}
-
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
-}
-
-/// `POST …/activate`
-pub async fn activate(call: Call) -> Answer {
-    let scope = call.scope()?;
-    let request: ActivateRequest = call.json()?;
-    let result = call.registry.activate(&call.actor, &scope, request.release, request.expected).await;
-    journal::activated(&call, &scope.to_string(), request.release, &result);
-    let row = result?;
-    Reply::json(Success::Found, &ReleaseView::beside(&row, Some(row.release.number)))
 }

@@ -9,11 +9,14 @@ use tower::ServiceExt as _;
 use super::error::{Code, Problem};
 use super::routes::{Access, table};
 use super::*;
+use crate::clock::Millis;
 use crate::names::Digest;
 use crate::plugin::{Cause, Failure, Unfit};
 use crate::registry::RegistryError;
+use crate::registry::activation::{Frozen, Overtaken};
 use crate::registry::decode::Malformed;
-use crate::registry::store::StoreError;
+use crate::registry::fleet::Behind;
+use crate::registry::store::{Freeze, StoreError};
 use crate::report::Remark;
 
 fn starting_host(limits: Limits) -> Router {
@@ -201,10 +204,19 @@ fn document(error: RegistryError) -> (u16, Value) {
     (problem.code().status().as_u16(), serde_json::from_slice(&body).expect("JSON"))
 }
 
+fn behind() -> Behind {
+    let (scope, digest) = (crate::names::Scope::Policies, Digest::of(b""));
+    Behind { scope, release: 3, digest, why: "binding 'cel': it broke".to_owned() }
+}
+
 #[test]
 fn each_refusal_of_the_registry_has_its_status_and_code() {
     let failure = |cause| Failure { plugin: "cel".to_owned(), digest: Digest::of(b""), cause, lookups: Vec::new() };
     let known = || "agents".to_owned();
+    let scope = crate::names::Scope::Policies;
+    let overtaken = Overtaken { scope: scope.clone(), wanted: 9, expected: Some(2), active: None };
+    let freeze = Freeze { by: "ada".to_owned(), at: Millis(0), reason: "a reason".parse().expect("a reason") };
+    let frozen = Frozen { scope, freeze };
     let cases: Vec<(RegistryError, u16, &str)> = vec![
         (RegistryError::TooLarge { limit_bytes: 7 }, 413, "too-large"),
         ("a b".parse::<crate::names::KindName>().expect_err("a space").into(), 400, "bad-name"),
@@ -217,7 +229,7 @@ fn each_refusal_of_the_registry_has_its_status_and_code() {
         (RegistryError::PluginFailed { failure: failure(Cause::Facts) }, 503, "unavailable"),
         (RegistryError::Busy { what: "gate_queue_max".to_owned() }, 503, "busy"),
         (RegistryError::RulesKeptMoving { tries: 8 }, 503, "busy"),
-        (RegistryError::NotReady { why: "/secret/path".to_owned() }, 503, "not-ready"),
+        (RegistryError::NotReady { behind: Box::new(behind()) }, 503, "not-ready"),
         (RegistryError::Unfit { binding: None, unfit: Unfit::NotAComponent("x".to_owned()) }, 422, "plugin-unfit"),
         (
             RegistryError::Unfit { binding: None, unfit: Unfit::TooLarge { size_bytes: 9, limit_bytes: 8 } },
@@ -230,7 +242,8 @@ fn each_refusal_of_the_registry_has_its_status_and_code() {
             409,
             "shadow-running",
         ),
-        (RegistryError::ReleaseMoved { scope: crate::names::Scope::Policies, active: Some(3) }, 409, "release-moved"),
+        (RegistryError::ReleaseMoved(Box::new(overtaken)), 412, "release-moved"),
+        (RegistryError::ScopeFrozen(Box::new(frozen)), 409, "scope-frozen"),
         (RegistryError::Internal("/secret/path".to_owned()), 500, "internal"),
         (RegistryError::Blobs("/secret/path".into()), 503, "unavailable"),
         (StoreError::Unavailable("postgres://u:secret@h".into()).into(), 503, "unavailable"),

@@ -8,29 +8,13 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::error::{Problem, limit_of};
-use crate::clock::Millis;
+use crate::clock::{Instant, Millis};
 use crate::names::{Digest, KindName, ModuleName, Scope, VersionName};
 use crate::registry::release::{Binding, Kind, ReleaseRef, Rules};
 use crate::registry::shadow::ShadowRecord;
 use crate::registry::store::{EntryRow, PluginRow, ReleaseHead, ReleaseRow, VersionHead, VersionRow};
 use crate::registry::{Decision, FailureRecord, LookupRecord, NotJudged, Outcome, SubstitutionRecord};
 use crate::report::{Finding, Mode, Placeholder, Severity, Stage, Timing};
-
-/// An instant as text: `2026-11-20T17:40:56.123Z`.
-#[derive(Debug, Clone, Copy)]
-pub struct Instant(pub Millis);
-
-impl std::fmt::Display for Instant {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&self.0.rfc3339())
-    }
-}
-
-impl Serialize for Instant {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
 
 /// A stored submission, of which only the outermost object is read; the rest is handed on as it is stored.
 pub struct Stored<'a>(BTreeMap<String, &'a RawValue>);

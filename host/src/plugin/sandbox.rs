@@ -59,7 +59,7 @@ impl Sandbox {
     /// Why it cannot be put to work.
     pub fn inspect(&self, component: &[u8], progress: &Progress<'_>) -> Result<Inspection, Unfit> {
         let _turn = self.turn(|| progress(Step::Waiting));
-        on_a_compiler_thread(|| inspect::inspect(&self.engine, component, progress))
+        on_a_compiler_thread(Haste::Ahead, || inspect::inspect(&self.engine, component, progress))
     }
 
     /// Compiles, configures and snapshots a component, or takes it from the cache; `load` is called only where the
@@ -74,7 +74,22 @@ impl Sandbox {
         stage: Stage,
         settings: &Value,
     ) -> Result<Arc<Plugin>, Unfit> {
-        self.prepare_behind(|name| self.bulkheads.of(digest, name), digest, load, stage, settings)
+        self.prepare_with(Haste::Ahead, digest, load, stage, settings)
+    }
+
+    /// As `prepare`, with a say in how soon.
+    ///
+    /// # Errors
+    /// As `prepare`.
+    pub fn prepare_with(
+        &self,
+        haste: Haste,
+        digest: &Digest,
+        load: &dyn Fn() -> Result<Vec<u8>, String>,
+        stage: Stage,
+        settings: &Value,
+    ) -> Result<Arc<Plugin>, Unfit> {
+        self.prepare_behind(|name| self.bulkheads.of(digest, name), haste, digest, load, stage, settings)
     }
 
     /// The same, for evaluations that have nothing to do with what the others do: they take no turn of theirs, do not
@@ -89,12 +104,13 @@ impl Sandbox {
         stage: Stage,
         settings: &Value,
     ) -> Result<Arc<Plugin>, Unfit> {
-        self.prepare_behind(|name| Arc::new(Bulkhead::new(name)), digest, load, stage, settings)
+        self.prepare_behind(|name| Arc::new(Bulkhead::new(name)), Haste::Ahead, digest, load, stage, settings)
     }
 
     fn prepare_behind(
         &self,
         bulkhead: impl FnOnce(&str) -> Arc<Bulkhead>,
+        haste: Haste,
         digest: &Digest,
         load: &dyn Fn() -> Result<Vec<u8>, String>,
         stage: Stage,
@@ -109,7 +125,7 @@ impl Sandbox {
                 // Another may have prepared the same while this one waited for its turn.
                 match cached() {
                     Some(compiled) => compiled,
-                    None => self.build(digest, &load().map_err(Unfit::Load)?, stage, &settings)?,
+                    None => self.build(haste, digest, &load().map_err(Unfit::Load)?, stage, &settings)?,
                 }
             }
         };
@@ -134,8 +150,15 @@ impl Sandbox {
         self.bulkheads.resting(Instant::now())
     }
 
-    fn build(&self, digest: &Digest, bytes: &[u8], stage: Stage, settings: &str) -> Result<Compiled, Unfit> {
-        on_a_compiler_thread(|| {
+    fn build(
+        &self,
+        haste: Haste,
+        digest: &Digest,
+        bytes: &[u8],
+        stage: Stage,
+        settings: &str,
+    ) -> Result<Compiled, Unfit> {
+        on_a_compiler_thread(haste, || {
             let (compiled, code) = prepare::prepare(&self.engine, digest, bytes, stage, settings)?;
             if let Some(cache) = &self.cache {
                 cache.put(&self.engine, digest, settings, &compiled, &code);
@@ -158,6 +181,15 @@ impl Sandbox {
     }
 }
 
+/// How soon a plugin is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Haste {
+    /// The host judges nothing until it is ready.
+    Now,
+    /// Something else judges meanwhile, and comes first.
+    Ahead,
+}
+
 /// Given back when it is dropped.
 struct Turn<'a> {
     sandbox: &'a Sandbox,
@@ -170,13 +202,15 @@ impl Drop for Turn<'_> {
     }
 }
 
-fn on_a_compiler_thread<T: Send>(work: impl FnOnce() -> Result<T, Unfit> + Send) -> Result<T, Unfit> {
+fn on_a_compiler_thread<T: Send>(haste: Haste, work: impl FnOnce() -> Result<T, Unfit> + Send) -> Result<T, Unfit> {
     thread::scope(|scope| {
         let spawned = thread::Builder::new()
             .name("plugin-compiler".to_owned())
             .stack_size(COMPILER_STACK_BYTES)
             .spawn_scoped(scope, || {
-                stand_back();
+                if haste == Haste::Ahead {
+                    stand_back();
+                }
                 work()
             })
             .map_err(|error| Unfit::Compile(format!("no thread can be started: {error}")))?;

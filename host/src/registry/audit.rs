@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::store::{PluginRow, ReleaseRow, TokenRow, VersionRow};
+use super::store::{Freeze, KeyRow, PluginRow, ReleaseRow, SignatureRow, Signatures, TokenRow, VersionRow};
 use crate::clock::{Millis, new_id};
-use crate::names::{EntryId, KindName, Scope, VersionName};
+use crate::names::{EntryId, KeyId, KindName, Scope, VersionName};
 
 /// What happened, as the log keeps it. It holds no secret.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +70,41 @@ impl AuditRecord {
     /// A release that was put in force in place of `before`.
     pub fn activated(actor: &str, scope: &Scope, number: i64, before: Option<i64>, at: Millis) -> Self {
         Self::new("release.activated", actor, format!("{scope}#{number}"), json!({"before": before}), at)
+    }
+
+    /// A key that is trusted.
+    pub fn key_trusted(key: &KeyRow) -> Self {
+        Self::new("key.trusted", &key.added_by, format!("keys/{}", key.id), json!({"name": key.name}), key.added_at)
+    }
+
+    /// A key that is believed no more.
+    pub fn key_revoked(actor: &str, id: &KeyId, at: Millis) -> Self {
+        Self::new("key.revoked", actor, format!("keys/{id}"), json!({}), at)
+    }
+
+    /// A signature of a plugin.
+    pub fn plugin_signed(signature: &SignatureRow) -> Self {
+        let subject = format!("plugins/{}", signature.plugin);
+        Self::new("plugin.signed", &signature.added_by, subject, json!({"key": signature.key}), signature.added_at)
+    }
+
+    /// Whether plugins must be signed.
+    pub fn signatures_set(actor: &str, rule: Signatures, at: Millis) -> Self {
+        let what = match rule {
+            Signatures::Required => "signatures.required",
+            Signatures::Optional => "signatures.optional",
+        };
+        Self::new(what, actor, "plugins".to_owned(), json!({}), at)
+    }
+
+    /// A scope that was frozen.
+    pub fn frozen(scope: &Scope, freeze: &Freeze) -> Self {
+        Self::new("scope.frozen", &freeze.by, scope.to_string(), json!({"reason": freeze.reason}), freeze.at)
+    }
+
+    /// A scope that was unfrozen.
+    pub fn unfrozen(scope: &Scope, actor: &str, at: Millis) -> Self {
+        Self::new("scope.unfrozen", actor, scope.to_string(), json!({}), at)
     }
 
     /// A token that was made by `actor`.

@@ -2,21 +2,21 @@
 //! off the request path and before the change that depends on it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::exemptions::Exemptions;
+use super::fleet::beside;
 use super::publish::not_found;
 use super::release::{ReleaseRef, Rules};
-use super::rules::{Loading, RulesInForce, Turns, check};
+use super::rules::{NotLoaded, RulesInForce, check};
 use super::signing::PluginSignature;
-use super::store::{Activate, Activation, NewRelease, Page, PluginPlace, PluginRow, ReleaseHead, ReleaseRow};
-use super::{ActiveScope, Actor, InForce, Pushed, Registry, RegistryError, Released};
+use super::store::{NewRelease, Page, PluginPlace, PluginRow, ReleaseHead, ReleaseRow};
+use super::{ActiveScope, Actor, Pushed, Registry, RegistryError, Released};
 use crate::clock::Millis;
 use crate::names::{Digest, ModuleName, Scope};
+use crate::plugin::Haste;
 use crate::plugin::{Progress, Step};
 
 impl Registry {
@@ -121,7 +121,14 @@ impl Registry {
         if let Some(same) = active.iter().find(|row| row.release.scope == rules.scope && row.release.digest == digest) {
             return Ok(Released { release: same.clone(), created: false });
         }
-        self.prove(actor, &rules, &digest, &active).await?;
+        let unnumbered = ReleaseRow {
+            release: ReleaseRef { scope: rules.scope.clone(), number: 0, digest: digest.clone() },
+            rules: text.clone(),
+            author: String::new(),
+            message: String::new(),
+            created_at: Millis(0),
+        };
+        self.prove(actor, &rules, unnumbered, active).await?;
         let release = NewRelease {
             scope: rules.scope,
             digest,
@@ -132,33 +139,6 @@ impl Registry {
         };
         let release = self.store.create_release(&actor.tenant, &release).await?;
         Ok(Released { release, created: true })
-    }
-
-    /// Puts a release in force. `expected`: the number the caller believes active (`Some(None)`: none).
-    ///
-    /// # Errors
-    /// `NotFound`, `ReleaseMoved`; `BadRules`, `Unfit` where it does not load beside what is active now; `Store`.
-    pub async fn activate(
-        self: &Arc<Self>,
-        actor: &Actor,
-        scope: &Scope,
-        number: i64,
-        expected: Option<Option<i64>>,
-    ) -> Result<ReleaseRow, RegistryError> {
-        let (row, rules) = self.release(actor, scope, number).await?;
-        let active = self.store.active_releases(&actor.tenant).await?;
-        self.prove(actor, &rules, &row.release.digest, &active).await?;
-        let wish = Activate { scope, number, expected, actor: &actor.name, at: Millis::now() };
-        match self.store.activate(&actor.tenant, &wish).await? {
-            Activation::Activated => {
-                tracing::info!(%scope, release = number, actor = actor.name, "registry.release.activated");
-                self.refresh_rules().await?;
-                Ok(row)
-            }
-            Activation::Unchanged => Ok(row),
-            Activation::Moved { active } => Err(RegistryError::ReleaseMoved { scope: scope.clone(), active }),
-            Activation::Missing => Err(not_found("release", &number.to_string())),
-        }
     }
 
     /// Modules by name, after `after`, each with its active rules.
@@ -221,83 +201,29 @@ impl Registry {
         Ok((row, rules))
     }
 
-    /// Looks for releases that another host activated, for as long as the registry is held elsewhere.
-    pub async fn watch_rules(self: Arc<Self>) {
-        let every = Duration::from_millis(self.limits.release_poll_ms.max(10));
-        let watched = Arc::downgrade(&self);
-        drop(self);
-        loop {
-            tokio::time::sleep(every).await;
-            let Some(registry) = watched.upgrade() else { return };
-            if let Err(error) = registry.refresh_rules().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the rules in force cannot be read");
-            }
-        }
-    }
-
-    /// The rules to judge by.
-    ///
-    /// # Errors
-    /// `NotReady` where others are in force that this host could not load: it must not judge by retired ones.
-    pub(super) fn rules_to_judge_by(&self) -> Result<Arc<RulesInForce>, RegistryError> {
-        let in_force = self.rules.load();
-        match &in_force.behind {
-            None => Ok(Arc::clone(&in_force.loaded)),
-            Some(why) => Err(RegistryError::NotReady { why: why.clone() }),
-        }
-    }
-
-    /// Loads what is active, where that is not what this host judges by. A release that cannot be loaded makes the
-    /// host not ready.
-    pub(super) async fn refresh_rules(self: &Arc<Self>) -> Result<(), RegistryError> {
-        let _one_at_a_time = self.refreshing.lock().await;
-        let current = self.rules.load_full();
-        let stamp = self.store.rules_stamp(&self.tenant).await?;
-        let has_exemptions = current.loaded.exemptions().number == stamp.exemptions;
-        if current.behind.is_none() && has_exemptions && current.loaded.releases() == stamp.releases {
-            self.follow_shadows(stamp.shadows);
-            return Ok(());
-        }
-        let exemptions = match has_exemptions {
-            true => Arc::clone(current.loaded.exemptions()),
-            false => Arc::new(self.store.exemptions_in_force(&self.tenant, Millis::now()).await?),
-        };
-        let rows = self.store.active_releases(&self.tenant).await?;
-        let previous = Arc::clone(&current.loaded);
-        match self.load(rows, previous, exemptions, None).await {
-            Ok(loaded) => self.rules.store(Arc::new(InForce { loaded: Arc::new(loaded), behind: None })),
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the active rules cannot be loaded");
-                let behind = Some(error.to_string());
-                self.rules.store(Arc::new(InForce { loaded: Arc::clone(&current.loaded), behind }));
-            }
-        }
-        self.follow_shadows(stamp.shadows);
-        Ok(())
-    }
-
-    async fn load(
+    /// Loads rules, taking every plugin that is at hand; the inner error names the release that cannot be loaded.
+    pub(super) async fn load(
         self: &Arc<Self>,
         rows: Vec<ReleaseRow>,
-        previous: Arc<RulesInForce>,
-        exemptions: Arc<Exemptions>,
+        haste: Haste,
         trial: Option<OwnedSemaphorePermit>,
-    ) -> Result<RulesInForce, RegistryError> {
-        let releases = rows
-            .into_iter()
-            .map(|row| Ok((row.release.clone(), parse_rules(&row)?)))
-            .collect::<Result<Vec<(ReleaseRef, Rules)>, RegistryError>>()?;
+    ) -> Result<Result<Arc<RulesInForce>, Box<NotLoaded>>, RegistryError> {
         let (registry, runtime) = (Arc::clone(self), Handle::current());
         off_path(move || {
             let _trial = trial;
             let component = |digest: &Digest| {
                 runtime.block_on(registry.blobs.get(digest)).map(|bytes| bytes.to_vec()).map_err(|error| chain(&error))
             };
-            let (sandbox, previous) = (&*registry.sandbox, Some(&*previous));
-            let loading = Loading { sandbox, component: &component, previous, turns: Turns::Shared };
-            RulesInForce::load_with(loading, releases, exemptions)
+            let parsed = |row: ReleaseRow| match parse_rules(&row) {
+                Ok(rules) => Ok((row.release, rules)),
+                Err(error) => Err(Box::new(NotLoaded { release: row.release, plugin: None, error })),
+            };
+            let releases = rows.into_iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
+            let (kept, in_force) = (registry.kept(), Arc::clone(&registry.rules.load().loaded));
+            let at_hand = RulesInForce::at_hand(kept.iter().chain([&in_force]).map(|rules| &**rules));
+            RulesInForce::load_or_name(&registry.sandbox, haste, releases, &component, Some(&at_hand)).map(Arc::new)
         })
-        .await?
+        .await
     }
 
     /// The right to try something. It goes with the work, which runs to its end though its caller hangs up: without it
@@ -309,14 +235,14 @@ impl Registry {
         })
     }
 
-    /// Loads what would be active with these rules in their scope's place, and lets go of it: whatever was compiled
-    /// for it stays in the cache, so that activation is quick.
+    /// Loads what would be active with these rules in their scope's place, and keeps it ready. `release` is numbered 0
+    /// where it is not stored yet.
     pub(super) async fn prove(
         self: &Arc<Self>,
         actor: &Actor,
         rules: &Rules,
-        digest: &Digest,
-        active: &[ReleaseRow],
+        release: ReleaseRow,
+        active: Vec<ReleaseRow>,
     ) -> Result<(), RegistryError> {
         for binding in &rules.bindings {
             if self.store.plugin(&actor.tenant, &binding.plugin).await?.is_none() {
@@ -324,16 +250,19 @@ impl Registry {
             }
             self.demand_signature(actor, &binding.plugin, Some(&binding.name)).await?;
         }
-        let mut rows: Vec<ReleaseRow> = active.iter().filter(|row| row.release.scope != rules.scope).cloned().collect();
-        rows.push(ReleaseRow {
-            release: ReleaseRef { scope: rules.scope.clone(), number: 0, digest: digest.clone() },
-            rules: rules.canonical().0,
-            author: String::new(),
-            message: String::new(),
-            created_at: Millis(0),
-        });
-        let previous = Arc::clone(&self.rules.load().loaded);
-        self.load(rows, previous, Arc::default(), Some(self.trial()?)).await.map(drop)
+        let rows = beside(active, release);
+        let mut refs: Vec<ReleaseRef> = rows.iter().map(|row| row.release.clone()).collect();
+        refs.sort();
+        if self.kept().iter().any(|rules| rules.releases() == refs) {
+            return Ok(());
+        }
+        match self.load(rows, Haste::Ahead, Some(self.trial()?)).await? {
+            Ok(rules) => {
+                self.keep(&rules);
+                Ok(())
+            }
+            Err(not) => Err(not.error),
+        }
     }
 }
 

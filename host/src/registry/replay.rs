@@ -64,7 +64,8 @@ impl Registry {
                 runtime.block_on(registry.blobs.get(digest)).map(|bytes| bytes.to_vec()).map_err(|error| chain(&error))
             };
             let exemptions = Arc::new(Exemptions::of_decision(&decision));
-            let rules = RulesInForce::load_aside(&registry.sandbox, releases, &component, exemptions)?;
+            let rules = RulesInForce::load_aside(&registry.sandbox, releases, &component)?;
+            let rules = Arc::new(rules).under(&exemptions);
             registry.run_again(&rules, &tenant, &runtime, &decision, sent.unwrap_or_default())
         };
         Ok((id, off_path(run).await??))

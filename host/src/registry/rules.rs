@@ -13,7 +13,7 @@ use super::release::{Binding, Declaration, Kind, ReleaseRef, Rules};
 use super::sample;
 use super::schema::{self, Schema};
 use crate::names::{Digest, EntryId, KindName, ModuleName, Scope, pointer};
-use crate::plugin::{Plugin, Sandbox};
+use crate::plugin::{Haste, Plugin, Sandbox};
 use crate::report::{Mode, Remark, Stage};
 
 /// Gives a component's bytes by digest; the error says why not.
@@ -62,6 +62,7 @@ impl LoadedBinding {
 }
 
 /// A kind with everything that judges it.
+#[derive(Clone)]
 pub struct LoadedKind {
     /// The kind.
     pub kind: Arc<Kind>,
@@ -73,8 +74,8 @@ pub struct LoadedKind {
     pub releases: Vec<ReleaseRef>,
     /// What lets findings pass.
     pub exemptions: Arc<Exemptions>,
-    pub(super) envelope: Schema,
-    pub(super) schema: Schema,
+    pub(super) envelope: Arc<Schema>,
+    pub(super) schema: Arc<Schema>,
     pub(super) declarations: Arc<[Declaration]>,
     pub(super) resolvers: Vec<Arc<LoadedBinding>>,
     pub(super) validators: Vec<Arc<LoadedBinding>>,
@@ -107,8 +108,19 @@ impl RulesInForce {
         component: &LoadComponent<'_>,
         previous: Option<&Self>,
     ) -> Result<Self, RegistryError> {
-        let loading = Loading { sandbox, component, previous, turns: Turns::Shared };
-        Self::load_with(loading, releases, Arc::default())
+        Self::load_or_name(sandbox, Haste::Ahead, releases, component, previous).map_err(|not| not.error)
+    }
+
+    /// As `load`; the error names the release.
+    pub(super) fn load_or_name(
+        sandbox: &Sandbox,
+        haste: Haste,
+        releases: Vec<(ReleaseRef, Rules)>,
+        component: &LoadComponent<'_>,
+        previous: Option<&Self>,
+    ) -> Result<Self, Box<NotLoaded>> {
+        let turns = Turns::Shared(haste);
+        Self::load_by(Loader { sandbox, component, previous, turns, plugins: HashMap::new() }, releases)
     }
 
     /// Loads releases to judge by beside what is in force: their plugins share nothing with those that judge publishes.
@@ -119,59 +131,87 @@ impl RulesInForce {
         sandbox: &Sandbox,
         releases: Vec<(ReleaseRef, Rules)>,
         component: &LoadComponent<'_>,
-        exemptions: Arc<Exemptions>,
     ) -> Result<Self, RegistryError> {
-        Self::load_with(Loading { sandbox, component, previous: None, turns: Turns::Own }, releases, exemptions)
+        let (previous, turns) = (None, Turns::Own);
+        Self::load_by(Loader { sandbox, component, previous, turns, plugins: HashMap::new() }, releases)
+            .map_err(|not| not.error)
     }
 
-    /// Loads releases, with what lets findings pass.
+    /// Loads releases to judge by beside `active`: of its plugins those that are configured alike are taken, the others
+    /// share nothing with those that judge publishes.
     ///
     /// # Errors
     /// As `load`.
-    pub fn load_with(
-        loading: Loading<'_>,
+    pub(super) fn load_beside(
+        sandbox: &Sandbox,
         releases: Vec<(ReleaseRef, Rules)>,
-        exemptions: Arc<Exemptions>,
+        component: &LoadComponent<'_>,
+        active: &Self,
     ) -> Result<Self, RegistryError> {
-        let mut loader = Loader { loading, plugins: HashMap::new() };
+        let (previous, turns) = (Some(active), Turns::Own);
+        Self::load_by(Loader { sandbox, component, previous, turns, plugins: HashMap::new() }, releases)
+            .map_err(|not| not.error)
+    }
+
+    /// The same rules under other exemptions; nothing is loaded for it.
+    pub fn under(self: &Arc<Self>, exemptions: &Arc<Exemptions>) -> Arc<Self> {
+        if self.exemptions.number == exemptions.number {
+            return Arc::clone(self);
+        }
+        let under = |kind: &LoadedKind| Arc::new(LoadedKind { exemptions: Arc::clone(exemptions), ..kind.clone() });
+        Arc::new(Self {
+            releases: self.releases.clone(),
+            exemptions: Arc::clone(exemptions),
+            kinds: self.kinds.iter().map(|(name, kind)| (name.clone(), under(kind))).collect(),
+            plugins: self.plugins.clone(),
+        })
+    }
+
+    /// What lets findings pass.
+    pub fn exemptions(&self) -> &Arc<Exemptions> {
+        &self.exemptions
+    }
+
+    /// The names of the validators and policies at work, sorted.
+    pub fn judges(&self) -> Vec<String> {
+        let judges = |kind: &LoadedKind| {
+            let bindings = kind.validators.iter().chain(&kind.policies);
+            bindings.map(|binding| binding.name.clone()).collect::<Vec<_>>()
+        };
+        let names: std::collections::BTreeSet<String> = self.kinds.values().flat_map(|kind| judges(kind)).collect();
+        names.into_iter().collect()
+    }
+
+    fn load_by(mut loader: Loader<'_>, releases: Vec<(ReleaseRef, Rules)>) -> Result<Self, Box<NotLoaded>> {
         let policy_release = releases.iter().find(|(release, _)| release.scope == Scope::Policies);
         let policies = match policy_release {
-            Some((_, rules)) => loader.bindings(rules)?,
+            Some((release, rules)) => loader.bindings(rules).map_err(|error| NotLoaded::of(release, rules, error))?,
             None => Vec::new(),
         };
         let policy_ref = policy_release.map(|(release, _)| release.clone());
         let mut kinds = BTreeMap::new();
         for (release, rules) in &releases {
             let Scope::Module(module) = &release.scope else { continue };
-            let bindings = loader.bindings(rules)?;
-            for kind in &rules.kinds {
-                let judged_by = std::iter::once(release.clone()).chain(policy_ref.clone()).collect();
-                let mut loaded = load_kind(kind, module, rules, judged_by, &bindings, &policies)?;
-                loaded.exemptions = Arc::clone(&exemptions);
-                if let Some(taken) = kinds.values().find(|other: &&Arc<LoadedKind>| {
-                    other.kind.name != kind.name && other.kind.singular == kind.singular
-                }) {
-                    return Err(singular_taken(kind, module, taken));
-                }
-                if let Some(taken) = kinds.insert(kind.name.clone(), Arc::new(loaded)) {
-                    let taken: Arc<LoadedKind> = taken;
-                    return Err(kind_taken(&kind.name, module, &taken.module));
-                }
-            }
+            let judged_by: Vec<ReleaseRef> = std::iter::once(release.clone()).chain(policy_ref.clone()).collect();
+            loader
+                .bindings(rules)
+                .and_then(|bindings| load_kinds(module, rules, &judged_by, &bindings, &policies, &mut kinds))
+                .map_err(|error| NotLoaded::of(release, rules, error))?;
         }
         let mut releases: Vec<ReleaseRef> = releases.into_iter().map(|(release, _)| release).collect();
         releases.sort();
-        Ok(Self { releases, exemptions, kinds, plugins: loader.plugins })
+        Ok(Self { releases, exemptions: Arc::default(), kinds, plugins: loader.plugins })
+    }
+
+    /// No rules, with every plugin that any of these has.
+    pub(super) fn at_hand<'a>(rules: impl Iterator<Item = &'a Self>) -> Self {
+        let plugins = rules.flat_map(|rules| &rules.plugins).map(|(key, plugin)| (key.clone(), Arc::clone(plugin)));
+        Self { plugins: plugins.collect(), ..Self::default() }
     }
 
     /// The releases that are loaded, by scope.
     pub fn releases(&self) -> &[ReleaseRef] {
         &self.releases
-    }
-
-    /// What lets findings pass.
-    pub fn exemptions(&self) -> &Arc<Exemptions> {
-        &self.exemptions
     }
 
     /// A kind that an active module declares.
@@ -188,20 +228,54 @@ impl RulesInForce {
         })
     }
 
-    /// The names of the validators and policies at work, sorted.
-    pub fn judges(&self) -> Vec<String> {
-        let judges = |kind: &LoadedKind| {
-            let bindings = kind.validators.iter().chain(&kind.policies);
-            bindings.map(|binding| binding.name.clone()).collect::<Vec<_>>()
-        };
-        let names: std::collections::BTreeSet<String> = self.kinds.values().flat_map(|kind| judges(kind)).collect();
-        names.into_iter().collect()
-    }
-
     /// Every kind, by name.
     pub fn kinds(&self) -> impl Iterator<Item = &Arc<LoadedKind>> {
         self.kinds.values()
     }
+}
+
+/// A release that cannot be loaded.
+#[derive(Debug)]
+pub(super) struct NotLoaded {
+    /// Which.
+    pub(super) release: ReleaseRef,
+    /// The component of the binding that keeps it, where one does.
+    pub(super) plugin: Option<Digest>,
+    /// Why.
+    pub(super) error: RegistryError,
+}
+
+impl NotLoaded {
+    fn of(release: &ReleaseRef, rules: &Rules, error: RegistryError) -> Box<Self> {
+        let at_fault = match &error {
+            RegistryError::Unfit { binding: Some(name), .. } => rules.bindings.iter().find(|it| it.name == *name),
+            _ => None,
+        };
+        let plugin = at_fault.map(|binding| binding.plugin.clone());
+        Box::new(Self { release: release.clone(), plugin, error })
+    }
+}
+
+fn load_kinds(
+    module: &ModuleName,
+    rules: &Rules,
+    judged_by: &[ReleaseRef],
+    bindings: &[Bound],
+    policies: &[Bound],
+    kinds: &mut BTreeMap<KindName, Arc<LoadedKind>>,
+) -> Result<(), RegistryError> {
+    for kind in &rules.kinds {
+        let loaded = load_kind(kind, module, rules, judged_by.to_vec(), bindings, policies)?;
+        if let Some(taken) =
+            kinds.values().find(|other| other.kind.name != kind.name && other.kind.singular == kind.singular)
+        {
+            return Err(singular_taken(kind, module, taken));
+        }
+        if let Some(taken) = kinds.insert(kind.name.clone(), Arc::new(loaded)) {
+            return Err(kind_taken(&kind.name, module, &taken.module));
+        }
+    }
+    Ok(())
 }
 
 fn kind_taken(kind: &KindName, by: &ModuleName, from: &ModuleName) -> RegistryError {
@@ -241,8 +315,8 @@ fn load_kind(
         document: pointer::child("", &kind.document_field),
         releases,
         exemptions: Arc::default(),
-        envelope: Schema::compile(schema::envelope(kind)).map_err(refused)?,
-        schema: Schema::compile(kind.schema.clone()).map_err(refused)?,
+        envelope: Arc::new(Schema::compile(schema::envelope(kind)).map_err(refused)?),
+        schema: Arc::new(Schema::compile(kind.schema.clone()).map_err(refused)?),
         declarations: rules.placeholders.clone().into(),
         resolvers: at(bindings, Stage::Resolve),
         validators: at(bindings, Stage::Validate),
@@ -258,30 +332,19 @@ struct Bound {
     binding: Arc<LoadedBinding>,
 }
 
-/// With whom plugins take turns, and share a quarantine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turns {
+/// With whom plugins take turns.
+enum Turns {
     /// With every binding of the same component.
-    Shared,
-    /// With nobody, but for those that are taken from rules that were loaded before.
+    Shared(Haste),
+    /// With nobody.
     Own,
 }
 
-/// What rules are loaded with.
-#[derive(Clone, Copy)]
-pub struct Loading<'a> {
-    /// What runs the plugins.
-    pub sandbox: &'a Sandbox,
-    /// What gives their bytes.
-    pub component: &'a LoadComponent<'a>,
-    /// What gives the plugins that are configured alike.
-    pub previous: Option<&'a RulesInForce>,
-    /// With whom the others take turns.
-    pub turns: Turns,
-}
-
 struct Loader<'a> {
-    loading: Loading<'a>,
+    sandbox: &'a Sandbox,
+    component: &'a LoadComponent<'a>,
+    previous: Option<&'a RulesInForce>,
+    turns: Turns,
     plugins: HashMap<PluginKey, Arc<Plugin>>,
 }
 
@@ -307,15 +370,15 @@ impl Loader<'_> {
         let settings = serde_json_canonicalizer::to_vec(&binding.settings)
             .map_err(|error| RegistryError::Internal(format!("settings without canonical form: {error}")))?;
         let key = (binding.plugin.clone(), binding.stage, Digest::of(&settings));
-        let Loading { sandbox, component, previous, turns } = self.loading;
-        let known = self.plugins.get(&key).or_else(|| previous.and_then(|previous| previous.plugins.get(&key)));
+        let known = self.plugins.get(&key).or_else(|| self.previous.and_then(|previous| previous.plugins.get(&key)));
         let plugin = match known {
             Some(plugin) => Arc::clone(plugin),
             None => {
-                let (digest, load) = (&binding.plugin, || component(&binding.plugin));
-                let prepared = match turns {
-                    Turns::Shared => sandbox.prepare(digest, &load, binding.stage, &binding.settings),
-                    Turns::Own => sandbox.prepare_aside(digest, &load, binding.stage, &binding.settings),
+                let (digest, load) = (&binding.plugin, || (self.component)(&binding.plugin));
+                let (stage, settings) = (binding.stage, &binding.settings);
+                let prepared = match self.turns {
+                    Turns::Shared(haste) => self.sandbox.prepare_with(haste, digest, &load, stage, settings),
+                    Turns::Own => self.sandbox.prepare_aside(digest, &load, stage, settings),
                 };
                 prepared.map_err(|unfit| RegistryError::Unfit { binding: Some(binding.name.clone()), unfit })?
             }

@@ -13,7 +13,7 @@ use super::gate::{Bench, Judgement, Record};
 use super::publish::not_found;
 use super::release::{ReleaseRef, Rules};
 use super::releasing::{chain, off_path, parse_rules};
-use super::rules::{LoadedKind, Loading, RulesInForce, Turns};
+use super::rules::{LoadedKind, RulesInForce};
 use super::sample;
 use super::store::{ReleaseRow, ShadowCode, ShadowEnd, ShadowExample, ShadowResult};
 use super::submission::Submission;
@@ -213,7 +213,7 @@ pub(super) struct LoadedShadow {
     id: String,
     release: ReleaseRef,
     percent: u8,
-    candidate: Result<RulesInForce, String>,
+    candidate: Result<Arc<RulesInForce>, String>,
 }
 
 /// The shadows that run, beside the rules that they were loaded beside.
@@ -349,7 +349,7 @@ impl Registry {
             return Err(RegistryError::BadChange(why));
         }
         let plan = wanted.plan.map(|plan| plan.checked(beside.release.number)).transpose()?;
-        self.prove(actor, &rules, &row.release.digest, &active).await?;
+        self.prove(actor, &rules, row.clone(), active.clone()).await?;
         let shadow = ShadowRow {
             id: new_id(at),
             release: row.release,
@@ -504,7 +504,7 @@ impl Registry {
         shadow: &ShadowRow,
         active: &[ReleaseRow],
         base: &Arc<RulesInForce>,
-    ) -> Result<Result<RulesInForce, String>, RegistryError> {
+    ) -> Result<Result<Arc<RulesInForce>, String>, RegistryError> {
         let scope = &shadow.release.scope;
         let row = self.store.release(&self.tenant, scope, shadow.release.number).await?;
         let others = active.iter().filter(|row| row.release.scope != *scope);
@@ -518,9 +518,8 @@ impl Registry {
             let component = |digest: &Digest| {
                 runtime.block_on(registry.blobs.get(digest)).map(|bytes| bytes.to_vec()).map_err(|error| chain(&error))
             };
-            let loading =
-                Loading { sandbox: &registry.sandbox, component: &component, previous: Some(&base), turns: Turns::Own };
-            RulesInForce::load_with(loading, releases, Arc::clone(base.exemptions()))
+            let rules = RulesInForce::load_beside(&registry.sandbox, releases, &component, &base)?;
+            Ok::<_, RegistryError>(Arc::new(rules).under(base.exemptions()))
         })
         .await?;
         Ok(loaded.map_err(|error| {

@@ -4,6 +4,7 @@
 mod activation;
 mod decisions;
 mod exemptions;
+mod fleet;
 mod keys;
 mod places;
 mod shadow;
@@ -18,9 +19,10 @@ use super::release::ReleaseRef;
 use crate::clock::Millis;
 use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Tenant, VersionName};
 
-pub use activation::{Activate, Activation};
+pub use activation::{Activate, Activation, ActivationStore, ActiveRelease, Freeze, ScopeState};
 pub use decisions::{DecisionFilter, DecisionStore};
 pub use exemptions::{ExemptionMade, ExemptionStore};
+pub use fleet::{FleetStore, Happened, Listener, Notice};
 pub use keys::{KeyRow, KeyStore, SIGNERS_MAX, SignatureRow, Signatures};
 pub use places::{PluginPlace, VersionPlace};
 pub use shadow::{
@@ -334,7 +336,9 @@ pub struct Page<T> {
 /// The database. Every method but `ping` and the events' is within one tenant. Not found is `Ok(None)`. Whatever changes
 /// rules, tokens or entries writes its row of the audit log in the same transaction.
 #[async_trait]
-pub trait Store: DecisionStore + ExemptionStore + KeyStore + ShadowStore + Send + Sync {
+pub trait Store:
+    ActivationStore + DecisionStore + ExemptionStore + FleetStore + KeyStore + ShadowStore + Send + Sync
+{
     /// One round trip.
     async fn ping(&self) -> Result<(), StoreError>;
 
@@ -369,8 +373,6 @@ pub trait Store: DecisionStore + ExemptionStore + KeyStore + ShadowStore + Send 
         before: Option<i64>,
         limit: u32,
     ) -> Result<Page<ReleaseHead>, StoreError>;
-    /// Makes a release the scope's active one.
-    async fn activate(&self, tenant: &Tenant, wish: &Activate<'_>) -> Result<Activation, StoreError>;
     /// The active release of every scope that has one, by scope.
     async fn active_releases(&self, tenant: &Tenant) -> Result<Vec<ReleaseRow>, StoreError>;
     /// The active releases of modules by the module's name, after `after`, at most `limit`.

@@ -7,12 +7,14 @@ use super::rows::{millis, name, page, plain};
 use super::{Database, Statement};
 use crate::clock::Millis;
 use crate::names::{Digest, KeyId, Tenant};
+use crate::registry::audit::AuditRecord;
 use crate::registry::store::{KeyRow, KeyStore, Page, SIGNERS_MAX, SignatureRow, Signatures, StoreError};
 
 #[async_trait]
 impl KeyStore for Database {
     async fn insert_key(&self, tenant: &Tenant, key: &KeyRow) -> Result<bool, StoreError> {
-        self.write("to write a key", insert_key(tenant, key)).await
+        let record = AuditRecord::key_trusted(key);
+        self.write_told(tenant, "to write a key", insert_key(tenant, key), record).await
     }
 
     async fn key(&self, tenant: &Tenant, id: &KeyId) -> Result<Option<KeyRow>, StoreError> {
@@ -31,11 +33,13 @@ impl KeyStore for Database {
              WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL",
         );
         let statement = statement.bind(tenant.to_string()).bind(id.to_string()).bind(by.to_owned()).bind(at.0);
-        self.write("to revoke a key", statement).await
+        let record = AuditRecord::key_revoked(by, id, at);
+        self.write_told(tenant, "to revoke a key", statement, record).await
     }
 
     async fn insert_signature(&self, tenant: &Tenant, signature: &SignatureRow) -> Result<bool, StoreError> {
-        self.write("to write a signature", insert_signature(tenant, signature)).await
+        let record = AuditRecord::plugin_signed(signature);
+        self.write_told(tenant, "to write a signature", insert_signature(tenant, signature), record).await
     }
 
     async fn signers(&self, tenant: &Tenant, plugin: &Digest) -> Result<Vec<KeyRow>, StoreError> {
@@ -50,12 +54,19 @@ impl KeyStore for Database {
         Ok(if required == 0 { Signatures::Optional } else { Signatures::Required })
     }
 
-    async fn set_signatures(&self, tenant: &Tenant, rule: Signatures, _: &str, _: Millis) -> Result<bool, StoreError> {
+    async fn set_signatures(
+        &self,
+        tenant: &Tenant,
+        rule: Signatures,
+        by: &str,
+        at: Millis,
+    ) -> Result<bool, StoreError> {
         let statement =
             sqlx::query("UPDATE tenants SET signatures_required = $2 WHERE id = $1 AND signatures_required <> $2")
                 .bind(tenant.to_string())
                 .bind(i64::from(rule == Signatures::Required));
-        self.write("to write a tenant", statement).await
+        let record = AuditRecord::signatures_set(by, rule, at);
+        self.write_told(tenant, "to write a tenant", statement, record).await
     }
 }
 

@@ -51,6 +51,13 @@ const MIGRATIONS: &[Migration] = &[
         down: include_str!("../../../migrations/0004_audit.down.sql"),
     },
     Migration {
+        number: 5,
+        name: "governance",
+        only: None,
+        up: include_str!("../../../migrations/0005_governance.sql"),
+        down: include_str!("../../../migrations/0005_governance.down.sql"),
+    },
+    Migration {
         number: 6,
         name: "decisions",
         only: None,

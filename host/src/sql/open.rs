@@ -8,6 +8,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyPool, AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 
 use super::errors::{DatabaseError, failed};
+use super::fleet::Channel;
 use super::{Database, Engine, Writers};
 use crate::config::Limits;
 
@@ -65,7 +66,7 @@ async fn sqlite(path: &str, limits: &Limits) -> Result<Database, DatabaseError> 
     // One writer, kept open: its statements stay prepared, and the last connection to close is not an idle reader.
     let writers = pool().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None);
     let writers = Writers { engine: Engine::Sqlite, pool: open(writers, &options).await? };
-    Ok(Database::of(open(pool(), &options).await?, writers, limits))
+    Ok(Database::of(open(pool(), &options).await?, writers, Channel::default(), limits))
 }
 
 async fn postgres(address: &str, limits: &Limits) -> Result<Database, DatabaseError> {
@@ -79,7 +80,9 @@ async fn postgres(address: &str, limits: &Limits) -> Result<Database, DatabaseEr
         })
     });
     let pool = open(pool, &options).await?;
-    Ok(Database::of(pool.clone(), Writers { engine: Engine::Postgres, pool }, limits))
+    let connect_max = Duration::from_millis(limits.database_acquire_max_ms);
+    let channel = Channel::at(address, connect_max).map_err(|error| DatabaseError::Address(Some(Box::new(error))))?;
+    Ok(Database::of(pool.clone(), Writers { engine: Engine::Postgres, pool }, channel, limits))
 }
 
 fn connect_options(address: &str) -> Result<AnyConnectOptions, DatabaseError> {

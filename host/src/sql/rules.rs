@@ -4,11 +4,11 @@ use sqlx::any::AnyRow;
 
 use super::errors::failed;
 use super::rows::{millis, name, plain};
-use super::{Database, Statement, audit};
+use super::{Database, Statement, audit, fleet};
 use crate::names::{Digest, ModuleName, Scope, Tenant};
 use crate::registry::audit::AuditRecord;
 use crate::registry::release::ReleaseRef;
-use crate::registry::store::{NewRelease, PluginPlace, PluginRow, ReleaseHead, ReleaseRow, StoreError};
+use crate::registry::store::{Happened, NewRelease, PluginPlace, PluginRow, ReleaseHead, ReleaseRow, StoreError};
 
 pub(super) fn insert_plugin(tenant: &Tenant, plugin: &PluginRow) -> Statement {
     sqlx::query(
@@ -109,6 +109,7 @@ pub(super) async fn create_release(
         created_at: new.created_at,
     };
     audit::insert(&mut transaction, tenant, &[AuditRecord::released(&row)]).await?;
+    fleet::tell(database, &mut transaction, tenant, (Happened::Created, &new.scope, number)).await?;
     transaction.commit().await.map_err(&failed)?;
     Ok(row)
 }

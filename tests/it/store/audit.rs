@@ -16,7 +16,7 @@ pub async fn behind(world: &World) -> sqlx::AnyConnection {
 }
 
 /// What happened, by whom, to what, and the rest, in the order of writing.
-async fn written(world: &World) -> Vec<String> {
+pub async fn written(world: &World) -> Vec<String> {
     let mut connection = behind(world).await;
     let statement = "SELECT what, actor, subject, body FROM audit ORDER BY sequence";
     let rows = sqlx::query(AssertSqlSafe(statement)).fetch_all(&mut connection).await.expect("rows");

@@ -3,9 +3,9 @@
 use futures_util::future::join_all;
 use hallmark::clock::Millis;
 use hallmark::names::{Digest, ModuleName, Scope};
-use hallmark::registry::store::{Activation, NewRelease, PluginPlace, PluginRow, Store as _};
+use hallmark::registry::store::{NewRelease, PluginPlace, PluginRow, Store as _};
 
-use super::{AT, World, activate};
+use super::{AT, World};
 
 fn agents() -> Scope {
     "module:agents".parse().expect("a scope")
@@ -91,22 +91,6 @@ pub async fn pages_modules_by_name(world: World) {
     }
 }
 
-pub async fn activates_what_the_caller_expects(world: World) {
-    let world = world.ready().await;
-    assert_eq!(world.activate(&agents(), 1, None).await, Activation::Missing);
-    world.create("module:agents", "1").await;
-    world.create("module:agents", "2").await;
-    assert_eq!(world.activate(&agents(), 3, None).await, Activation::Missing);
-    assert_eq!(world.activate(&agents(), 1, Some(Some(2))).await, Activation::Moved { active: None });
-    assert_eq!(world.activate(&agents(), 1, Some(None)).await, Activation::Activated);
-    assert_eq!(world.activate(&agents(), 1, None).await, Activation::Unchanged);
-    assert_eq!(world.activate(&agents(), 2, Some(None)).await, Activation::Moved { active: Some(1) });
-    assert_eq!(world.activate(&agents(), 2, Some(Some(1))).await, Activation::Activated);
-    assert_eq!(world.activate(&agents(), 1, None).await, Activation::Activated);
-    let refs = world.database.active_release_refs(&world.tenant).await.expect("refs");
-    assert_eq!(refs.iter().map(|it| it.number).collect::<Vec<_>>(), [1]);
-}
-
 pub async fn lists_active_releases_by_scope(world: World) {
     let world = world.ready().await;
     assert!(world.database.active_releases(&world.tenant).await.expect("an answer").is_empty());
@@ -155,23 +139,4 @@ pub async fn keeps_plugins_by_digest(world: World) {
         seen.extend(next.items);
     }
     assert_eq!(seen, page.items);
-}
-
-pub async fn lets_one_of_two_activations_win(world: World) {
-    let world = world.ready().await;
-    let other = world.second_host().await;
-    for number in 1..=10 {
-        world.create("module:agents", &number.to_string()).await;
-    }
-    assert_eq!(world.activate(&agents(), 10, None).await, Activation::Activated);
-    let scope = agents();
-    let answers = join_all((1..10).map(|number| {
-        let host = if number % 2 == 0 { &world.database } else { &other };
-        activate(host, &world.tenant, (&scope, number), Some(Some(10)))
-    }))
-    .await;
-    let answers: Vec<_> = answers.into_iter().map(|answer| answer.expect("no error")).collect();
-    let won = answers.iter().filter(|answer| **answer == Activation::Activated).count();
-    let moved = answers.iter().filter(|answer| matches!(answer, Activation::Moved { active: Some(_) })).count();
-    assert_eq!((won, moved), (1, 8));
 }

@@ -1,7 +1,11 @@
-//! Which release of a scope is active, and what comes of a wish to change it.
+//! Which release of a scope is active, who may change that, and what comes of a wish to.
 
+use async_trait::async_trait;
+
+use super::StoreError;
 use crate::clock::Millis;
-use crate::names::Scope;
+use crate::names::{Reason, Scope, Tenant};
+use crate::registry::release::ReleaseRef;
 
 /// An activation's request.
 #[derive(Debug, Clone, Copy)]
@@ -12,6 +16,8 @@ pub struct Activate<'a> {
     pub number: i64,
     /// The number that the caller believes active (`Some(None)`: none); not compared where it is `None`.
     pub expected: Option<Option<i64>>,
+    /// The active releases of the other scopes that it was proved beside, in order; not compared where it is `None`.
+    pub beside: Option<&'a [ReleaseRef]>,
     /// Who asks.
     pub actor: &'a str,
     /// When.
@@ -28,8 +34,62 @@ pub enum Activation {
     /// Another release is active than the caller believed.
     Moved {
         /// The one that is.
-        active: Option<i64>,
+        active: Option<ActiveRelease>,
     },
+    /// The scope is frozen.
+    Frozen(Freeze),
+    /// The releases of other scopes changed since it was proved beside them. Prove again.
+    RulesMoved,
     /// No such release.
     Missing,
+}
+
+/// A scope's active release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActiveRelease {
+    /// Its number.
+    pub number: i64,
+    /// Who activated it; none where that was not kept yet.
+    pub by: Option<String>,
+    /// When.
+    pub at: Millis,
+}
+
+/// A scope's active release may not be replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Freeze {
+    /// Who says so.
+    pub by: String,
+    /// Since when.
+    pub at: Millis,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What holds of a scope, whatever its rules say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScopeState {
+    /// Its active release.
+    pub active: Option<ActiveRelease>,
+    /// Its freeze.
+    pub freeze: Option<Freeze>,
+}
+
+/// What the activation of rules asks of the database.
+#[async_trait]
+pub trait ActivationStore {
+    /// Makes a release the scope's active one.
+    async fn activate(&self, tenant: &Tenant, wish: &Activate<'_>) -> Result<Activation, StoreError>;
+    /// What holds of a scope; none where it has no release and never had.
+    async fn scope_state(&self, tenant: &Tenant, scope: &Scope) -> Result<Option<ScopeState>, StoreError>;
+    /// Freezes a scope. What is returned held before: one that was frozen stays so, as it was.
+    async fn freeze(&self, tenant: &Tenant, scope: &Scope, freeze: &Freeze) -> Result<Option<ScopeState>, StoreError>;
+    /// Ends a freeze. What is returned held before: where the scope was not frozen, nothing is written.
+    async fn unfreeze(
+        &self,
+        tenant: &Tenant,
+        scope: &Scope,
+        actor: &str,
+        at: Millis,
+    ) -> Result<Option<ScopeState>, StoreError>;
 }

@@ -1,0 +1,140 @@
+//! Which release of a scope is in force, who may replace it, and since when.
+
+use axum::http::HeaderName;
+use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
+use serde::{Deserialize, Serialize};
+
+use super::call::Call;
+use super::error::{Code, Problem, Success};
+use super::journal;
+use super::reply::{Answer, Reply};
+use super::view::ReleaseView;
+use crate::clock::Instant;
+use crate::names::{Reason, Scope};
+use crate::registry::store::{Freeze, ScopeState};
+
+/// What holds of a scope, whatever its rules say.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StateView<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activated_by: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activated_at: Option<Instant>,
+    frozen: Option<FreezeView<'a>>,
+}
+
+#[derive(Serialize)]
+struct FreezeView<'a> {
+    by: &'a str,
+    at: Instant,
+    reason: &'a Reason,
+}
+
+impl<'a> StateView<'a> {
+    /// Shows it beside the active release of this number.
+    pub fn of(state: &'a ScopeState, number: Option<i64>) -> Self {
+        let active = state.active.as_ref().filter(|active| Some(active.number) == number);
+        let freeze = |freeze: &'a Freeze| FreezeView { by: &freeze.by, at: Instant(freeze.at), reason: &freeze.reason };
+        Self {
+            activated_by: active.and_then(|active| active.by.as_deref()),
+            activated_at: active.map(|active| Instant(active.at)),
+            frozen: state.freeze.as_ref().map(freeze),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ActivateRequest {
+    release: i64,
+}
+
+/// The release that the caller believes active, by the preconditions of RFC 9110: `If-Match` with its number as a
+/// strong tag, `If-None-Match: *` for none, neither for whichever there is.
+fn expected(call: &Call) -> Result<Option<Option<i64>>, Problem> {
+    let one = |name: &HeaderName| -> Result<Option<&str>, Problem> {
+        let mut values = call.headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Ok(None),
+            (Some(value), None) => Ok(Some(value.to_str().unwrap_or_default().trim())),
+            (Some(_), Some(_)) => {
+                Err(Problem::new(Code::BadHeader, format!("the header {name} stands twice: send it once")))
+            }
+        }
+    };
+    match (one(&IF_MATCH)?, one(&IF_NONE_MATCH)?) {
+        (None, None) => Ok(None),
+        (None, Some("*")) => Ok(Some(None)),
+        (Some(tag), None) => match number(tag) {
+            Some(number) => Ok(Some(Some(number))),
+            None => Err(Problem::new(
+                Code::BadHeader,
+                "If-Match names the one release that may be replaced, as in If-Match: \"3\"; where none may be active, \
+                 send If-None-Match: *",
+            )),
+        },
+        _ => Err(Problem::new(
+            Code::BadHeader,
+            "send If-Match: \"3\" to replace release 3 alone, or If-None-Match: * to replace none, not both",
+        )),
+    }
+}
+
+fn number(tag: &str) -> Option<i64> {
+    let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
+    digits.parse().ok().filter(|number| *number >= 1 && digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// `POST …/activate`
+pub async fn activate(call: Call) -> Answer {
+    let scope = call.scope()?;
+    let expected = expected(&call)?;
+    let request: ActivateRequest = call.json()?;
+    let result = call.registry.activate(&call.actor, &scope, request.release, expected).await;
+    journal::activated(&call, &scope.to_string(), request.release, &result);
+    let row = result?;
+    let number = Some(row.release.number);
+    Ok(Reply::json(Success::Found, &ReleaseView::beside(&row, number))?.of_release(number))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FreezeRequest {
+    reason: Reason,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnfreezeRequest {}
+
+#[derive(Serialize)]
+struct Held<'a> {
+    scope: &'a Scope,
+    release: Option<i64>,
+    #[serde(flatten)]
+    state: StateView<'a>,
+}
+
+fn held(scope: &Scope, state: &ScopeState) -> Answer {
+    let release = state.active.as_ref().map(|active| active.number);
+    Reply::json(Success::Found, &Held { scope, release, state: StateView::of(state, release) })
+}
+
+/// `POST …/freeze`
+pub async fn freeze(call: Call) -> Answer {
+    let scope = call.scope()?;
+    let request: FreezeRequest = call.json()?;
+    let result = call.registry.freeze(&call.actor, &scope, request.reason).await;
+    journal::frozen(&call, &scope.to_string(), "freeze", &result);
+    held(&scope, &result?)
+}
+
+/// `POST …/unfreeze`
+pub async fn unfreeze(call: Call) -> Answer {
+    let scope = call.scope()?;
+    let UnfreezeRequest {} = call.json()?;
+    let result = call.registry.unfreeze(&call.actor, &scope).await;
+    journal::frozen(&call, &scope.to_string(), "unfreeze", &result);
+    held(&scope, &result?)
+}

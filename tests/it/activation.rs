@@ -1,0 +1,150 @@
+//! Which release is put in force, by whom and under which conditions, through the built binary.
+
+use std::fs;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::command::{against, argument, text};
+use crate::support::host::{Answer, Host, Options};
+use crate::support::rules::module;
+
+fn told(answer: &Answer) -> (u16, &str) {
+    (answer.status, answer.body["code"].as_str().unwrap_or_default())
+}
+
+fn detail(answer: &Answer) -> &str {
+    answer.body["detail"].as_str().unwrap_or_default()
+}
+
+/// Makes releases of the policies that say nothing, each in other words.
+fn with_releases(host: &Host, count: i64) {
+    for number in 1..=count {
+        let rules = json!({"scope": "policies", "description": format!("{number}")});
+        let made = host.post("/api/policies/releases", &json!({"rules": rules}));
+        assert_eq!((made.status, &made.body["number"]), (201, &json!(number)), "{made:?}");
+    }
+}
+
+#[test]
+fn an_activation_may_name_the_release_that_it_replaces() {
+    let host = Options::new().start();
+    with_releases(&host, 3);
+    assert_eq!(host.get("/api/policies").header("etag"), None);
+    let activate = |number: i64, preconditions: &[(&str, &str)]| {
+        host.post_if("/api/policies/activate", &json!({"release": number}), preconditions)
+    };
+    let none = activate(1, &[("If-Match", "\"7\"")]);
+    assert_eq!(told(&none), (412, "release-moved"));
+    assert_eq!(detail(&none), "no release of policies is active, not release 7 as expected");
+    let first = activate(1, &[("If-None-Match", "*")]);
+    assert_eq!((first.status, first.header("etag")), (200, Some("\"1\"")), "{first:?}");
+    let shown = host.get("/api/policies");
+    assert_eq!((shown.header("etag"), &shown.body["activatedBy"]), (Some("\"1\""), &json!("admin")));
+    assert_eq!(shown.body["frozen"], json!(null));
+    assert_eq!(activate(2, &[("If-Match", "\"1\"")]).status, 200);
+    let at = host.get("/api/policies").body["activatedAt"].as_str().expect("an instant").to_owned();
+    let late = activate(3, &[("If-Match", "\"1\"")]);
+    assert_eq!(told(&late), (412, "release-moved"));
+    assert_eq!(
+        detail(&late),
+        format!(
+            "release 2 of policies is active: admin activated it at {at}, not release 1 as expected; \
+             look at `hallmark policy diff 1 2`"
+        )
+    );
+    let not_first = activate(3, &[("If-None-Match", "*")]);
+    assert_eq!(
+        (told(&not_first), detail(&not_first)),
+        (
+            (412, "release-moved"),
+            &*format!(
+                "release 2 of policies is active: admin activated it at {at}, and none was expected to be; \
+                 look at `hallmark policy diff 3 2`"
+            )
+        )
+    );
+    for (preconditions, said) in [
+        (&[("If-Match", "*")][..], "If-Match names the one release that may be replaced"),
+        (&[("If-Match", "W/\"2\"")], "If-Match names the one release that may be replaced"),
+        (&[("If-Match", "\"2\", \"1\"")], "If-Match names the one release that may be replaced"),
+        (&[("If-Match", "2")], "If-Match names the one release that may be replaced"),
+        (&[("If-Match", "\"2\""), ("If-Match", "\"1\"")], "the header if-match stands twice: send it once"),
+        (&[("If-Match", "\"2\""), ("If-None-Match", "*")], "send If-Match: \"3\" to replace release 3 alone"),
+        (&[("If-None-Match", "\"2\"")], "send If-Match: \"3\" to replace release 3 alone"),
+    ] {
+        let refused = activate(3, preconditions);
+        assert_eq!(told(&refused), (400, "bad-header"), "{preconditions:?}");
+        assert!(detail(&refused).starts_with(said), "{refused:?}");
+    }
+    assert_eq!(activate(3, &[]).status, 200, "without a condition whichever is active is replaced");
+}
+
+#[test]
+fn a_frozen_scope_keeps_its_release() {
+    let host = Options::new().start();
+    with_releases(&host, 2);
+    assert_eq!(told(&host.post("/api/modules/notes/freeze", &json!({"reason": "x"}))), (404, "not-found"));
+    let wordless = host.post("/api/policies/freeze", &json!({"reason": " "}));
+    assert_eq!(told(&wordless), (400, "malformed"));
+    assert!(detail(&wordless).starts_with("' ' is not a valid reason: 1 to 1000 characters"), "{wordless:?}");
+
+    let run = |arguments: &[&str]| {
+        let output = against(&host, arguments);
+        (text(&output.stdout), text(&output.stderr), output.status.code())
+    };
+    assert_eq!(run(&["policy", "activate", "1"]).2, Some(0));
+    let state = host.get("/api/policies").body;
+    let active = format!(
+        "policies: release 1 is active, admin activated it at {}\n",
+        state["activatedAt"].as_str().expect("an instant")
+    );
+    assert_eq!(run(&["policy", "status"]).0, format!("{active}policies: not frozen\n"));
+    let (shown, error, code) = run(&["policy", "freeze", "--reason", "release week"]);
+    assert_eq!((error.as_str(), code), ("", Some(0)));
+    let frozen = host.get("/api/policies").body["frozen"].clone();
+    assert_eq!((&frozen["by"], &frozen["reason"]), (&json!("admin"), &json!("release week")));
+    let at = frozen["at"].as_str().expect("an instant");
+    assert_eq!(shown, format!("{active}policies: frozen, admin froze it at {at}: release week\n"));
+    assert_eq!(run(&["policy", "status"]).0, shown);
+
+    let why = format!(
+        "policies is frozen: admin froze it at {at}, saying \"release week\"; `hallmark policy unfreeze` ends it"
+    );
+    let refused = host.post("/api/policies/activate", &json!({"release": 2}));
+    assert_eq!((told(&refused), detail(&refused)), ((409, "scope-frozen"), &*why));
+    let again = host.post("/api/policies/freeze", &json!({"reason": "again"}));
+    assert_eq!((told(&again), detail(&again)), ((409, "scope-frozen"), &*why));
+    let (_, error, code) = run(&["policy", "activate", "2"]);
+    assert_eq!(code, Some(1));
+    assert!(error.starts_with(&format!("error[scope-frozen]: The scope is frozen\n  {why}\n")), "{error}");
+    let (shown, _, code) = run(&["policy", "unfreeze"]);
+    assert_eq!((shown, code), (format!("{active}policies: not frozen\n"), Some(0)));
+    assert_eq!(run(&["policy", "activate", "2"]).2, Some(0));
+}
+
+#[test]
+fn a_host_starts_where_its_folders_are_frozen_and_says_what_it_left() {
+    let folder = TempDir::new().expect("a folder");
+    let (modules, data) = (folder.path().join("modules"), folder.path().join("data"));
+    module(&modules, "note", "");
+    let start = |log: &str| Options::new().modules(&modules).data(&data).log(&folder.path().join(log)).start();
+    let host = start("first");
+    assert_eq!(against(&host, &["module", "freeze", "notes", "-r", "release week"]).status.code(), Some(0));
+    assert!(host.stop());
+    let host = start("second");
+    assert!(host.stop());
+    module(&modules, "note", "[[placeholders]]\nname = \"REGION\"\n");
+    let host = start("third");
+    let state = host.get("/api/modules/notes").body;
+    assert_eq!((&state["release"]["number"], &state["rules"]["placeholders"]), (&json!(1), &json!(null)));
+    assert_eq!(host.get("/api/modules/notes/releases").body["items"].as_array().map(Vec::len), Some(1));
+    assert!(host.stop());
+    let log = |name: &str| fs::read_to_string(folder.path().join(name)).expect("a log");
+    let said = "the folder is not applied and release 1 stays in force: module:notes is frozen: admin froze it at ";
+    assert!(!log("second").contains("the folder is not applied"), "what the folder says is in force");
+    assert!(log("third").contains(said), "{}", log("third"));
+    assert_eq!(against(&start("fourth"), &["module", "unfreeze", "notes"]).status.code(), Some(0));
+    let host = start("fifth");
+    assert_eq!(host.get("/api/modules/notes").body["release"]["number"], json!(2), "{}", argument(&modules));
+}
