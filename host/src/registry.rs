@@ -39,7 +39,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::Millis;
 use crate::config::Limits;
-use crate::names::{DecisionId, Digest, EntryId, KindName, NameError, Tenant, VersionName};
+use crate::names::{DecisionId, Digest, EntryId, KindName, NameError, Scope, Tenant, VersionName};
 use crate::plugin::{Failure, Inspection, Lookup, Sandbox, Unfit};
 use crate::registry::blobs::Blobs;
 use crate::registry::fleet::Behind;

@@ -8,8 +8,7 @@ use super::journal;
 use super::page::{self, Asked, PageView};
 use super::reply::{Answer, Reply};
 use super::shadow::instant;
-use super::view::Instant;
-use crate::clock::Millis;
+use crate::clock::{Instant, Millis};
 use crate::registry::exemptions::{Exemption, ExemptionWanted};
 
 /// What the list is of, in its cursors.
