@@ -12,6 +12,7 @@ mod explain;
 mod facts;
 mod freeze;
 mod get;
+mod impact;
 mod input;
 mod keys;
 mod list;

@@ -110,6 +110,18 @@ impl std::fmt::Display for Instant {
     }
 }
 
+impl std::str::FromStr for Instant {
+    type Err = String;
+
+    /// In UTC alone: a sender's offset would have to be told back.
+    fn from_str(text: &str) -> Result<Self, String> {
+        Millis::from_rfc3339(text).map(Self).ok_or_else(|| {
+            let text: String = text.chars().take(80).collect();
+            format!("'{text}' is not a time: write it in UTC, as in 2026-11-20 or 2026-11-20T17:40:56Z")
+        })
+    }
+}
+
 impl serde::Serialize for Instant {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

@@ -155,6 +155,30 @@ limits! {
     release_poll_ms: u64 = 1_000,
     /// Sets of rules kept ready to judge by, those in force among them: going back to one loads nothing.
     rules_kept_max: usize = 4,
+
+    /// Threads that judge for previews (impact), at a low priority; 0 means one for each core.
+    impact_threads: usize = 0,
+    /// Entries of one chunk of a preview, which one host judges as a whole.
+    impact_chunk_entries: u32 = 500,
+    /// Examples that are kept of each finding code of a preview.
+    impact_examples_max: usize = 5,
+    /// Finding codes that are told apart in each part of a preview's report; the others are told as one.
+    impact_codes_max: usize = 200,
+    /// Entries of one sample.
+    impact_sample_max: u32 = 100_000,
+    /// Previews that run at once; past it the host answers 503.
+    impacts_running_max: u32 = 4,
+    /// Previews that are kept; the oldest ended ones go first.
+    impacts_kept_max: u32 = 200,
+    /// Milliseconds that an activation waits for the preview that it depends on.
+    impact_wait_max_ms: u64 = 60_000,
+    /// Milliseconds between two looks for chunks to judge.
+    impact_poll_ms: u64 = 500,
+    /// Milliseconds between two signs of life of a host that judges chunks; after three that are missed, others take
+    /// its chunk.
+    impact_heartbeat_ms: u64 = 2_000,
+    /// Milliseconds without progress after which a preview's chunks are handed out again.
+    impact_stalled_ms: u64 = 120_000,
 }
 
 /// The sentence for a name that is not known, with the nearest that is.

@@ -18,6 +18,7 @@ mod activation;
 mod decisions;
 mod entries;
 mod exemptions;
+mod impact;
 mod keys;
 mod plugins;
 mod scopes;

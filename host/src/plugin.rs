@@ -3,6 +3,7 @@
 //! It never touches the store or the network.
 
 mod answer;
+mod aside;
 mod bulkhead;
 mod cache;
 mod contract;

@@ -7,6 +7,7 @@ pub mod blobs;
 pub mod decode;
 pub mod exemptions;
 pub mod gate;
+pub mod impact;
 pub mod publish;
 pub mod release;
 pub mod rules;
@@ -381,6 +382,35 @@ pub enum RegistryError {
     /// The scope's active release may not be replaced.
     #[error("{0}")]
     ScopeFrozen(Box<activation::Frozen>),
+    /// More stored manifests would newly fail than the caller allows.
+    #[error("{would_fail} active manifests would newly fail{}, more than {at_most}: {}; see preview {impact}",
+        if *not_judged == 0 { String::new() } else { format!(" and {not_judged} could not be judged") },
+        if codes.is_empty() { "no code".to_owned() } else { codes.join(", ") })]
+    ImpactTooLarge {
+        /// The run that says so.
+        impact: String,
+        /// How many would newly fail.
+        would_fail: u64,
+        /// How many could not be judged, which count as well.
+        not_judged: u64,
+        /// How many may.
+        at_most: u64,
+        /// The codes that most of them have.
+        codes: Vec<String>,
+    },
+    /// The preview that an activation depends on has not ended.
+    #[error("preview {impact} has judged {judged} of {versions} manifests: ask again, it goes on (impact_wait_max_ms)")]
+    ImpactUnfinished {
+        /// The run.
+        impact: String,
+        /// Manifests that it has judged.
+        judged: i64,
+        /// Of how many.
+        versions: i64,
+    },
+    /// What is to be previewed cannot be.
+    #[error("{0}")]
+    BadImpact(String),
     /// The rules moved on each of several tries.
     #[error("the rules changed {tries} times while the submission was judged: try again")]
     RulesKeptMoving {
@@ -435,6 +465,7 @@ pub struct Registry {
     /// The sets of rules that are ready to judge by, the newest first.
     kept: Mutex<Vec<Arc<RulesInForce>>>,
     tokens: access::KnownTokens,
+    plans: impact::Plans,
     committed: Arc<Notify>,
 }
 
@@ -477,6 +508,7 @@ impl Registry {
             refreshing: tokio::sync::Mutex::new(()),
             kept: Mutex::default(),
             tokens: access::KnownTokens::default(),
+            plans: impact::Plans::default(),
             committed: Arc::new(Notify::new()),
         });
         registry.refresh_rules().await?;

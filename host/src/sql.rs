@@ -10,10 +10,12 @@ mod events;
 mod exemptions;
 mod fleet;
 mod group_commit;
+mod impact;
 mod keys;
 mod migrations;
 mod open;
 mod publishing;
+mod queue;
 mod rollback;
 mod rows;
 mod rules;
@@ -40,6 +42,7 @@ pub use errors::DatabaseError;
 
 use errors::failed;
 use group_commit::GroupCommit;
+use queue::Queue;
 use transaction::Transaction;
 
 /// A statement with its arguments.
@@ -123,6 +126,7 @@ pub struct Database {
     writers: Writers,
     committer: GroupCommit,
     channel: fleet::Channel,
+    queue: Queue,
 }
 
 /// The connections that write.
@@ -144,7 +148,7 @@ impl Writers {
 }
 
 impl Database {
-    fn of(readers: AnyPool, writers: Writers, channel: fleet::Channel, limits: &Limits) -> Self {
+    fn of(readers: AnyPool, writers: Writers, channel: fleet::Channel, queue: Queue, limits: &Limits) -> Self {
         let engine = writers.engine;
         // More groups than connections would wait for each other.
         let groups = match engine {
@@ -152,11 +156,12 @@ impl Database {
             Engine::Postgres => limits.commit_groups_max.min(limits.database_connections_max),
         };
         let committer = GroupCommit::start(&writers, groups, limits);
-        Self { engine, readers, writers, committer, channel }
+        Self { engine, readers, writers, committer, channel, queue }
     }
 
     /// Closes every connection, once those in use are given back.
     pub async fn close(&self) {
+        self.queue.close().await;
         self.writers.pool.close().await;
         self.readers.close().await;
     }

@@ -41,7 +41,7 @@ pub fn start_logging(format: LogFormat) -> Result<(), String> {
         Ok(directives) if !directives.is_empty() => {
             EnvFilter::try_new(&directives).map_err(|error| format!("RUST_LOG cannot be read: {error}"))?
         }
-        _ => EnvFilter::new("info"),
+        _ => EnvFilter::new("info,apalis_core=warn"),
     };
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);

@@ -12,6 +12,7 @@ mod exemptions;
 mod fleet;
 mod hostile;
 mod http;
+mod impact;
 mod javascript;
 mod keys;
 mod limits;

@@ -234,6 +234,16 @@ impl Client {
         anyhow!(error).context(format!("no answer from {}: does 'hallmark serve' run there? (--server)", self.server))
     }
 
+    /// Asks for a text.
+    ///
+    /// # Errors
+    /// The problem that the server tells, or why it cannot be asked.
+    pub fn get_text(&self, path: &str) -> Result<String, Trouble> {
+        let request = self.agent.get(self.url(path)).header("authorization", &self.authorization());
+        let bytes = self.read_bytes(request.call())??;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.server)
     }
@@ -243,16 +253,27 @@ impl Client {
     }
 
     fn read(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Result<Answer, Problem>, Trouble> {
+        let bytes = match self.read_bytes(answer)? {
+            Ok(bytes) => bytes,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let body = serde_json::from_slice(&bytes).map_err(|_| self.foreign("200"))?;
+        Ok(Ok(Answer { body }))
+    }
+
+    fn foreign(&self, status: &str) -> anyhow::Error {
+        anyhow!("{} answered {status} and no JSON: is it a Hallmark server? (--server)", self.server)
+    }
+
+    fn read_bytes(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Result<Vec<u8>, Problem>, Trouble> {
         let mut answer = answer.map_err(|error| self.no_answer(error))?;
         let status = answer.status().as_u16();
         let bytes = answer.body_mut().with_config().limit(ANSWER_MAX_BYTES).read_to_vec();
         let bytes = bytes.with_context(|| format!("the answer of {} broke off", self.server))?;
-        let foreign = || anyhow!("{} answered {status} and no JSON: is it a Hallmark server? (--server)", self.server);
         if (200..300).contains(&status) {
-            let body = serde_json::from_slice(&bytes).map_err(|_| foreign())?;
-            return Ok(Ok(Answer { body }));
+            return Ok(Ok(bytes));
         }
-        let mut problem: Problem = serde_json::from_slice(&bytes).map_err(|_| foreign())?;
+        let mut problem: Problem = serde_json::from_slice(&bytes).map_err(|_| self.foreign(&status.to_string()))?;
         problem.status = status;
         Ok(Err(problem))
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::client::{self, Client};
 use super::folder::{self, Folder, FolderError};
-use super::{Ended, Outcome, Trouble, diff, exemptions, freeze, shadow, show};
+use super::{Ended, Outcome, Trouble, diff, exemptions, freeze, impact, shadow, show};
 use crate::config::Limits;
 use crate::names::Scope;
 use crate::registry::release::Rules;
@@ -25,12 +25,23 @@ pub enum ModuleCommand {
         #[command(flatten)]
         client: client::Arguments,
     },
+    /// Preview what a folder or another release would say of what is stored.
+    Impact {
+        /// DIR, or MODULE RELEASE.
+        #[arg(value_name = "DIR | MODULE RELEASE", num_args = 1..=2, required = true)]
+        what: Vec<String>,
+        #[command(flatten)]
+        options: impact::Options,
+    },
     /// Put a release in force, in place of the one that is active; or stage it, to be put in force by itself.
     Activate {
         /// The module.
         module: String,
         /// The release's number.
         release: i64,
+        /// Only where at most so many stored manifests would newly fail, by a preview of all of them.
+        #[arg(long, value_name = "NUMBER", conflicts_with_all = ["at", "after_publishes", "after_hours"])]
+        if_impact_at_most: Option<u64>,
         #[command(flatten)]
         stage: shadow::StageArguments,
         #[command(flatten)]
@@ -90,10 +101,21 @@ pub enum PolicyCommand {
         #[command(flatten)]
         client: client::Arguments,
     },
+    /// Preview what a folder or another release would say of what is stored.
+    Impact {
+        /// DIR, or RELEASE.
+        #[arg(value_name = "DIR | RELEASE", num_args = 1..=1, required = true)]
+        what: Vec<String>,
+        #[command(flatten)]
+        options: impact::Options,
+    },
     /// Put a release in force, in place of the one that is active; or stage it, to be put in force by itself.
     Activate {
         /// The release's number.
         release: i64,
+        /// Only where at most so many stored manifests would newly fail, by a preview of all of them.
+        #[arg(long, value_name = "NUMBER", conflicts_with_all = ["at", "after_publishes", "after_hours"])]
+        if_impact_at_most: Option<u64>,
         #[command(flatten)]
         stage: shadow::StageArguments,
         #[command(flatten)]
@@ -153,8 +175,13 @@ pub fn run_module(command: &ModuleCommand) -> Outcome {
             [module, releases @ ..] => diff_releases(&scope_of(module)?, releases, client),
             [] => Err(Trouble::Usage("say what to compare: DIR, or MODULE FROM [TO]".to_owned())),
         },
-        ModuleCommand::Activate { module, release, stage, client } => {
-            activate_or_stage(&scope_of(module)?, *release, stage, client)
+        ModuleCommand::Impact { what, options } => match &what[..] {
+            [folder] => impact::of_folder(modules(Path::new(folder)), options),
+            [module, release] => impact::of_release(&scope_of(module)?, release_number(release)?, options),
+            _ => Err(Trouble::Usage("say what to preview: DIR, or MODULE RELEASE".to_owned())),
+        },
+        ModuleCommand::Activate { module, release, if_impact_at_most, stage, client } => {
+            activate_or_stage(&scope_of(module)?, *release, *if_impact_at_most, stage, client)
         }
         ModuleCommand::Shadow { module, action, report } => shadow::run(&scope_of(module)?, action.as_ref(), report),
         ModuleCommand::Rollback { module, release, client } => roll_back(&scope_of(module)?, *release, client),
@@ -172,8 +199,13 @@ pub fn run_policies(command: &PolicyCommand) -> Outcome {
             [folder] if folder.parse::<i64>().is_err() => diff_folders(policies(Path::new(folder)), client),
             releases => diff_releases(&Scope::Policies, releases, client),
         },
-        PolicyCommand::Activate { release, stage, client } => {
-            activate_or_stage(&Scope::Policies, *release, stage, client)
+        PolicyCommand::Impact { what, options } => match &what[..] {
+            [folder] if impact::is_folder(folder) => impact::of_folder(policies(Path::new(folder)), options),
+            [release] => impact::of_release(&Scope::Policies, release_number(release)?, options),
+            _ => Err(Trouble::Usage("say what to preview: DIR, or RELEASE".to_owned())),
+        },
+        PolicyCommand::Activate { release, if_impact_at_most, stage, client } => {
+            activate_or_stage(&Scope::Policies, *release, *if_impact_at_most, stage, client)
         }
         PolicyCommand::Shadow { action, report } => shadow::run(&Scope::Policies, action.as_ref(), report),
         PolicyCommand::Exempt(arguments) => exemptions::exempt(arguments),
@@ -262,21 +294,28 @@ fn active_rules(client: &Client, scope: &Scope) -> Result<Option<(i64, Value)>, 
 fn activate_or_stage(
     scope: &Scope,
     number: i64,
+    if_impact_at_most: Option<u64>,
     stage: &shadow::StageArguments,
     client: &client::Arguments,
 ) -> Outcome {
     match stage.request(number)? {
         Some(request) => shadow::stage(scope, &request, client),
-        None => activate(scope, number, client, |_| true),
+        None => activate(scope, number, if_impact_at_most, client, |_| true),
     }
 }
 
 fn roll_back(scope: &Scope, number: i64, client: &client::Arguments) -> Outcome {
-    activate(scope, number, client, |active| number < active)
+    activate(scope, number, None, client, |active| number < active)
 }
 
 /// Puts a release in force where `may` allows it in place of the active one.
-fn activate(scope: &Scope, number: i64, client: &client::Arguments, may: impl Fn(i64) -> bool) -> Outcome {
+fn activate(
+    scope: &Scope,
+    number: i64,
+    at_most: Option<u64>,
+    client: &client::Arguments,
+    may: impl Fn(i64) -> bool,
+) -> Outcome {
     let client = Client::new(client)?;
     let active = active_rules(&client, scope)?.map(|(active, _)| active);
     if active == Some(number) {
@@ -294,18 +333,28 @@ fn activate(scope: &Scope, number: i64, client: &client::Arguments, may: impl Fn
         }
         _ => {}
     }
-    show::out(&put_in_force(&client, scope, number, active)?);
+    show::out(&put_in_force(&client, scope, number, active, at_most)?);
     Ok(Ended::Fine)
 }
 
 /// Somebody who activated another release meanwhile must not be overruled unseen.
-fn put_in_force(client: &Client, scope: &Scope, number: i64, active: Option<i64>) -> Result<String, Trouble> {
+fn put_in_force(
+    client: &Client,
+    scope: &Scope,
+    number: i64,
+    active: Option<i64>,
+    at_most: Option<u64>,
+) -> Result<String, Trouble> {
     let expected = active.map(|active| format!("\"{active}\""));
     let precondition = match &expected {
         Some(tag) => ("if-match", tag.as_str()),
         None => ("if-none-match", "*"),
     };
-    client.post_if(&format!("{}/activate", path(scope)), &json!({"release": number}), precondition)?;
+    let mut request = json!({"release": number});
+    if let Some(at_most) = at_most {
+        request["ifImpactAtMost"] = json!(at_most);
+    }
+    client.post_if(&format!("{}/activate", path(scope)), &request, precondition)?;
     Ok(match active {
         Some(before) => format!("{scope}: release {number} is active, it was {before}"),
         None => format!("{scope}: release {number} is active, the first"),
@@ -322,7 +371,8 @@ fn apply(arguments: &Arguments, folders: Result<Vec<Folder>, FolderError>) -> Ou
     Ok(Ended::Fine)
 }
 
-fn upload_missing(client: &Client, folder: &Folder) -> Result<(), Trouble> {
+/// Pushes the components that the server has not.
+pub(super) fn upload_missing(client: &Client, folder: &Folder) -> Result<(), Trouble> {
     for (digest, bytes) in &folder.components {
         match client.try_get(&format!("/api/plugins/{digest}"))? {
             Ok(_) => {}
@@ -344,7 +394,7 @@ pub fn pushed_line(plugin: &Value) -> String {
 }
 
 /// Where the API has a scope's rules.
-pub fn path(scope: &Scope) -> String {
+pub(super) fn path(scope: &Scope) -> String {
     match scope {
         Scope::Module(name) => format!("/api/modules/{name}"),
         Scope::Policies => "/api/policies".to_owned(),
@@ -367,5 +417,5 @@ fn release(client: &Client, folder: &Folder, message: &str) -> Result<String, Tr
     if active == Some(number) {
         return Ok(format!("{scope}: unchanged, release {number} is active and says the same"));
     }
-    put_in_force(client, scope, number, active)
+    put_in_force(client, scope, number, active, None)
 }

@@ -24,7 +24,7 @@ use crate::registry::access::new_token;
 use crate::registry::activation::Frozen;
 use crate::registry::blobs::Blobs;
 use crate::registry::signing::SigningKey;
-use crate::registry::{Actor, Registry, RegistryError};
+use crate::registry::{Actor, Registry, RegistryError, impact};
 use crate::sql::Database;
 use crate::telemetry::{self, LogFormat, Metrics};
 
@@ -112,6 +112,7 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
     let stager = tokio::spawn(Arc::clone(&opened.registry).watch_staged(|ended| {
         telemetry::shadow_ended(&ended.shadow.release.scope.to_string(), ended.state.as_str());
     }));
+    let previewers = preview(&opened, &limits);
     greet(&format!("http://{address}"), &opened.token_file, &opened.registry);
     serving.await.context("the server broke off")?.context("the server ended")?;
 
@@ -119,10 +120,20 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
     drop(stopping);
     watcher.abort();
     stager.abort();
+    // A chunk that is broken off is judged by another host, or by this one when it is back.
+    previewers.iter().for_each(tokio::task::JoinHandle::abort);
     announcer.await.context("the announcer ended early")?;
     // Nothing that was promised is open any more, so a statement that hangs holds nobody up.
     let _ = tokio::time::timeout(Duration::from_millis(limits.shutdown_max_ms), opened.database.close()).await;
     Ok(Ended::Fine)
+}
+
+/// Starts what judges previews, as many chunks at once as there are threads for.
+fn preview(opened: &Opened, limits: &Limits) -> Vec<tokio::task::JoinHandle<()>> {
+    let worker = |_| tokio::spawn(Arc::clone(&opened.database).judge_chunks(Arc::clone(&opened.registry)));
+    let mut tasks: Vec<_> = (0..impact::threads(limits)).map(worker).collect();
+    tasks.push(tokio::spawn(Arc::clone(&opened.registry).watch_impacts()));
+    tasks
 }
 
 /// What a host needs before it is ready.

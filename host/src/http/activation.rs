@@ -45,9 +45,11 @@ impl<'a> StateView<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct ActivateRequest {
     release: i64,
+    #[serde(default)]
+    if_impact_at_most: Option<u64>,
 }
 
 /// The release that the caller believes active, by the preconditions of RFC 9110: `If-Match` with its number as a
@@ -91,7 +93,11 @@ pub async fn activate(call: Call) -> Answer {
     let scope = call.scope()?;
     let expected = expected(&call)?;
     let request: ActivateRequest = call.json()?;
-    let result = call.registry.activate(&call.actor, &scope, request.release, expected).await;
+    let (registry, actor, number) = (&call.registry, &call.actor, request.release);
+    let result = match request.if_impact_at_most {
+        None => registry.activate(actor, &scope, number, expected).await,
+        Some(at_most) => registry.activate_if_impact(actor, &scope, number, expected, at_most).await,
+    };
     journal::activated(&call, &scope.to_string(), request.release, &result);
     let row = result?;
     let number = Some(row.release.number);

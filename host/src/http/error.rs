@@ -76,6 +76,8 @@ codes! {
     ShadowRunning = "shadow-running", CONFLICT, "A shadow runs already";
     /// Another release is active than the caller believed.
     ReleaseMoved = "release-moved", PRECONDITION_FAILED, "Another release is active";
+    /// More stored manifests would newly fail than the caller allows.
+    ImpactTooLarge = "impact-too-large", PRECONDITION_FAILED, "Too many stored manifests would newly fail";
     /// The body is larger than its limit.
     TooLarge = "too-large", PAYLOAD_TOO_LARGE, "The body is too large";
     /// The body is of a kind that is not read here.
@@ -94,6 +96,8 @@ codes! {
     PluginUnsigned = "plugin-unsigned", UNPROCESSABLE_ENTITY, "The plugin's signature does not do";
     /// A public key cannot be trusted.
     BadKey = "bad-key", UNPROCESSABLE_ENTITY, "The key cannot be trusted";
+    /// What is to be previewed cannot be.
+    BadImpact = "bad-impact", UNPROCESSABLE_ENTITY, "The preview cannot be made";
     /// A defect of the host.
     Internal = "internal", INTERNAL_SERVER_ERROR, "The host failed";
     /// The host has as much to do as it can hold.
@@ -126,6 +130,8 @@ pub enum Success {
     Created,
     /// It was there, and nothing was written.
     Skipped,
+    /// It was begun and goes on.
+    Begun,
     /// The answer is complete and says that the host is unwell.
     Unwell,
 }
@@ -136,7 +142,7 @@ impl Success {
         match self {
             Self::Found => StatusCode::OK,
             Self::Created => StatusCode::CREATED,
-            Self::Skipped => StatusCode::ACCEPTED,
+            Self::Skipped | Self::Begun => StatusCode::ACCEPTED,
             Self::Unwell => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -162,6 +168,8 @@ struct More {
     findings: Option<Findings>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decision_id: Option<DecisionId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    impact_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -391,6 +399,17 @@ impl From<RegistryError> for Problem {
             RegistryError::BadKey(_) => Self::new(Code::BadKey, text),
             RegistryError::ReleaseMoved(_) => Self::new(Code::ReleaseMoved, text),
             RegistryError::ScopeFrozen(_) => Self::new(Code::ScopeFrozen, text),
+            RegistryError::ImpactTooLarge { impact, .. } => {
+                let mut problem = Self::new(Code::ImpactTooLarge, text);
+                problem.0.more.impact_id = Some(impact);
+                problem
+            }
+            RegistryError::ImpactUnfinished { impact, .. } => {
+                let mut problem = Self::new(Code::Busy, text).limited_by("impact_wait_max_ms");
+                problem.0.more.impact_id = Some(impact);
+                problem
+            }
+            RegistryError::BadImpact(_) => Self::new(Code::BadImpact, text),
             RegistryError::Busy { .. } | RegistryError::RulesKeptMoving { .. } => Self::new(Code::Busy, text),
             RegistryError::NotReady { .. } => Self::new(Code::NotReady, format!("{text}: try again")),
             RegistryError::Blobs(_) => {

@@ -41,14 +41,22 @@ fn not_done(error: &RegistryError) -> Told<'_> {
         Error::Rejected { .. } => "rejected",
         Error::PluginFailed { .. } => "failed",
         Error::Malformed(_) | Error::TooLarge { .. } | Error::Name(_) | Error::Unidentified { .. } => "refused",
-        Error::BadRules(_) | Error::Unfit { .. } | Error::Unsigned { .. } | Error::BadKey(_) | Error::BadChange(_) => {
-            "refused"
-        }
+        Error::BadRules(_)
+        | Error::Unfit { .. }
+        | Error::Unsigned { .. }
+        | Error::BadKey(_)
+        | Error::BadImpact(_)
+        | Error::BadChange(_) => "refused",
         Error::NoKind { .. } | Error::NotFound { .. } => "missed",
-        Error::VersionExists { .. } | Error::ReleaseMoved(_) | Error::ScopeFrozen(_) | Error::ShadowRunning { .. } => {
-            "conflicted"
-        }
-        Error::Busy { .. } | Error::NotReady { .. } | Error::RulesKeptMoving { .. } => "shed",
+        Error::VersionExists { .. }
+        | Error::ReleaseMoved(_)
+        | Error::ScopeFrozen(_)
+        | Error::ShadowRunning { .. }
+        | Error::ImpactTooLarge { .. } => "conflicted",
+        Error::ImpactUnfinished { .. }
+        | Error::Busy { .. }
+        | Error::NotReady { .. }
+        | Error::RulesKeptMoving { .. } => "shed",
         Error::Store(_) | Error::Blobs(_) | Error::Internal(_) => "broken",
     };
     match error {
@@ -221,4 +229,13 @@ pub fn frozen<T>(call: &Call, scope: &str, action: &'static str, result: &Result
         Err(error) => Told { entry: scope, ..not_done(error) },
     };
     tell(call, "rules", action, &told);
+}
+
+/// A preview that was begun.
+pub fn previewed<T>(call: &Call, scope: &str, result: &Result<T, RegistryError>) {
+    let told = match result {
+        Ok(_) => Told { outcome: "begun", entry: scope, ..Told::default() },
+        Err(error) => Told { entry: scope, ..not_done(error) },
+    };
+    tell(call, "rules", "impact", &told);
 }

@@ -11,7 +11,7 @@ use super::call::Call;
 use super::front::{self, Label};
 use super::intake::Intake;
 use super::reply::Answer;
-use super::{Host, activation, decisions, entries, exemptions, health, keys, plugins, scopes, shadow};
+use super::{Host, activation, decisions, entries, exemptions, health, impact, keys, plugins, scopes, shadow};
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,7 @@ pub fn table() -> Vec<Route> {
         get("/api/modules/{name}/shadow", shadow::show),
         post("/api/modules/{name}/shadow", Json, shadow::start),
         post("/api/modules/{name}/shadow/stop", Nothing, shadow::stop),
+        post("/api/modules/{name}/impact", Rules, impact::begin),
         get("/api/policies", scopes::show),
         get("/api/policies/releases", scopes::releases),
         post("/api/policies/releases", Rules, scopes::release),
@@ -69,6 +70,11 @@ pub fn table() -> Vec<Route> {
         get("/api/policies/exemptions", exemptions::list),
         post("/api/policies/exemptions", Json, exemptions::make),
         post("/api/policies/exemptions/{id}/revoke", Nothing, exemptions::revoke),
+        post("/api/policies/impact", Rules, impact::begin),
+        get("/api/impacts", impact::list),
+        get("/api/impacts/{id}", impact::show),
+        get("/api/impacts/{id}/page", impact::page),
+        post("/api/impacts/{id}/cancel", Json, impact::cancel),
         get("/api/plugins", plugins::list),
         post("/api/plugins", Component, plugins::push),
         get("/api/plugins/{digest}", plugins::show),

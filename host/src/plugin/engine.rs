@@ -67,6 +67,14 @@ pub fn gate_threads(limits: &Limits) -> usize {
     }
 }
 
+/// The number of threads that judge beside the gate, for previews.
+pub fn aside_threads(limits: &Limits) -> usize {
+    match limits.impact_threads {
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        asked => asked,
+    }
+}
+
 /// Evaluations of one plugin that may run at once. A quarter of the threads leaves two looping plugins no way to take
 /// them all.
 pub fn running_max(limits: &Limits) -> usize {
@@ -101,7 +109,7 @@ fn config(limits: &Limits) -> Config {
 
 fn pools(limits: &Limits) -> PoolingAllocationConfig {
     let compilations = u32::try_from(limits.plugin_compilations_max.max(1)).unwrap_or(u32::MAX);
-    let evaluations = u32::try_from(gate_threads(limits)).unwrap_or(u32::MAX);
+    let evaluations = u32::try_from(gate_threads(limits) + aside_threads(limits)).unwrap_or(u32::MAX);
     let replays = u32::try_from(limits.replays_in_flight_max).unwrap_or(u32::MAX);
     let instances = evaluations.saturating_add(compilations).saturating_add(replays).saturating_add(SPARE_INSTANCES);
     let mut pools = PoolingAllocationConfig::new();

@@ -104,6 +104,25 @@ impl Plugin {
         self.evaluate(case, |entry, store, instance| entry.judge(store, instance, case, self.stage))
     }
 
+    /// The same for work that nobody waits for, without a turn: it takes none from the gate's submissions, and what
+    /// breaks in it puts no plugin into quarantine. Its caller bounds how many run at once.
+    ///
+    /// # Errors
+    /// The plugin broke.
+    ///
+    /// # Panics
+    /// It was prepared for another stage.
+    pub fn judge_aside(&self, case: &Case) -> Result<Vec<Remark>, Failure> {
+        assert_ne!(self.stage, Stage::Resolve, "{} was prepared for another stage", self.name);
+        let mut store = state::store(&self.engine, Arc::clone(&self.name), Task::Judge(case.clone()));
+        self.call(&mut store, |entry, store, instance| entry.judge(store, instance, case, self.stage)).map_err(
+            |error| {
+                let cause = failure::cause(&error, &self.engine.limits);
+                Failure { plugin: self.name.to_string(), digest: self.digest.clone(), cause, lookups: Vec::new() }
+            },
+        )
+    }
+
     fn evaluate<T>(
         &self,
         case: &Case,

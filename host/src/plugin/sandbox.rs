@@ -145,6 +145,11 @@ impl Sandbox {
         self.threads.run(job).await
     }
 
+    /// The limits in force.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.engine.limits
+    }
+
     /// The names of the plugins in quarantine.
     pub fn quarantined(&self) -> Vec<String> {
         self.bulkheads.resting(Instant::now())

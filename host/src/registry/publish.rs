@@ -294,12 +294,17 @@ impl Registry {
                 Vec::new()
             }
         };
-        let with_value = |SubstitutionRecord { path, origins }| {
-            let value = stored.pointer(&path)?.clone();
-            Some(Substitution { path, value, origins })
-        };
-        kept.into_iter().filter_map(with_value).collect()
+        with_values(kept, stored)
     }
+}
+
+/// What was substituted, with the values that stand in the stored submission.
+pub(super) fn with_values(kept: Vec<SubstitutionRecord>, stored: &Value) -> Vec<Substitution> {
+    let with_value = |SubstitutionRecord { path, origins }| {
+        let value = stored.pointer(&path)?.clone();
+        Some(Substitution { path, value, origins })
+    };
+    kept.into_iter().filter_map(with_value).collect()
 }
 
 fn read(

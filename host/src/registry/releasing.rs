@@ -121,14 +121,7 @@ impl Registry {
         if let Some(same) = active.iter().find(|row| row.release.scope == rules.scope && row.release.digest == digest) {
             return Ok(Released { release: same.clone(), created: false });
         }
-        let unnumbered = ReleaseRow {
-            release: ReleaseRef { scope: rules.scope.clone(), number: 0, digest: digest.clone() },
-            rules: text.clone(),
-            author: String::new(),
-            message: String::new(),
-            created_at: Millis(0),
-        };
-        self.prove(actor, &rules, unnumbered, active).await?;
+        self.prove(actor, &rules, unnumbered(&rules.scope, &digest, text.clone()), active).await?;
         let release = NewRelease {
             scope: rules.scope,
             digest,
@@ -208,6 +201,17 @@ impl Registry {
         haste: Haste,
         trial: Option<OwnedSemaphorePermit>,
     ) -> Result<Result<Arc<RulesInForce>, Box<NotLoaded>>, RegistryError> {
+        self.load_beside(rows, haste, trial, None).await
+    }
+
+    /// The same, taking the plugins of these other rules too.
+    pub(super) async fn load_beside(
+        self: &Arc<Self>,
+        rows: Vec<ReleaseRow>,
+        haste: Haste,
+        trial: Option<OwnedSemaphorePermit>,
+        other: Option<Arc<RulesInForce>>,
+    ) -> Result<Result<Arc<RulesInForce>, Box<NotLoaded>>, RegistryError> {
         let (registry, runtime) = (Arc::clone(self), Handle::current());
         off_path(move || {
             let _trial = trial;
@@ -220,7 +224,7 @@ impl Registry {
             };
             let releases = rows.into_iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
             let (kept, in_force) = (registry.kept(), Arc::clone(&registry.rules.load().loaded));
-            let at_hand = RulesInForce::at_hand(kept.iter().chain([&in_force]).map(|rules| &**rules));
+            let at_hand = RulesInForce::at_hand(kept.iter().chain([&in_force]).chain(&other).map(|rules| &**rules));
             RulesInForce::load_or_name(&registry.sandbox, haste, releases, &component, Some(&at_hand)).map(Arc::new)
         })
         .await
@@ -263,6 +267,17 @@ impl Registry {
             }
             Err(not) => Err(not.error),
         }
+    }
+}
+
+/// Rules that are no release yet, as one.
+pub(super) fn unnumbered(scope: &Scope, digest: &Digest, rules: String) -> ReleaseRow {
+    ReleaseRow {
+        release: ReleaseRef { scope: scope.clone(), number: 0, digest: digest.clone() },
+        rules,
+        author: String::new(),
+        message: String::new(),
+        created_at: Millis(0),
     }
 }
 

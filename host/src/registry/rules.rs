@@ -23,11 +23,12 @@ pub type LoadComponent<'a> = dyn Fn(&Digest) -> Result<Vec<u8>, String> + 'a;
 type PluginKey = (Digest, Stage, Digest);
 
 /// Route words that are no kinds.
-const RESERVED: [&str; 13] = [
+const RESERVED: [&str; 14] = [
     "audit",
     "decisions",
     "docs",
     "events",
+    "impacts",
     "inbox",
     "keys",
     "modules",

@@ -46,6 +46,11 @@ impl Schema {
         Ok(Self { validator, source })
     }
 
+    /// True where both were compiled from the same text.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+
     /// Every violation as a remark, `base` before each path, at most `limit` (and no more text than one answer should
     /// carry) and then one that says so.
     pub fn violations(&self, instance: &Value, base: &str, limit: usize) -> Vec<Remark> {

@@ -5,6 +5,7 @@ mod activation;
 mod decisions;
 mod exemptions;
 mod fleet;
+mod impact;
 mod keys;
 mod places;
 mod shadow;
@@ -23,6 +24,7 @@ pub use activation::{Activate, Activation, ActivationStore, ActiveRelease, Freez
 pub use decisions::{DecisionFilter, DecisionStore};
 pub use exemptions::{ExemptionMade, ExemptionStore};
 pub use fleet::{FleetStore, Happened, Listener, Notice};
+pub use impact::{ImpactBegun, ImpactChunk, ImpactRow, ImpactState, ImpactStore, Judged, PublishMark, StoredVersion};
 pub use keys::{KeyRow, KeyStore, SIGNERS_MAX, SignatureRow, Signatures};
 pub use places::{PluginPlace, VersionPlace};
 pub use shadow::{
@@ -337,7 +339,7 @@ pub struct Page<T> {
 /// rules, tokens or entries writes its row of the audit log in the same transaction.
 #[async_trait]
 pub trait Store:
-    ActivationStore + DecisionStore + ExemptionStore + FleetStore + KeyStore + ShadowStore + Send + Sync
+    ActivationStore + DecisionStore + ExemptionStore + FleetStore + ImpactStore + KeyStore + ShadowStore + Send + Sync
 {
     /// One round trip.
     async fn ping(&self) -> Result<(), StoreError>;

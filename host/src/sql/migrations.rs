@@ -72,6 +72,13 @@ const MIGRATIONS: &[Migration] = &[
         down: include_str!("../../../migrations/0007_keys.down.sql"),
     },
     Migration {
+        number: 8,
+        name: "impact",
+        only: None,
+        up: include_str!("../../../migrations/0008_impact.sql"),
+        down: include_str!("../../../migrations/0008_impact.down.sql"),
+    },
+    Migration {
         number: 9,
         name: "shadow",
         only: None,
@@ -105,6 +112,13 @@ const MIGRATIONS: &[Migration] = &[
         only: Some(Engine::Postgres),
         up: include_str!("../../../migrations/0027_keys.postgres.sql"),
         down: include_str!("../../../migrations/0027_keys.postgres.down.sql"),
+    },
+    Migration {
+        number: 28,
+        name: "impact.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0028_impact.postgres.sql"),
+        down: include_str!("../../../migrations/0028_impact.postgres.down.sql"),
     },
     Migration {
         number: 29,

@@ -9,6 +9,7 @@ use sqlx::{AnyPool, AssertSqlSafe, ConnectOptions as _, Connection as _, Executo
 
 use super::errors::{DatabaseError, failed};
 use super::fleet::Channel;
+use super::queue::Queue;
 use super::{Database, Engine, Writers};
 use crate::config::Limits;
 
@@ -17,7 +18,7 @@ const SQLITE_SETTINGS: &str =
     "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864";
 
 /// SQLite's own limit of its `busy_timeout`.
-const BUSY_MAX_MS: u64 = i32::MAX as u64;
+pub(super) const BUSY_MAX_MS: u64 = i32::MAX as u64;
 
 /// A connection idle for longer is tried before it is used: the server may have gone away meanwhile.
 const TRIED_AFTER_IDLE: Duration = Duration::from_secs(1);
@@ -66,7 +67,7 @@ async fn sqlite(path: &str, limits: &Limits) -> Result<Database, DatabaseError> 
     // One writer, kept open: its statements stay prepared, and the last connection to close is not an idle reader.
     let writers = pool().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None);
     let writers = Writers { engine: Engine::Sqlite, pool: open(writers, &options).await? };
-    Ok(Database::of(open(pool(), &options).await?, writers, Channel::default(), limits))
+    Ok(Database::of(open(pool(), &options).await?, writers, Channel::default(), Queue::beside(path, limits), limits))
 }
 
 async fn postgres(address: &str, limits: &Limits) -> Result<Database, DatabaseError> {
@@ -82,7 +83,8 @@ async fn postgres(address: &str, limits: &Limits) -> Result<Database, DatabaseEr
     let pool = open(pool, &options).await?;
     let connect_max = Duration::from_millis(limits.database_acquire_max_ms);
     let channel = Channel::at(address, connect_max).map_err(|error| DatabaseError::Address(Some(Box::new(error))))?;
-    Ok(Database::of(pool.clone(), Writers { engine: Engine::Postgres, pool }, channel, limits))
+    let queue = Queue::on(address, limits)?;
+    Ok(Database::of(pool.clone(), Writers { engine: Engine::Postgres, pool }, channel, queue, limits))
 }
 
 fn connect_options(address: &str) -> Result<AnyConnectOptions, DatabaseError> {

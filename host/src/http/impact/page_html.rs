@@ -1,0 +1,133 @@
+//! A preview as a page that one can send: one file that needs no network and runs nothing. Whatever a publisher or a
+//! plugin wrote is escaped, and a policy in the page forbids all else.
+
+use std::fmt::Write as _;
+
+use crate::clock::{Instant, Millis};
+use crate::registry::impact::{Change, Group, Impact, What};
+use crate::registry::store::ImpactState;
+
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b;\
+background:#fff}h1{font-size:1.6rem}h2{font-size:1.25rem;margin-top:2.5rem}table{border-collapse:collapse;width:100%}\
+th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px solid #ccc;overflow-wrap:anywhere}\
+caption{text-align:left;color:#444}code{font:.9em ui-monospace,monospace}.counts td{font-size:1.3rem}\
+@media(prefers-color-scheme:dark){body{color:#eee;background:#161616}th,td{border-color:#444}caption{color:#bbb}}";
+
+/// Writes the page.
+pub fn write(impact: &Impact, at: Millis) -> String {
+    let (row, counts) = (&impact.row, &impact.report.counts);
+    let candidate = row.number.map_or_else(|| "rules of a folder".to_owned(), |number| format!("release {number}"));
+    let title = format!("Preview of {}: {candidate}", row.scope);
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{0}</title>\n\
+         <style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{0}</h1>\n<p>{1}</p>\n",
+        escaped(&title),
+        escaped(&standing(impact, at)),
+    );
+    let beside: Vec<String> =
+        row.active.iter().map(|release| format!("{} release {}", release.scope, release.number)).collect();
+    let facts = [
+        ("Candidate", row.candidate.to_string()),
+        ("Compared with", if beside.is_empty() { "nothing".to_owned() } else { beside.join(", ") }),
+        ("Judged", judged(impact)),
+        ("Asked by", format!("{} at {}", row.author, Instant(row.created_at))),
+        ("Preview", row.id.clone()),
+    ];
+    page.push_str("<table>\n<tbody>\n");
+    for (name, value) in facts {
+        let _ = writeln!(page, "<tr><th scope=\"row\">{name}</th><td>{}</td></tr>", escaped(&value));
+    }
+    let _ = write!(
+        page,
+        "</tbody>\n</table>\n<table class=\"counts\">\n<caption>Manifests</caption>\n<thead><tr>\
+         <th scope=\"col\">Would newly fail</th><th scope=\"col\">Would newly pass</th>\
+         <th scope=\"col\">Other findings</th><th scope=\"col\">Not judged</th><th scope=\"col\">Unchanged</th></tr></thead>\n\
+         <tbody><tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr></tbody>\n</table>\n",
+        counts.newly_fail, counts.newly_pass, counts.changed, counts.not_judged, counts.unchanged
+    );
+    let report = &impact.report;
+    part(&mut page, "Would newly fail", &report.newly_fail);
+    part(&mut page, "Would newly pass", &report.newly_pass);
+    part(&mut page, "Would have other findings", &report.changed);
+    part(&mut page, "Could not be judged", &report.not_judged);
+    page.push_str("</main>\n</body>\n</html>\n");
+    page
+}
+
+fn standing(impact: &Impact, at: Millis) -> String {
+    let row = &impact.row;
+    match row.state {
+        ImpactState::Running => {
+            format!("It still runs: {} of {} manifests were judged at {}.", row.judged, row.versions, Instant(at))
+        }
+        ImpactState::Done => match row.ended_at {
+            Some(ended) => format!("{} manifests were judged; it ended at {}.", row.judged, Instant(ended)),
+            None => format!("{} manifests were judged.", row.judged),
+        },
+        ImpactState::Cancelled => {
+            format!("It was cancelled after {} of {} manifests.", row.judged, row.versions)
+        }
+        ImpactState::Failed => {
+            let why = row.why.as_deref().unwrap_or("the host's log says why");
+            format!("It failed after {} of {} manifests: {why}.", row.judged, row.versions)
+        }
+    }
+}
+
+fn judged(impact: &Impact) -> String {
+    match impact.what {
+        What::Active => "the active version of every entry".to_owned(),
+        What::Since(since) => format!("every version published since {}", Instant(since)),
+        What::Sample(count) => format!("the active versions of a sample of {count} entries"),
+    }
+}
+
+fn part(page: &mut String, title: &str, groups: &[Group]) {
+    if groups.is_empty() {
+        return;
+    }
+    let _ = writeln!(page, "<h2>{title}</h2>");
+    for group in groups {
+        let manifests = if group.count == 1 { "1 manifest".to_owned() } else { format!("{} manifests", group.count) };
+        let _ = write!(
+            page,
+            "<table>\n<caption><code>{}</code>: {manifests}{}</caption>\n<thead><tr><th scope=\"col\">Manifest</th>\
+             <th scope=\"col\">Place</th><th scope=\"col\">What is said</th></tr></thead>\n<tbody>\n",
+            escaped(&group.code),
+            if group.count > group.examples.len() as u64 { ", some of them" } else { "" },
+        );
+        for example in &group.examples {
+            let manifest = format!("{}/{} {}", example.kind, example.id, example.version);
+            let gone = if example.change == Change::Removed { "no longer: " } else { "" };
+            let _ = writeln!(
+                page,
+                "<tr><td>{}</td><td><code>{}</code></td><td>{gone}{}</td></tr>",
+                escaped(&manifest),
+                escaped(&example.path),
+                escaped(&example.message),
+            );
+        }
+        page.push_str("</tbody>\n</table>\n");
+    }
+}
+
+/// Text that says itself and nothing else, between tags and in quotes.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            // Marks that turn the direction of text would show it as another.
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => escaped.push('\u{fffd}'),
+            letter if letter.is_control() && letter != '\n' => escaped.push('\u{fffd}'),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,2 @@
+DROP TABLE impact_chunks;
+DROP TABLE impacts;

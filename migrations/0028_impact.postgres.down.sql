@@ -1,0 +1,2 @@
+-- The collation stays, as in 0002.
+SELECT 1;
