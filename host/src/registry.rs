@@ -40,7 +40,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::Millis;
 use crate::config::Limits;
-use crate::names::{DecisionId, Digest, EntryId, KindName, NameError, Tenant, VersionName};
+use crate::names::{DecisionId, Digest, EntryId, KindName, NameError, Scope, Tenant, VersionName};
 use crate::plugin::{Failure, Inspection, Lookup, Sandbox, Unfit};
 use crate::registry::blobs::Blobs;
 use crate::registry::fleet::Behind;
@@ -370,7 +370,7 @@ pub enum RegistryError {
     #[error("a shadow of {scope} runs already, of release {release}, started by {by}: stop it first")]
     ShadowRunning {
         /// The scope.
-        scope: crate::names::Scope,
+        scope: Scope,
         /// The release that runs.
         release: i64,
         /// Who started it.

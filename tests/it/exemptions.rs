@@ -3,6 +3,7 @@
 use hallmark::clock::Millis;
 use hallmark::config::Limits;
 use hallmark::registry::exemptions::{Exemption, ExemptionWanted};
+use hallmark::registry::replay::Replay;
 use hallmark::registry::{Outcome, RegistryError};
 use serde_json::{Value, json};
 
@@ -75,6 +76,9 @@ async fn an_exemption_lets_pass_until_it_ends(ground: Ground) {
     assert_eq!(decision.outcome, Outcome::Approved);
     let passed = decision.findings[0].exemption.as_ref().expect("the finding stays, with what lets it pass");
     assert_eq!((&passed.id, passed.reason.as_str()), (&exemption.id, "moving house"));
+    // Run again, it passes by what the decision says let it pass, whatever holds by then.
+    let (_, replayed) = host.registry.replay(&host.actor, decision.id.as_str()).await.expect("it is run again");
+    assert_eq!(replayed, Replay::Same);
     assert_eq!(host.decide("new-a", "1.0.0", json!({})).await.outcome, Outcome::Rejected);
     let held = host.registry.exemptions(&host.actor, Some(now), None, 10).await.expect("a page").items;
     assert_eq!(held, [exemption]);

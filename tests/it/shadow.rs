@@ -6,6 +6,7 @@ use std::fs;
 use hallmark::clock::{Millis, new_id};
 use hallmark::names::Scope;
 use hallmark::registry::release::ReleaseRef;
+use hallmark::registry::replay::Replay;
 use hallmark::registry::shadow::{Agreement, Plan, ShadowReport, ShadowRow, ShadowState, ShadowWanted};
 use hallmark::registry::staging::Budget;
 use hallmark::registry::store::{NewRelease, ShadowStore as _, Store as _};
@@ -112,6 +113,9 @@ async fn what_a_shadow_would_say_is_in_decisions_and_counted(ground: Ground) {
             _ => assert_eq!(told, (Outcome::Rejected, Agreement::NewlyRejected, vec!["schema.required"])),
         }
     }
+    // Run again, a decision is the same whatever ran beside it.
+    let (_, replayed) = one.registry.replay(&one.actor, decisions[1].id.as_str()).await.expect("it is run again");
+    assert_eq!(replayed, Replay::Same);
     // What both refuse is agreed upon; the same content again leaves no decision, and counts for nothing.
     let refused = one.decide("n0", "2.0.0", json!("no object")).await;
     assert_eq!((refused.outcome, refused.shadows[0].agreement), (Outcome::Rejected, Agreement::Agreed));

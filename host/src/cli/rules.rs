@@ -40,7 +40,7 @@ pub enum ModuleCommand {
         /// The release's number.
         release: i64,
         /// Only where at most so many stored manifests would newly fail, by a preview of all of them.
-        #[arg(long, value_name = "NUMBER")]
+        #[arg(long, value_name = "NUMBER", conflicts_with_all = ["at", "after_publishes", "after_hours"])]
         if_impact_at_most: Option<u64>,
         #[command(flatten)]
         stage: shadow::StageArguments,
@@ -114,7 +114,7 @@ pub enum PolicyCommand {
         /// The release's number.
         release: i64,
         /// Only where at most so many stored manifests would newly fail, by a preview of all of them.
-        #[arg(long, value_name = "NUMBER")]
+        #[arg(long, value_name = "NUMBER", conflicts_with_all = ["at", "after_publishes", "after_hours"])]
         if_impact_at_most: Option<u64>,
         #[command(flatten)]
         stage: shadow::StageArguments,

@@ -175,7 +175,8 @@ impl Exemptions {
                 list.push(exemption);
             }
         }
-        Self { number: 0, list }
+        // Any number but that of none.
+        Self { number: 1, list }
     }
 
     /// Marks those findings of an entry that would reject it and that one lets pass at the submission's time. Findings

@@ -7,12 +7,12 @@ use sqlx::any::AnyRow;
 
 use super::errors::failed;
 use super::rows::{self, millis, name, plain};
-use super::{Database, RulesLock, Statement, audit};
+use super::{Database, RulesLock, Statement, audit, fleet};
 use crate::clock::Millis;
-use crate::names::Tenant;
+use crate::names::{Scope, Tenant};
 use crate::registry::audit::AuditRecord;
 use crate::registry::exemptions::{Exemption, Exemptions};
-use crate::registry::store::{ExemptionMade, ExemptionStore, Page, StoreError};
+use crate::registry::store::{ExemptionMade, ExemptionStore, Happened, Page, StoreError};
 
 const COLUMNS: &str =
     "id, pattern, code, binding, until_at, reason, author, created_at, revoked_at, revoked_by FROM exemptions";
@@ -103,6 +103,7 @@ impl ExemptionStore for Database {
         }
         insert(tenant, exemption).execute(&mut *transaction).await.map_err(&failed)?;
         raise(&mut transaction, tenant).await?;
+        fleet::tell(self, &mut transaction, tenant, (Happened::Changed, &Scope::Policies, 0)).await?;
         audit::insert(&mut transaction, tenant, &[AuditRecord::exempted(exemption)]).await?;
         transaction.commit().await.map_err(&failed)?;
         Ok(ExemptionMade::Made)
@@ -135,6 +136,7 @@ impl ExemptionStore for Database {
             return Ok(now);
         };
         raise(&mut transaction, tenant).await?;
+        fleet::tell(self, &mut transaction, tenant, (Happened::Changed, &Scope::Policies, 0)).await?;
         audit::insert(&mut transaction, tenant, &[AuditRecord::exemption_revoked(revoked, by, at)]).await?;
         transaction.commit().await.map_err(&failed)?;
         Ok(now)

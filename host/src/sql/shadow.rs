@@ -7,13 +7,13 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::errors::failed;
 use super::rows::{millis, name, plain, rows_of_places};
-use super::{Database, Statement, audit, events, rules};
+use super::{Database, Statement, audit, events, fleet, rules};
 use crate::names::{Scope, Tenant};
 use crate::registry::audit::AuditRecord;
 use crate::registry::shadow::{Agreement, Change, Plan, ShadowRow, ShadowState};
 use crate::registry::store::{
-    DecisionRow, Progress, ProgressAsked, RulesStamp, ShadowCode, ShadowEnd, ShadowExample, ShadowResult, ShadowStore,
-    StoreError,
+    DecisionRow, Happened, Progress, ProgressAsked, RulesStamp, ShadowCode, ShadowEnd, ShadowExample, ShadowResult,
+    ShadowStore, StoreError,
 };
 
 const COLUMNS: &str = "id, scope, release_number AS number, release_digest AS digest, percent, state, reason, plan,
@@ -182,6 +182,7 @@ impl ShadowStore for Database {
             return Ok(false);
         }
         raise(&mut transaction, tenant).await?;
+        fleet::tell(self, &mut transaction, tenant, (Happened::Changed, &Scope::Policies, 0)).await?;
         audit::insert(&mut transaction, tenant, &[AuditRecord::shadow_started(shadow)]).await?;
         transaction.commit().await.map_err(&failed)?;
         Ok(true)
@@ -209,6 +210,7 @@ impl ShadowStore for Database {
             return Ok(false);
         }
         raise(&mut transaction, tenant).await?;
+        fleet::tell(self, &mut transaction, tenant, (Happened::Changed, &Scope::Policies, 0)).await?;
         audit::insert(&mut transaction, tenant, &[AuditRecord::shadow_ended(shadow, end)]).await?;
         transaction.commit().await.map_err(&failed)?;
         Ok(true)

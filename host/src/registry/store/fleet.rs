@@ -14,6 +14,8 @@ pub enum Happened {
     Created,
     /// It was put in force.
     Activated,
+    /// Not a release: an exemption or a shadow was made or ended.
+    Changed,
 }
 
 /// What a change of rules tells every host, once it is committed.
