@@ -252,6 +252,9 @@ fn migrate_brings_a_database_forward_once() {
         let output = hallmark(&["migrate", "--database", &address]);
         (text(&output.stdout), text(&output.stderr), output.status.code())
     };
-    assert_eq!(told(), ("applied 1\n".to_owned(), String::new(), Some(0)));
+    let (applied, error, code) = told();
+    // SQLite has no second step and no third: they are PostgreSQL's.
+    assert!(applied.starts_with("applied 1, 4, ") && applied.lines().count() == 1, "{applied}");
+    assert_eq!((error.as_str(), code), ("", Some(0)));
     assert_eq!(told(), ("the schema is up to date: nothing was changed\n".to_owned(), String::new(), Some(0)));
 }
