@@ -112,8 +112,11 @@ pub(super) struct Groups(BTreeMap<String, Group>);
 
 impl Groups {
     pub(super) fn add(&mut self, group: Group, limits: &Limits) {
-        let is_known = self.0.contains_key(&group.code);
-        let code = if is_known || self.0.len() < limits.impact_codes_max { group.code } else { OTHERS.to_owned() };
+        // What counts the others takes no place of a code's own, wherever it comes in the order of a chunk's groups.
+        let told_apart = self.0.len() - usize::from(self.0.contains_key(OTHERS));
+        let has_place =
+            group.code == OTHERS || self.0.contains_key(&group.code) || told_apart < limits.impact_codes_max;
+        let code = if has_place { group.code } else { OTHERS.to_owned() };
         let known = self.0.entry(code.clone()).or_insert_with(|| Group { code, count: 0, examples: Vec::new() });
         known.count += group.count;
         let room = limits.impact_examples_max.saturating_sub(known.examples.len());
