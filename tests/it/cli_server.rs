@@ -250,7 +250,11 @@ fn rules_are_compared_and_put_in_force_and_taken_back() {
     write("512Mi");
     let changes = "~ placeholder MEMORY\n    /default: \"256Mi\" -> \"512Mi\"\n";
     assert_eq!(told(&host, &["module", "diff", path]).0, format!("module:notes: release 1 -> the folder\n{changes}"));
-    assert_eq!(told(&host, &["module", "apply", path]).0, "module:notes: release 2 is active, it was 1\n");
+    let made = "module:notes: release 2 is made, release 1 is active\n";
+    assert_eq!(told(&host, &["module", "release", path, "-m", "more memory"]).0, made);
+    assert_eq!(told(&host, &["module", "activate", "notes", "2"]).0, "module:notes: release 2 is active, it was 1\n");
+    let unchanged = "module:notes: unchanged, release 2 is active and says the same\n";
+    assert_eq!(told(&host, &["module", "release", path]).0, unchanged);
     let (text, error, code) = told(&host, &["module", "diff", "notes", "1"]);
     assert_eq!(text, format!("module:notes: release 1 -> release 2\n{changes}"));
     assert_eq!((error.as_str(), code), ("", 0));

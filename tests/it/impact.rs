@@ -95,7 +95,7 @@ fn four_notes(options: Options) -> Host {
 }
 
 #[test]
-fn a_report_tells_what_would_come_out_otherwise_in_every_form() {
+fn a_report_tells_what_would_come_out_otherwise() {
     let host = four_notes(Options::new());
     let output = against(&host, &["module", "impact", "notes", "3"]);
     assert_eq!(
@@ -158,7 +158,11 @@ fn a_report_tells_what_would_come_out_otherwise_in_every_form() {
     );
     let place = &run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
     assert_eq!(place, "notes/d/versions/1.0.0");
+}
 
+#[test]
+fn a_report_is_a_page_that_needs_nothing_else() {
+    let host = four_notes(Options::new());
     let folder = TempDir::new().expect("a folder");
     let file = folder.path().join("page.html");
     let written = against(&host, &["module", "impact", "notes", "3", "--output", "html", "-o", argument(&file)]);

@@ -66,8 +66,11 @@ fn a_change_that_its_client_left_still_counts() {
     let settings = json!({"break": "configure-loop"});
     endless["rules"]["bindings"] =
         json!([{"name": "endless", "stage": "validate", "plugin": pushed.body["digest"], "settings": settings}]);
+    // Other rules each time: those that were tried before are kept ready, and trying them again is no work.
+    let tried = Cell::new(0);
     let said = || {
-        let answer = host.post("/api/modules/agents/releases", &rules("agents"));
+        tried.set(tried.get() + 1);
+        let answer = host.post("/api/modules/agents/releases", &rules(&format!("agents {}", tried.get())));
         answer.body["detail"].as_str().unwrap_or_default().to_owned()
     };
     // The more patient, the surer the host has begun to try what its client then leaves.

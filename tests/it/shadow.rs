@@ -412,34 +412,39 @@ fn shadows_are_started_shown_and_staged_from_the_command_line() {
     assert!(metrics.as_str().expect("text").contains(counted), "{metrics}");
     assert_eq!(told(&host, &shadow(&["stop"])), "module:notes: the shadow of release 2 is stopped\n");
     assert!(refused(&host, &shadow(&["stop"])).contains("no running shadow of 'module:notes'"));
+    is_staged_from_the_command_line(&host);
+}
 
+/// What the second release, which is stricter, is staged with, and what becomes of it.
+fn is_staged_from_the_command_line(host: &Host) {
+    let scope = ["module", "shadow", "notes"];
     let activate = ["module", "activate", "notes", "2"];
     let with = |more: &[&'static str]| [&activate[..], more].concat();
     let lacks = "error: a budget is for a staged release: add --at, --after-publishes or --after-hours\n";
-    assert_eq!(refused(&host, &with(&["--budget-failures", "1"])), lacks);
-    let no_time = refused(&host, &with(&["--at", "soon"]));
+    assert_eq!(refused(host, &with(&["--budget-failures", "1"])), lacks);
+    let no_time = refused(host, &with(&["--at", "soon"]));
     assert!(no_time.contains("at: 'soon' is not an instant: write it as in 2026-12-31"), "{no_time}");
     assert_eq!(
-        told(&host, &with(&["--after-publishes", "2", "--budget-disagreements", "1", "--budget-slower-ms", "600000"])),
+        told(host, &with(&["--after-publishes", "2", "--budget-disagreements", "1", "--budget-slower-ms", "600000"])),
         "module:notes: release 2 is staged to take the place of release 1\n"
     );
-    let shown = told(&host, &scope);
+    let shown = told(host, &scope);
     let plan = "plan       after 2 publishes in the place of release 1; budget: 1 newly rejected, 0 failed, 600000 ms slower\n";
     assert!(shown.contains(plan), "{shown}");
     host.post("/api/notes/publish", &note("b", "1.0.0", json!({})));
     host.post("/api/notes/publish", &note("c", "1.0.0", json!({"text": "a"})));
-    until("the staged release is activated", || told(&host, &scope).contains("release 2 is activated"));
-    assert!(told(&host, &scope).contains("because    automatically after 2 publishes, "));
+    until("the staged release is activated", || told(host, &scope).contains("release 2 is activated"));
+    assert!(told(host, &scope).contains("because    automatically after 2 publishes, "));
     assert_eq!(host.post("/api/notes/publish", &note("d", "1.0.0", json!({}))).status, 422);
 
     // Back to the first, and the second staged again: now it newly rejects more than it may.
-    told(&host, &["module", "rollback", "notes", "1"]);
+    told(host, &["module", "rollback", "notes", "1"]);
     let stage = host.post("/api/modules/notes/stage", &json!({"release": 2, "at": "2100-01-01"}));
     assert_eq!((stage.status, &stage.body["plan"]["at"]), (201, &json!("2100-01-01T00:00:00.000Z")));
     let nothing = host.post("/api/modules/notes/stage", &json!({"release": 2}));
     assert_eq!((nothing.status, &nothing.body["code"]), (422, &json!("bad-change")));
     host.post("/api/notes/publish", &note("e", "1.0.0", json!({})));
-    until("the staged release demotes itself", || told(&host, &scope).contains("release 2 is demoted"));
+    until("the staged release demotes itself", || told(host, &scope).contains("release 2 is demoted"));
     assert_eq!(host.get("/api/modules/notes").body["release"]["number"], json!(1));
     let metrics = host.get("/metrics").body.to_string();
     for state in ["activated", "demoted"] {

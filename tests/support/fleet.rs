@@ -91,11 +91,12 @@ impl Client {
         Ok(Self { reader: BufReader::new(stream), kills: target.kills })
     }
 
-    fn post(&mut self, token: &str, path: &str, body: &Value) -> io::Result<(u16, Value)> {
+    /// Each of `fields` is a line of the head, with its end.
+    fn post(&mut self, token: &str, path: &str, fields: &str, body: &Value) -> io::Result<(u16, Value)> {
         let body = body.to_string();
         let request = format!(
             "POST {path} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
+             {fields}Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
         self.reader.get_mut().write_all(request.as_bytes())?;
@@ -165,7 +166,7 @@ fn settle(
             pause(Duration::from_millis(5));
             continue;
         };
-        match send(client, at, &target, "/api/notes/publish", body) {
+        match send(client, at, &target, ("/api/notes/publish", ""), body) {
             Ok((201, answer)) => {
                 let decision = answer["decision"]["id"].as_str().expect("a decision").to_owned();
                 return told.stored.push((entry, version, decision));
@@ -193,14 +194,14 @@ fn send(
     client: &mut Option<(usize, Client)>,
     at: usize,
     target: &Target,
-    path: &str,
+    (path, fields): (&str, &str),
     body: &Value,
 ) -> io::Result<(u16, Value)> {
     if client.as_ref().is_none_or(|(slot, client)| *slot != at || client.kills != target.kills) {
         *client = Some((at, Client::connect(target)?));
     }
     let (_, client) = client.as_mut().expect("just made");
-    client.post(&target.token, path, body)
+    client.post(&target.token, path, fields, body)
 }
 
 /// Puts one of the releases in force every `every`, by any host, and gives how often it was done.
@@ -210,16 +211,15 @@ pub fn swap(slots: &[Slot], releases: u64, every: Duration, stop: &AtomicBool) -
         let begun = Instant::now();
         let at = usize::try_from(chance(slots.len() as u64)).expect("small");
         let release = 1 + chance(releases);
-        let mut request = json!({"release": release});
+        let request = json!({"release": release});
         // Every other one says what it believes active.
-        if let Some(active) = active.filter(|_| chance(2) == 0) {
-            request["expected"] = json!(active);
-        }
+        let expected: Option<u64> = active.filter(|_| chance(2) == 0);
+        let fields = expected.map_or(String::new(), |active| format!("If-Match: \"{active}\"\r\n"));
         if let Some(target) = slots[at].target() {
-            match send(&mut client, at, &target, "/api/modules/notes/activate", &request) {
+            match send(&mut client, at, &target, ("/api/modules/notes/activate", &fields), &request) {
                 Ok((200, _)) => (active, done) = (Some(release), done + 1),
                 // One whose host was killed took effect all the same.
-                Ok((409, _)) if active.is_none() || request.get("expected").is_some() => active = None,
+                Ok((412, _)) if expected.is_some() => active = None,
                 Ok(answer) => panic!("a live host failed an activation: {answer:?}"),
                 Err(error) => {
                     assert!(slots[at].was_killed_since(&target), "a live host broke off: {error}");

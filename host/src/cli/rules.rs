@@ -17,6 +17,8 @@ use crate::registry::release::Rules;
 pub enum ModuleCommand {
     /// Bring modules to what their folders say: upload what is missing, create a release and activate it.
     Apply(Arguments),
+    /// Make a release of what each folder says, and leave in force what is: to preview it, shadow it, activate it later.
+    Release(Arguments),
     /// Show what changes from one release to another, or from what is active to what a folder says.
     Diff {
         /// DIR, or MODULE FROM [TO]; without TO, the release that is active.
@@ -93,6 +95,8 @@ pub enum ModuleCommand {
 pub enum PolicyCommand {
     /// Bring the policies to what their folder says: upload what is missing, create a release and activate it.
     Apply(Arguments),
+    /// Make a release of what the folder says, and leave in force what is: to preview it, shadow it, activate it later.
+    Release(Arguments),
     /// Show what changes from one release to another, or from what is active to what a folder says.
     Diff {
         /// DIR, or FROM [TO]; without TO, the release that is active.
@@ -153,7 +157,7 @@ pub enum PolicyCommand {
     },
 }
 
-/// What `apply` takes.
+/// What `apply` and `release` take.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The folder of a module, or of several modules' folders; of the policies.
@@ -170,6 +174,7 @@ pub struct Arguments {
 pub fn run_module(command: &ModuleCommand) -> Outcome {
     match command {
         ModuleCommand::Apply(arguments) => apply(arguments, modules(&arguments.folder)),
+        ModuleCommand::Release(arguments) => release_only(arguments, modules(&arguments.folder)),
         ModuleCommand::Diff { what, client } => match &what[..] {
             [folder] => diff_folders(modules(Path::new(folder)), client),
             [module, releases @ ..] => diff_releases(&scope_of(module)?, releases, client),
@@ -195,6 +200,7 @@ pub fn run_module(command: &ModuleCommand) -> Outcome {
 pub fn run_policies(command: &PolicyCommand) -> Outcome {
     match command {
         PolicyCommand::Apply(arguments) => apply(arguments, policies(&arguments.folder)),
+        PolicyCommand::Release(arguments) => release_only(arguments, policies(&arguments.folder)),
         PolicyCommand::Diff { what, client } => match &what[..] {
             [folder] if folder.parse::<i64>().is_err() => diff_folders(policies(Path::new(folder)), client),
             releases => diff_releases(&Scope::Policies, releases, client),
@@ -367,11 +373,44 @@ fn put_in_force(
 }
 
 fn apply(arguments: &Arguments, folders: Result<Vec<Folder>, FolderError>) -> Outcome {
+    each_release(arguments, folders, |client, scope, made| match made {
+        Made { number, active: Some(active), .. } if active == number => {
+            Ok(format!("{scope}: unchanged, release {number} is active and says the same"))
+        }
+        Made { number, active, .. } => put_in_force(client, scope, number, active, None),
+    })
+}
+
+fn release_only(arguments: &Arguments, folders: Result<Vec<Folder>, FolderError>) -> Outcome {
+    each_release(arguments, folders, |_, scope, Made { number, is_new, active }| {
+        let active = active.map_or("none".to_owned(), |active| format!("release {active}"));
+        Ok(match is_new {
+            true => format!("{scope}: release {number} is made, {active} is active"),
+            false => format!("{scope}: unchanged, release {number} is active and says the same"),
+        })
+    })
+}
+
+/// What came of a request for a release.
+struct Made {
+    number: i64,
+    is_new: bool,
+    /// The one that was active before.
+    active: Option<i64>,
+}
+
+/// Makes a release of each folder and says what is done with it.
+fn each_release(
+    arguments: &Arguments,
+    folders: Result<Vec<Folder>, FolderError>,
+    then: impl Fn(&Client, &Scope, Made) -> Result<String, Trouble>,
+) -> Outcome {
     let folders = folders.map_err(|error| Trouble::Wrong(error.to_string()))?;
     let client = Client::new(&arguments.client)?;
     for folder in &folders {
         upload_missing(&client, folder)?;
-        show::out(&release(&client, folder, &arguments.message)?);
+        let made = release(&client, folder, &arguments.message)?;
+        show::out(&then(&client, &folder.rules.scope, made)?);
     }
     Ok(Ended::Fine)
 }
@@ -406,9 +445,8 @@ pub(super) fn path(scope: &Scope) -> String {
     }
 }
 
-fn release(client: &Client, folder: &Folder, message: &str) -> Result<String, Trouble> {
-    let scope = &folder.rules.scope;
-    let path = path(scope);
+fn release(client: &Client, folder: &Folder, message: &str) -> Result<Made, Trouble> {
+    let path = path(&folder.rules.scope);
     let active = match client.try_get(&path)? {
         Ok(answer) => answer.body["release"]["number"].as_i64(),
         Err(problem) if problem.status == 404 => None,
@@ -419,8 +457,5 @@ fn release(client: &Client, folder: &Folder, message: &str) -> Result<String, Tr
     let Some(number) = release["number"].as_i64() else {
         return Err(Trouble::CouldNotRun(anyhow::anyhow!("the server's answer names no release")));
     };
-    if active == Some(number) {
-        return Ok(format!("{scope}: unchanged, release {number} is active and says the same"));
-    }
-    put_in_force(client, scope, number, active, None)
+    Ok(Made { number, is_new: release["created"] == true, active })
 }

@@ -47,9 +47,8 @@ id_field = "agentId"
 schema = "a.schema.json"
 "#;
 
-#[test]
-fn reads_a_module() {
-    let text = r#"
+/// A module with a bit of everything.
+const MODULE: &str = r#"
 [module]
 name = "agents"
 description = "Agents."
@@ -93,8 +92,11 @@ mode = "observe"
 percent = 25
 settings_file = "settings.yaml"
 "#;
+
+#[test]
+fn reads_a_module() {
     let files = Files::with(&[
-        ("module.toml", text),
+        ("module.toml", MODULE),
         ("agent.schema.json", "{\"type\": \"object\"}"),
         ("settings.yaml", "a: [1]\n"),
         ("a.wasm", "bytes"),

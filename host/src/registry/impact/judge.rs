@@ -141,6 +141,9 @@ impl Side {
     }
 }
 
+/// An evaluation: whether of the candidate's case, by which plugin, and what came of it.
+type Ran = (bool, Arc<Plugin>, Result<Vec<Remark>, Failure>);
+
 /// One manifest while it is judged.
 struct Trial<'a> {
     plan: &'a KindPlan,
@@ -150,7 +153,7 @@ struct Trial<'a> {
     active: Case,
     candidate: Case,
     /// What was evaluated: a binding whose mode alone differs is the same evaluation.
-    ran: Vec<(bool, Arc<Plugin>, Result<Vec<Remark>, Failure>)>,
+    ran: Vec<Ran>,
     has_one_subject: bool,
 }
 
