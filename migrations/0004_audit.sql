@@ -1,8 +1,8 @@
 -- The audit log: one row for each change, written in the change's own transaction. A row is sealed soon after: it is
 -- given its place in the tenant's chain (1, 2, 3 …) and a hash over itself and the row before. What refuses to change
--- it is written for each engine, in 0024_audit.postgres.sql and 0044_audit.sqlite.sql.
+-- it is written for each engine, in 0005_audit.postgres.sql and 0006_audit.sqlite.sql.
 --
--- SQLite numbers a row one above the highest that is there; PostgreSQL numbers from a sequence (0024).
+-- SQLite numbers a row one above the highest that is there; PostgreSQL numbers from a sequence (0005).
 CREATE TABLE audit (
     sequence INTEGER PRIMARY KEY,
     tenant_id TEXT NOT NULL,

@@ -59,6 +59,7 @@ async fn ground(address: &str) -> Arc<Ground> {
             .activate(
                 &tenant,
                 &Activate {
+                    staged: None,
                     scope: &release.scope,
                     number: release.number,
                     expected: None,

@@ -119,6 +119,8 @@ limits! {
     plugin_lookups_max: u64 = 200,
     /// Examples in the self-test of one component.
     plugin_examples_max: usize = 200,
+    /// Milliseconds that the examples of one component may take together.
+    plugin_self_test_max_ms: u64 = 60_000,
     /// Bytes of one component.
     plugin_component_max_bytes: usize = 32 * 1024 * 1024,
     /// Bytes of one binding's settings.
@@ -180,7 +182,7 @@ limits! {
     /// its chunk.
     impact_heartbeat_ms: u64 = 2_000,
     /// Milliseconds without progress after which a preview's chunks are handed out again.
-    impact_stalled_ms: u64 = 120_000,
+    impact_stalled_ms: u64 = 600_000,
 }
 
 /// The sentence for a name that is not known, with the nearest that is.

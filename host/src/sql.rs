@@ -84,7 +84,12 @@ impl Engine {
                 rules_key(tenant)
             ),
             (Self::Postgres, RulesLock::Change) => {
-                format!("{begin}; SELECT pg_advisory_xact_lock({})", rules_key(tenant))
+                // A host that hangs in the middle of a commit must not have every other wait behind the one that
+                // waits for it: PostgreSQL gives locks in the order in which they were asked for.
+                format!(
+                    "{begin}; SET LOCAL lock_timeout = {CHANGE_WAIT_MAX_MS}; SELECT pg_advisory_xact_lock({})",
+                    rules_key(tenant)
+                )
             }
         }
     }
@@ -97,6 +102,9 @@ impl Engine {
         }
     }
 }
+
+/// Milliseconds that a change of rules waits for the publishes that commit.
+const CHANGE_WAIT_MAX_MS: u64 = 5_000;
 
 /// What a transaction does with the tenant's active releases.
 #[derive(Debug, Clone, Copy)]

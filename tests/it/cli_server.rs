@@ -227,6 +227,9 @@ fn a_component_that_breaks_its_own_word_is_refused() {
     let (text, _, code) = told(&host, &["plugin", "check", cel, "--limit", "plugin_examples_max=3"]);
     let too_many = "its self-test fails: it brings 4 examples, more than plugin_examples_max = 3";
     assert_eq!((text, code), (format!("{cel}: {too_many}\n"), 1));
+    let (text, _, code) = told(&host, &["plugin", "check", cel, "--limit", "plugin_self_test_max_ms=0"]);
+    let too_long = "its self-test fails: its examples take longer than plugin_self_test_max_ms = 0";
+    assert_eq!((text, code), (format!("{cel}: {too_long}\n"), 1));
     let (text, _, _) = told(&host, &["plugin", "check", cel]);
     assert!(text.contains("\nself-test  4 examples, each answered as it says\n"), "{text}");
 }

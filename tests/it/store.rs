@@ -198,7 +198,9 @@ pub async fn activate(
     (scope, number): (&Scope, i64),
     expected: Option<Option<i64>>,
 ) -> Result<Activation, StoreError> {
-    database.activate(tenant, &Activate { scope, number, expected, beside: None, actor: "ada", at: AT }).await
+    database
+        .activate(tenant, &Activate { scope, number, expected, beside: None, staged: None, actor: "ada", at: AT })
+        .await
 }
 
 /// Publishes an agent, as the gate would after it approved.

@@ -18,7 +18,7 @@ use crate::announce::announce;
 use crate::clock::Millis;
 use crate::config::Limits;
 use crate::http;
-use crate::names::{Scope, Tenant};
+use crate::names::{Digest, Scope, Tenant};
 use crate::plugin::{Sandbox, Unfit};
 use crate::registry::access::new_token;
 use crate::registry::activation::Frozen;
@@ -33,6 +33,9 @@ const TOKEN_FILE: &str = "admin.token";
 
 /// The file in the data folder that holds the key that decisions are signed with.
 const SIGNING_KEY_FILE: &str = "signing.key";
+
+/// Bytes of a thread's stack beside a guest's.
+const RUNTIME_STACK_BYTES: usize = 2 * 1024 * 1024;
 
 /// What `serve` takes.
 #[derive(Debug, clap::Args)]
@@ -73,6 +76,8 @@ pub fn run(arguments: &Arguments) -> Outcome {
     telemetry::start_logging(arguments.log_format).map_err(Trouble::Usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        // Decisions are run again on its blocking threads: a guest's stack, and what the host has above it.
+        .thread_stack_size(limits.plugin_stack_max_bytes + RUNTIME_STACK_BYTES)
         .build()
         .context("the threads that answer requests cannot be started")?;
     let ended = runtime.block_on(serve(arguments, limits));
@@ -268,12 +273,44 @@ pub(super) fn write_secret(path: &Path, secret: &str) -> anyhow::Result<()> {
     file.sync_all().with_context(failed)
 }
 
+/// True where a release of the scope has the folder's rules and another is active: somebody went back from them, and a
+/// host that starts must not bring them back to the whole fleet.
+async fn was_left(registry: &Arc<Registry>, actor: &Actor, folder: &Folder) -> Result<bool, RegistryError> {
+    let (scope, (_, digest)) = (&folder.rules.scope, folder.rules.canonical());
+    let mut before = None;
+    loop {
+        let (page, active) = registry.releases(actor, scope, before, 100).await?;
+        let Some(active) = active else { return Ok(false) };
+        if let Some(same) = page.items.iter().find(|head| head.release.digest == digest) {
+            return Ok(same.release.number != active && !is_active(registry, actor, scope, &digest).await?);
+        }
+        match page.items.last() {
+            Some(last) if page.more => before = Some(last.release.number),
+            _ => return Ok(false),
+        }
+    }
+}
+
+async fn is_active(
+    registry: &Arc<Registry>,
+    actor: &Actor,
+    scope: &Scope,
+    digest: &Digest,
+) -> Result<bool, RegistryError> {
+    let active = registry.scope(actor, scope).await?;
+    Ok(active.is_some_and(|active| active.release.release.digest == *digest))
+}
+
 /// Brings a scope to what its folder says; what is so already stays.
 async fn apply(registry: &Arc<Registry>, folder: Folder) -> Result<(), Trouble> {
     let actor = Actor { tenant: Tenant::default_tenant(), name: "serve".to_owned() };
     let scope = folder.rules.scope.clone();
     let refused = |error: RegistryError| refusal(&scope, &error);
     if is_kept_by_freeze(registry, &actor, &folder).await.map_err(refused)? {
+        return Ok(());
+    }
+    if was_left(registry, &actor, &folder).await.map_err(refused)? {
+        tracing::warn!(%scope, "the folder's rules were active before and others took their place: they stay away; activate them by hand");
         return Ok(());
     }
     for (digest, component) in folder.components {

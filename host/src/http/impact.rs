@@ -10,7 +10,7 @@ use super::journal;
 use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
 use crate::clock::{Instant, Millis};
-use crate::names::{Digest, Scope};
+use crate::names::{DecisionId, Digest, Scope};
 use crate::registry::RegistryError;
 use crate::registry::impact::{Candidate, Impact, Report, What};
 use crate::registry::release::{ReleaseRef, Rules};
@@ -166,8 +166,8 @@ pub async fn begin(call: Call) -> Answer {
 
 /// `GET /api/impacts`
 pub async fn list(call: Call) -> Answer {
-    let asked = page::asked::<String>(&call, IMPACTS)?;
-    let page = call.registry.impacts(&call.actor, asked.after.as_deref(), asked.limit).await?;
+    let asked = page::asked::<DecisionId>(&call, IMPACTS)?;
+    let page = call.registry.impacts(&call.actor, asked.after.as_ref().map(DecisionId::as_str), asked.limit).await?;
     let view = PageView::of(IMPACTS, &page, |(row, _)| &row.id, |(row, what)| RunView::of(row, *what));
     Reply::json(Success::Found, &view)
 }

@@ -241,7 +241,8 @@ impl<'a> DecisionHead<'a> {
     /// Shows it.
     pub fn of(decision: &'a Decision) -> Self {
         let weighing = |severity| {
-            let enforced = decision.findings.iter().filter(|finding| finding.mode == Mode::Enforce);
+            let weighs = |finding: &&Finding| finding.mode == Mode::Enforce && finding.exemption.is_none();
+            let enforced = decision.findings.iter().filter(weighs);
             enforced.filter(|finding| finding.remark.severity == severity).count()
         };
         Self {

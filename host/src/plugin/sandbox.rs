@@ -58,8 +58,14 @@ impl Sandbox {
     /// # Errors
     /// Why it cannot be put to work.
     pub fn inspect(&self, component: &[u8], progress: &Progress<'_>) -> Result<Inspection, Unfit> {
-        let _turn = self.turn(|| progress(Step::Waiting));
-        on_a_compiler_thread(Haste::Ahead, || inspect::inspect(&self.engine, component, progress))
+        on_a_compiler_thread(Haste::Ahead, || {
+            let (outline, linked) = {
+                let _turn = self.turn(|| progress(Step::Waiting));
+                inspect::compile(&self.engine, component, progress)?
+            };
+            // Its own code runs from here on, without a turn: others are compiled meanwhile.
+            inspect::inspect(&self.engine, component, outline, &linked, progress)
+        })
     }
 
     /// Compiles, configures and snapshots a component, or takes it from the cache; `load` is called only where the

@@ -2,6 +2,7 @@
 //! is pushed; none of them is seen by a publisher.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::contract;
 use super::engine::Engine;
@@ -57,8 +58,17 @@ impl Tested<'_> {
             let told = format!("it brings {} examples, more than plugin_examples_max = {limit}", examples.len());
             return Err(Unfit::SelfTest(vec![told]));
         }
-        let wrong = |example: &Example| self.wrong(example).map(|what| format!("'{}' {what}", example.name));
-        let failed: Vec<String> = examples.iter().filter_map(wrong).collect();
+        let began = Instant::now();
+        let budget = Duration::from_millis(engine.limits.plugin_self_test_max_ms);
+        let mut failed = Vec::new();
+        for example in &examples {
+            failed.extend(self.wrong(example).map(|what| format!("'{}' {what}", example.name)));
+            if began.elapsed() > budget {
+                let limit = engine.limits.plugin_self_test_max_ms;
+                failed.push(format!("its examples take longer than plugin_self_test_max_ms = {limit}"));
+                break;
+            }
+        }
         if failed.is_empty() {
             Ok(u32::try_from(examples.len()).unwrap_or(u32::MAX))
         } else {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::publish::not_found;
 use super::release::{ReleaseRef, Rules};
-use super::store::{Activate, Activation, ActiveRelease, Freeze, ReleaseRow, ScopeState};
+use super::shadow::ShadowRow;
+use super::store::{Activate, Activation, ActiveRelease, Freeze, ReleaseRow, ScopeState, ShadowEnd};
 use super::{Actor, Registry, RegistryError};
 use crate::clock::{Instant, Millis};
 use crate::names::{Reason, Scope};
@@ -78,6 +79,15 @@ fn command(scope: &Scope, verb: &str) -> String {
     }
 }
 
+/// What must hold beside what the caller believes active.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Conditions<'a> {
+    /// The releases of the other scopes, in order, that it was previewed beside.
+    pub(super) beside: Option<&'a [ReleaseRef]>,
+    /// The staged release that is put in force by itself, with what ends it.
+    pub(super) staged: Option<(&'a ShadowRow, ShadowEnd<'a>)>,
+}
+
 impl Registry {
     /// Puts a release in force. `expected`: the number the caller believes active (`Some(None)`: none).
     ///
@@ -91,15 +101,34 @@ impl Registry {
         number: i64,
         expected: Option<Option<i64>>,
     ) -> Result<ReleaseRow, RegistryError> {
+        self.activate_if(actor, scope, number, expected, Conditions::default()).await
+    }
+
+    /// The same under further conditions.
+    pub(super) async fn activate_if(
+        self: &Arc<Self>,
+        actor: &Actor,
+        scope: &Scope,
+        number: i64,
+        expected: Option<Option<i64>>,
+        conditions: Conditions<'_>,
+    ) -> Result<ReleaseRow, RegistryError> {
         let (row, rules) = self.release(actor, scope, number).await?;
         for _ in 0..TRIES_MAX {
             let beside = self.prove_beside(actor, &row, &rules).await?;
+            if conditions.beside.is_some_and(|previewed| previewed != beside) {
+                let what = "the rules of other scopes changed since the preview: ask again".to_owned();
+                return Err(RegistryError::Busy { what });
+            }
+            // Proving takes its time, in which a key may have been revoked.
+            self.demand_signatures(actor, &rules.bindings).await?;
             let beside = Some(&beside[..]);
-            let wish = Activate { scope, number, expected, beside, actor: &actor.name, at: Millis::now() };
+            let (staged, at) = (conditions.staged, Millis::now());
+            let wish = Activate { scope, number, expected, beside, staged, actor: &actor.name, at };
             match self.store.activate(&actor.tenant, &wish).await? {
                 Activation::Activated => {
                     tracing::info!(%scope, release = number, actor = actor.name, "registry.release.activated");
-                    self.refresh_rules().await?;
+                    self.catch_up().await;
                     return Ok(row);
                 }
                 Activation::Unchanged => return Ok(row),
@@ -112,6 +141,10 @@ impl Registry {
                     return Err(RegistryError::ScopeFrozen(Box::new(Frozen { scope: scope.clone(), freeze })));
                 }
                 Activation::RulesMoved => {}
+                Activation::NotStaged => {
+                    let what = format!("release {number} of {scope} is not staged any more");
+                    return Err(RegistryError::BadChange(what));
+                }
                 Activation::Missing => return Err(not_found("release", &number.to_string())),
             }
         }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::audit::AuditRecord;
-use super::publish::not_found;
+use super::publish::{not_found, sane_id};
 use super::store::{ExemptionMade, Page};
 use super::{Actor, Decision, Registry, RegistryError};
-use crate::clock::{Millis, new_id};
+use crate::clock::{Instant, Millis, new_id};
 use crate::names::{EntryId, KindName};
 use crate::report::{Exempted, Finding, Stage};
 
@@ -131,7 +131,7 @@ impl AuditRecord {
             "entries": exemption.pattern,
             "code": exemption.code,
             "binding": exemption.binding,
-            "until": exemption.until,
+            "until": Instant(exemption.until),
             "reason": exemption.reason,
         });
         let subject = format!("exemptions/{}", exemption.id);
@@ -263,7 +263,7 @@ impl Registry {
             actor = actor.name,
             "registry.exemption.made"
         );
-        self.refresh_rules().await?;
+        self.catch_up().await;
         Ok(exemption)
     }
 
@@ -310,10 +310,11 @@ impl Registry {
         id: &str,
         at: Millis,
     ) -> Result<Exemption, RegistryError> {
+        sane_id("exemption", id)?;
         let exemption = self.store.revoke_exemption(&actor.tenant, id, &actor.name, at).await?;
         let exemption = exemption.ok_or_else(|| not_found("exemption", id))?;
         tracing::info!(exemption = id, actor = actor.name, "registry.exemption.revoked");
-        self.refresh_rules().await?;
+        self.catch_up().await;
         Ok(exemption)
     }
 

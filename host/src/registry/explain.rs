@@ -78,7 +78,7 @@ impl Registry {
                 }),
                 documentation: inspection.and_then(|inspection| {
                     let codes = &inspection.description.finding_codes;
-                    codes.iter().find(|code| code.code == finding.remark.code).cloned()
+                    documented(codes, &finding.remark.code).cloned()
                 }),
             });
         }
@@ -90,6 +90,14 @@ impl Registry {
         let read = row.map(|row| serde_json::from_str(&row.inspection)).transpose();
         read.map_err(|error| RegistryError::Internal(format!("a stored inspection cannot be read: {error}")))
     }
+}
+
+/// A code stands for those below it too: `rule` for `rule.owner`. The nearest tells most.
+fn documented<'a>(codes: &'a [FindingCode], given: &str) -> Option<&'a FindingCode> {
+    let stands = |code: &&FindingCode| {
+        given.strip_prefix(&*code.code).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    codes.iter().filter(stands).max_by_key(|code| code.code.len())
 }
 
 /// The release and the binding behind a finding.

@@ -46,13 +46,15 @@ impl From<&NotLoaded> for Behind {
 }
 
 /// Causes may name what strangers need not know, a path say: the log has them.
-fn why(not: &NotLoaded) -> String {
+pub(super) fn why(not: &NotLoaded) -> String {
     match &not.error {
         RegistryError::Unfit { binding, unfit } => {
             let binding = binding.as_deref().unwrap_or("?");
             let why = match unfit {
                 Unfit::Load(_) => match &not.plugin {
-                    Some(plugin) => format!("its component {plugin} is not to be had from the object store"),
+                    Some(plugin) => format!(
+                        "its component {plugin} is not to be had from the object store: push it again, or give every host the same --objects"
+                    ),
                     None => "its component is not to be had from the object store".to_owned(),
                 },
                 Unfit::Settings(remarks) => match remarks.first() {
@@ -95,10 +97,14 @@ impl Registry {
         drop(self);
         // A look that finds a change may be quicker than its notice: only what is not told until the next was missed.
         let (mut listens, mut perhaps_missed) = (true, false);
+        // One clock for all looks: however often something is told, the next look comes.
+        let mut looks = tokio::time::interval(every);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        looks.reset();
         loop {
             let woken = tokio::select! {
                 woken = told.recv(), if listens => woken,
-                () = tokio::time::sleep(every) => Some(Woken::Looked),
+                _ = looks.tick() => Some(Woken::Looked),
             };
             let Some(registry) = watched.upgrade() else { return };
             let Some(woken) = woken else {
@@ -182,6 +188,13 @@ impl Registry {
         }
         self.follow_shadows(stamp.shadows);
         Ok(true)
+    }
+
+    /// Loads what this host has just changed. It is changed whatever comes of that: the next look catches up.
+    pub(super) async fn catch_up(self: &Arc<Self>) {
+        if let Err(error) = self.refresh_rules().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "what was changed here is loaded later");
+        }
     }
 
     /// Loads a release that another host made beside what is active now, so that its activation finds everything

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::publish::not_found;
-use super::release::{ReleaseRef, Rules};
+use super::activation::Conditions;
+use super::publish::{not_found, sane_id};
+use super::release::Rules;
 use super::releasing::unnumbered;
 use super::rules::check;
 use super::store::{ImpactBegun, ImpactRow, ImpactState, Judged, Page, ReleaseRow};
@@ -157,6 +158,7 @@ impl Registry {
     /// # Errors
     /// `NotFound`, `Store`.
     pub async fn impact(&self, actor: &Actor, id: &str) -> Result<Impact, RegistryError> {
+        sane_id("preview", id)?;
         // The row first: what is told is at least what it counts.
         let row = self.store.impact(&actor.tenant, id).await?.ok_or_else(|| not_found("preview", id))?;
         let results = self.store.chunk_results(&actor.tenant, id).await?;
@@ -225,7 +227,11 @@ impl Registry {
         }
         // The run was beside this release: no other may be replaced by what it allowed.
         let beside = impact.row.active.iter().find(|release| release.scope == *scope).map(|release| release.number);
-        self.activate(actor, scope, number, Some(expected.unwrap_or(beside))).await
+        let mut others = impact.row.active.clone();
+        others.retain(|release| release.scope != *scope);
+        others.sort();
+        let conditions = Conditions { beside: Some(&others), staged: None };
+        self.activate_if(actor, scope, number, Some(expected.unwrap_or(beside)), conditions).await
     }
 
     async fn fitting_impact(
@@ -234,18 +240,21 @@ impl Registry {
         scope: &Scope,
         candidate: &Digest,
     ) -> Result<Option<String>, RegistryError> {
-        let mut active: Vec<ReleaseRef> = self.store.active_release_refs(&actor.tenant).await?;
-        active.sort();
+        let stamp = self.store.rules_stamp(&actor.tenant).await?;
+        let active = stamp.releases;
         let mark = self.store.publish_mark(&actor.tenant).await?;
         let page = self.impacts(actor, None, LOOKED_AT).await?;
         let fits = |row: &ImpactRow| {
             let mut beside = row.active.clone();
             beside.sort();
-            matches!(row.state, ImpactState::Done | ImpactState::Running)
-                && row.scope == *scope
-                && row.candidate == *candidate
-                && row.mark == mark
-                && beside == active
+            // One that ended tells of what was there: nothing may have been published since, and no exemption may have
+            // come or gone. One that runs is waited for on, or a busy registry would begin a new one at each question.
+            let still_tells = match row.state {
+                ImpactState::Done => row.mark == mark && stamp.exemptions == 0,
+                ImpactState::Running => true,
+                ImpactState::Cancelled | ImpactState::Failed => false,
+            };
+            still_tells && row.scope == *scope && row.candidate == *candidate && beside == active
         };
         let found = page.items.into_iter().find(|(row, what)| *what == What::Active && fits(row));
         Ok(found.map(|(row, _)| row.id))

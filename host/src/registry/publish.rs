@@ -10,7 +10,7 @@ use super::decode::{self, Format};
 use super::facts::StoreFacts;
 pub use super::gate::Approved;
 use super::gate::{self, Bench, Judgement, Record};
-use super::release::Versioning;
+use super::release::{ReleaseRef, Versioning};
 use super::rules::LoadedKind;
 use super::shadow::{LoadedShadow, ShadowRecord};
 use super::store::{Commit, Committed, DecisionRow, NewEvent, Rollback, RolledBack, ShadowResult, VersionRow};
@@ -19,7 +19,7 @@ use super::{
     Actor, Decision, NotJudged, Outcome, Published, Registry, RegistryError, Report, RolledBackTo, SubstitutionRecord,
 };
 use crate::clock::{Millis, new_id};
-use crate::names::{DecisionId, Digest, EntryId, VersionName};
+use crate::names::{DecisionId, Digest, EntryId, Scope, VersionName};
 use crate::plugin::{Cause, Failure};
 use crate::report::{Substitution, Timing};
 
@@ -58,13 +58,31 @@ impl Registry {
                     }
                     self.refresh_rules().await?;
                 }
-                Judgement::Rejected(record) => return self.refuse(actor, &bench, *record, None, beside).await,
-                Judgement::Failed(record, failure) => {
+                // Nobody is refused by rules that were retired meanwhile: only here is that asked, so that a publish
+                // that succeeds, and whose commit asks it, does not pay for it.
+                Judgement::Rejected(record) if self.is_in_force(&record.kind).await? => {
+                    return self.refuse(actor, &bench, *record, None, beside).await;
+                }
+                Judgement::Failed(record, failure) if self.is_in_force(&record.kind).await? => {
                     return self.refuse(actor, &bench, *record, Some(failure), beside).await;
+                }
+                Judgement::Rejected(_) | Judgement::Failed(..) => {
+                    self.refresh_rules().await?;
                 }
             }
         }
         Err(RegistryError::RulesKeptMoving { tries: TRIES_MAX })
+    }
+
+    /// True where the releases that judge the kind, and what lets findings pass, are those that are active now.
+    async fn is_in_force(&self, kind: &LoadedKind) -> Result<bool, RegistryError> {
+        let stamp = self.store.rules_stamp(&self.tenant).await?;
+        let judges = |release: &&ReleaseRef| {
+            release.scope == Scope::Policies || kind.releases.iter().any(|judged| judged.scope == release.scope)
+        };
+        let mut judged = kind.releases.clone();
+        judged.sort();
+        Ok(stamp.exemptions == kind.exemptions.number && stamp.releases.iter().filter(judges).eq(&judged))
     }
 
     /// Judges a submission and writes nothing.
@@ -475,6 +493,11 @@ pub(super) fn parse_stored(text: &str) -> Result<Value, RegistryError> {
 
 pub(super) fn not_found(what: &'static str, name: &str) -> RegistryError {
     RegistryError::NotFound { what, name: name.chars().take(150).collect() }
+}
+
+/// An id that can be nobody's, as one with characters that no database takes, is asked for nowhere.
+pub(super) fn sane_id(what: &'static str, id: &str) -> Result<(), RegistryError> {
+    if id.chars().any(char::is_control) { Err(not_found(what, id)) } else { Ok(()) }
 }
 
 pub(super) fn busy(busy: crate::plugin::Busy) -> RegistryError {

@@ -36,6 +36,10 @@ impl Registry {
         let signature = self.accept_signature(actor, &digest, signature, known.as_ref()).await?;
         let pushed = match known {
             Some(plugin) => {
+                // Its row promises its bytes: where they were lost, pushing them again brings them back.
+                if self.blobs.get(&digest).await.is_err() {
+                    self.blobs.put(&digest, component).await?;
+                }
                 let inspection = serde_json::from_str(&plugin.inspection)
                     .map_err(|error| RegistryError::Internal(format!("a stored inspection cannot be read: {error}")))?;
                 Pushed { plugin, inspection, created: false }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use super::audit::AuditRecord;
+use super::fleet::why;
 use super::gate::beside::{Said, judge_beside};
 use super::gate::{Bench, Judgement, Record};
 use super::publish::not_found;
@@ -127,7 +128,8 @@ pub struct ShadowRow {
 impl AuditRecord {
     /// A shadow that began.
     pub fn shadow_started(shadow: &ShadowRow) -> Self {
-        let body = json!({"shadow": shadow.id, "percent": shadow.percent, "plan": shadow.plan});
+        let plan = shadow.plan.as_ref().map(Plan::told);
+        let body = json!({"shadow": shadow.id, "percent": shadow.percent, "plan": plan});
         Self::of_shadow(shadow, shadow.state, &shadow.started_by, body, shadow.started_at)
     }
 
@@ -524,9 +526,9 @@ impl Registry {
         })
         .await?;
         Ok(loaded.map_err(|not| {
-            let error = &not.error;
-            tracing::warn!(%scope, release = shadow.release.number, %error, "a shadow cannot be loaded");
-            error.to_string()
+            let error = &not.error as &dyn std::error::Error;
+            tracing::warn!(%scope, release = shadow.release.number, error, "a shadow cannot be loaded");
+            why(&not)
         }))
     }
 }

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use super::activation::Conditions;
 use super::release::ReleaseRef;
 use super::shadow::{ShadowRow, ShadowState};
 use super::store::{Progress, ProgressAsked, ShadowEnd};
 use super::{Actor, Registry, RegistryError};
-use crate::clock::Millis;
+use crate::clock::{Instant, Millis};
+use crate::plugin::Unfit;
 
 /// Milliseconds of an hour.
 const HOUR_MS: i64 = 3_600_000;
@@ -63,6 +66,17 @@ enum Verdict {
 }
 
 impl Plan {
+    /// As the audit log keeps it: in the API's words.
+    pub(super) fn told(&self) -> Value {
+        json!({
+            "at": self.at.map(Instant),
+            "afterPublishes": self.after_publishes,
+            "afterHours": self.after_hours,
+            "budget": self.budget,
+            "replaces": self.expected,
+        })
+    }
+
     /// With the release that is active now.
     pub(super) fn checked(self, active: i64) -> Result<Self, RegistryError> {
         if self.at.is_none() && self.after_publishes == 0 && self.after_hours == 0 {
@@ -140,6 +154,20 @@ pub struct Advanced {
     pub reason: String,
 }
 
+/// What a shadow is to become.
+struct Due {
+    state: ShadowState,
+    reason: String,
+    /// True where it is so already.
+    is_written: bool,
+}
+
+impl Due {
+    fn to(state: ShadowState, reason: String) -> Self {
+        Self { state, reason, is_written: false }
+    }
+}
+
 impl Registry {
     /// Activates and demotes what is due at `now`. Any number of hosts may do so at once: each change is made by one.
     ///
@@ -156,9 +184,10 @@ impl Registry {
         for shadow in running {
             let active = stamp.releases.iter().find(|active| active.scope == shadow.release.scope);
             let active = active.map(|active| active.number);
-            if let Some((state, reason)) = self.due(&shadow, active, now).await? {
+            if let Some(Due { state, reason, is_written }) = self.due(&shadow, active, now).await? {
                 let end = ShadowEnd { to: state, reason: &reason, by: &shadow.started_by, at: now };
-                if self.store.end_shadow(&self.tenant, &shadow, end).await? {
+                // One that was activated here ended in the activation's own transaction.
+                if is_written || self.store.end_shadow(&self.tenant, &shadow, end).await? {
                     tell(&shadow, state, &reason);
                     advanced.push(Advanced { shadow, state, reason });
                 }
@@ -176,11 +205,11 @@ impl Registry {
         shadow: &ShadowRow,
         active: Option<i64>,
         now: Millis,
-    ) -> Result<Option<(ShadowState, String)>, RegistryError> {
+    ) -> Result<Option<Due>, RegistryError> {
         let number = shadow.release.number;
         let Some(plan) = shadow.plan.as_ref().filter(|_| shadow.state == ShadowState::Staged) else {
             let is_active = active == Some(number);
-            return Ok(is_active.then(|| (ShadowState::Stopped, format!("release {number} was activated"))));
+            return Ok(is_active.then(|| Due::to(ShadowState::Stopped, format!("release {number} was activated"))));
         };
         let progress = self.store.shadow_progress(&self.tenant, &shadow.id, plan.asked()).await?;
         let verdict = plan.judge(progress, shadow.started_at, now);
@@ -190,18 +219,18 @@ impl Registry {
                 Verdict::Activate(reason) => reason,
                 Verdict::Wait | Verdict::Demote(_) => "activated by hand".to_owned(),
             };
-            return Ok(Some((ShadowState::Activated, reason)));
+            return Ok(Some(Due::to(ShadowState::Activated, reason)));
         }
         if active != plan.expected {
             let named = |number: Option<i64>| number.map_or("none".to_owned(), |number| format!("release {number}"));
             let reason =
                 format!("{} is active, and it was to take the place of {}", named(active), named(plan.expected));
-            return Ok(Some((ShadowState::Demoted, reason)));
+            return Ok(Some(Due::to(ShadowState::Demoted, reason)));
         }
         match verdict {
             Verdict::Wait => Ok(None),
-            Verdict::Demote(reason) => Ok(Some((ShadowState::Demoted, reason))),
-            Verdict::Activate(reason) => self.activate_staged(shadow, plan, reason).await,
+            Verdict::Demote(reason) => Ok(Some(Due::to(ShadowState::Demoted, reason))),
+            Verdict::Activate(reason) => self.activate_staged(shadow, plan, reason, now).await,
         }
     }
 
@@ -210,14 +239,22 @@ impl Registry {
         shadow: &ShadowRow,
         plan: &Plan,
         reason: String,
-    ) -> Result<Option<(ShadowState, String)>, RegistryError> {
+        now: Millis,
+    ) -> Result<Option<Due>, RegistryError> {
         let actor = Actor { tenant: self.tenant.clone(), name: shadow.started_by.clone() };
         let ReleaseRef { scope, number, .. } = &shadow.release;
-        match self.activate(&actor, scope, *number, Some(plan.expected)).await {
-            Ok(_) => Ok(Some((ShadowState::Activated, reason))),
+        let end = ShadowEnd { to: ShadowState::Activated, reason: &reason, by: &shadow.started_by, at: now };
+        let conditions = Conditions { beside: None, staged: Some((shadow, end)) };
+        match self.activate_if(&actor, scope, *number, Some(plan.expected), conditions).await {
+            Ok(_) => Ok(Some(Due { state: ShadowState::Activated, reason, is_written: true })),
+            // The object store's fault, not the release's: the next look tries again.
+            Err(RegistryError::Unfit { unfit: Unfit::Load(why), .. }) => {
+                tracing::warn!(%scope, release = number, why, "a staged release is not activated yet");
+                Ok(None)
+            }
             Err(
                 error @ (RegistryError::Unfit { .. } | RegistryError::BadRules(_) | RegistryError::NotFound { .. }),
-            ) => Ok(Some((ShadowState::Demoted, format!("it cannot be activated: {error}")))),
+            ) => Ok(Some(Due::to(ShadowState::Demoted, format!("it cannot be activated: {error}")))),
             // Another host was first, or somebody: the next look tells which. Or it can be tried again.
             Err(error) => {
                 tracing::warn!(%scope, release = number, %error, "a staged release is not activated yet");

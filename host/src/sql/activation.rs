@@ -113,6 +113,12 @@ async fn activate(database: &Database, tenant: &Tenant, wish: &Activate<'_>) -> 
     .execute(&mut *transaction)
     .await
     .map_err(&failed)?;
+    if let Some((shadow, end)) = wish.staged
+        && !super::shadow::end(database, &mut transaction, tenant, shadow, end).await?
+    {
+        transaction.roll_back().await.map_err(&failed)?;
+        return Ok(Activation::NotStaged);
+    }
     let record = AuditRecord::activated(wish.actor, wish.scope, wish.number, before, wish.at);
     audit::insert(&mut transaction, tenant, &[record]).await?;
     fleet::tell(database, &mut transaction, tenant, (Happened::Activated, wish.scope, wish.number)).await?;

@@ -188,30 +188,18 @@ impl ShadowStore for Database {
         Ok(true)
     }
 
-    async fn end_shadow(&self, tenant: &Tenant, shadow: &ShadowRow, end: ShadowEnd<'_>) -> Result<bool, StoreError> {
+    async fn end_shadow(
+        &self,
+        tenant: &Tenant,
+        shadow: &ShadowRow,
+        end_with: ShadowEnd<'_>,
+    ) -> Result<bool, StoreError> {
         let failed = failed("to end a shadow");
         let mut transaction = self.writers.begin().await.map_err(&failed)?;
-        let done = sqlx::query(
-            "UPDATE shadows SET state = $4, reason = $5, changed_by = $6, changed_at = $7
-             WHERE tenant_id = $1 AND id = $2 AND state = $3",
-        )
-        .bind(tenant.to_string())
-        .bind(shadow.id.clone())
-        .bind(shadow.state.as_str())
-        .bind(end.to.as_str())
-        .bind(end.reason.to_owned())
-        .bind(end.by.to_owned())
-        .bind(end.at.0)
-        .execute(&mut *transaction)
-        .await
-        .map_err(&failed)?;
-        if done.rows_affected() == 0 {
+        if !end(self, &mut transaction, tenant, shadow, end_with).await? {
             transaction.roll_back().await.map_err(&failed)?;
             return Ok(false);
         }
-        raise(&mut transaction, tenant).await?;
-        fleet::tell(self, &mut transaction, tenant, (Happened::Changed, &Scope::Policies, 0)).await?;
-        audit::insert(&mut transaction, tenant, &[AuditRecord::shadow_ended(shadow, end)]).await?;
         transaction.commit().await.map_err(&failed)?;
         Ok(true)
     }
@@ -310,4 +298,35 @@ impl ShadowStore for Database {
             .bind(i64::from(limit));
         self.read_all("to read a shadow's examples", statement).await?.iter().map(example).collect()
     }
+}
+
+/// Ends a shadow in a transaction of the caller's; false where it is in another state already.
+pub(super) async fn end(
+    database: &Database,
+    connection: &mut AnyConnection,
+    tenant: &Tenant,
+    shadow: &ShadowRow,
+    end: ShadowEnd<'_>,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "UPDATE shadows SET state = $4, reason = $5, changed_by = $6, changed_at = $7
+         WHERE tenant_id = $1 AND id = $2 AND state = $3",
+    )
+    .bind(tenant.to_string())
+    .bind(shadow.id.clone())
+    .bind(shadow.state.as_str())
+    .bind(end.to.as_str())
+    .bind(end.reason.to_owned())
+    .bind(end.by.to_owned())
+    .bind(end.at.0)
+    .execute(&mut *connection)
+    .await
+    .map_err(failed("to end a shadow"))?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    raise(connection, tenant).await?;
+    fleet::tell(database, connection, tenant, (Happened::Changed, &Scope::Policies, 0)).await?;
+    audit::insert(connection, tenant, &[AuditRecord::shadow_ended(shadow, end)]).await?;
+    Ok(true)
 }

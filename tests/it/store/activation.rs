@@ -144,7 +144,7 @@ pub async fn refuses_a_release_that_was_proved_beside_others(world: World) {
     let wish = async |beside: &[ReleaseRef]| {
         let beside = Some(beside);
         let (scope, number) = (&next.scope, next.number);
-        let wish = Activate { scope, number, expected: None, beside, actor: "ada", at: AT };
+        let wish = Activate { scope, number, expected: None, beside, staged: None, actor: "ada", at: AT };
         world.database.activate(&world.tenant, &wish).await.expect("an answer")
     };
     assert_eq!(wish(&[]).await, Activation::RulesMoved);

@@ -12,7 +12,7 @@ use super::judge::{Found, Plan};
 use super::report::Report;
 use crate::clock::Millis;
 use crate::names::Tenant;
-use crate::plugin::Haste;
+use crate::plugin::{Haste, Unfit};
 use crate::registry::facts::StoreFacts;
 use crate::registry::release::ReleaseRef;
 use crate::registry::releasing::unnumbered;
@@ -55,7 +55,8 @@ impl Registry {
             }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, impact, "a preview is given up");
-                let why = format!("chunk {number}: {error}");
+                // Causes may name what strangers need not know: the log has them.
+                let why = format!("chunk {number} could not be judged: {}", in_short(&error));
                 self.store.end_impact(tenant, impact, ImpactState::Failed, Some(&why), Millis::now()).await?;
                 Ok(())
             }
@@ -179,6 +180,16 @@ impl Registry {
 fn is_passing(error: &RegistryError) -> bool {
     matches!(
         error,
-        RegistryError::Store(StoreError::Unavailable(_)) | RegistryError::Blobs(_) | RegistryError::Busy { .. }
+        RegistryError::Store(StoreError::Unavailable(_))
+            | RegistryError::Blobs(_)
+            | RegistryError::Unfit { unfit: Unfit::Load(_), .. }
+            | RegistryError::Busy { .. }
     )
+}
+
+fn in_short(error: &RegistryError) -> String {
+    match error {
+        RegistryError::Internal(_) => "this host failed; its log says why".to_owned(),
+        error => error.to_string(),
+    }
 }

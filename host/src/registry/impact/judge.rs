@@ -326,7 +326,8 @@ fn says_alike(one: &Finding, other: &Finding) -> bool {
 
 fn kind_removed(kind: &LoadedKind) -> Remark {
     let message = format!("the candidate does not declare the kind '{}' any more", kind.kind.name);
-    Remark::error("impact.kind-removed", "", message).with_help("keep the kind, or withdraw its entries first")
+    Remark::error("impact.kind-removed", "", message)
+        .with_help("keep the kind: without it its entries can be neither read nor published")
 }
 
 /// Which values came from placeholders, as the decision says.

@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::{ShadowEnd, StoreError};
 use crate::clock::Millis;
 use crate::names::{Reason, Scope, Tenant};
 use crate::registry::release::ReleaseRef;
+use crate::registry::shadow::ShadowRow;
 
 /// An activation's request.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +19,8 @@ pub struct Activate<'a> {
     pub expected: Option<Option<i64>>,
     /// The active releases of the other scopes that it was proved beside, in order; not compared where it is `None`.
     pub beside: Option<&'a [ReleaseRef]>,
+    /// The staged release that is put in force by itself, with what ends it: only while it is staged still.
+    pub staged: Option<(&'a ShadowRow, ShadowEnd<'a>)>,
     /// Who asks.
     pub actor: &'a str,
     /// When.
@@ -31,6 +34,8 @@ pub enum Activation {
     Activated,
     /// It was already.
     Unchanged,
+    /// The release was to be put in force by itself, and is not staged any more.
+    NotStaged,
     /// Another release is active than the caller believed.
     Moved {
         /// The one that is.
