@@ -3,11 +3,14 @@
 use std::fs;
 use std::path::Path;
 
+use hallmark::registry::Outcome;
+use serde_json::json;
 use sqlx::{Connection as _, Executor as _, Row as _};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::support::command::{against, argument, text};
+use crate::support::ground::{Ground, limits, notes, notes_scope};
 use crate::support::host::{AMPLE_MS, Answer, Host, Options, until};
 use crate::support::new_postgres_database;
 use crate::support::rules::{module, own_binding, submission};
@@ -164,7 +167,10 @@ fn a_host_that_cannot_load_the_rules_says_why_judges_nothing_and_recovers() {
     apply(&first, &rules(site.folder.path(), "none"));
     until("it is not ready", || second.get("/readyz").status == 503);
     let plugin = first.get("/api/plugins").body["items"][0]["digest"].as_str().expect("a digest").to_owned();
-    let why = format!("binding 'check': its component {plugin} is not to be had from the object store");
+    let why = format!(
+        "binding 'check': its component {plugin} is not to be had from the object store: push it again, or give every \
+         host the same --objects"
+    );
     let named = format!("release 1 of module:notes cannot be loaded: {why}");
     assert_eq!(said(&second.get("/readyz")), "not ready: database ok, object store ok, rules down");
     assert_eq!(
@@ -189,4 +195,26 @@ fn a_host_that_cannot_load_the_rules_says_why_judges_nothing_and_recovers() {
     until("it is ready", || second.get("/readyz").status == 200);
     assert_eq!(second.post("/api/notes/publish", &submission("note", "b")).status, 201);
     assert!(second.get("/health").body["behind"].is_null());
+}
+
+/// In the test's own process, where no host is told of what another does.
+async fn nobody_is_refused_by_rules_that_were_taken_back(ground: Ground) {
+    let here = ground.host(limits()).await;
+    let open = here.apply(notes(json!({}))).await;
+    let there = ground.host(limits()).await;
+    here.apply(notes(json!({"type": "object", "required": ["text"]}))).await;
+    assert_eq!(there.decide("a", "1.0.0", json!({})).await.outcome, Outcome::Rejected);
+    here.registry.activate(&here.actor, &notes_scope(), open, None).await.expect("it is taken back");
+    let decision = there.decide("a", "1.0.0", json!({})).await;
+    assert_eq!((decision.outcome, decision.releases[0].number), (Outcome::Approved, open));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_refused_by_rules_that_were_taken_back_on_sqlite() {
+    nobody_is_refused_by_rules_that_were_taken_back(Ground::sqlite().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_refused_by_rules_that_were_taken_back_on_postgresql() {
+    nobody_is_refused_by_rules_that_were_taken_back(Ground::postgres().await).await;
 }

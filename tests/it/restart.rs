@@ -93,3 +93,44 @@ fn compiled_code_that_is_not_the_hosts_own_is_never_loaded() {
         assert!(again.stop());
     }
 }
+
+#[test]
+fn a_start_does_not_bring_back_rules_that_somebody_went_back_from() {
+    let folder = TempDir::new().expect("a folder");
+    let data = folder.path().join("data");
+    let home = module(folder.path(), "note", "");
+    let start = || Options::new().modules(&home).data(&data).start();
+    let active = |host: &Host| host.get("/api/modules/notes").body["release"]["number"].as_i64();
+    assert!(start().stop());
+    module(folder.path(), "note", "[[placeholders]]\nname = \"MEMORY\"\n");
+    let second = start();
+    assert_eq!(active(&second), Some(2), "what the folder says anew is put in force");
+    assert_eq!(second.post("/api/modules/notes/activate", &json!({"release": 1})).status, 200);
+    assert!(second.stop());
+    let third = start();
+    assert_eq!(active(&third), Some(1));
+    assert_eq!(third.get("/api/modules/notes/releases").body["items"].as_array().map(Vec::len), Some(2));
+    assert!(third.stop());
+    module(folder.path(), "note", "[[placeholders]]\nname = \"CORES\"\n");
+    assert_eq!(active(&start()), Some(3), "other rules are put in force again");
+}
+
+#[test]
+fn a_component_whose_bytes_were_lost_can_be_pushed_again() {
+    let folder = TempDir::new().expect("a folder");
+    let data = folder.path().join("data");
+    let host = Options::new().modules(&rules(folder.path())).data(&data).start();
+    let copy = fs::read(folder.path().join("check.wasm")).expect("the component");
+    let kept = |path: &Path| fs::read(path).is_ok_and(|bytes| bytes == copy);
+    let objects = || walk(&data.join("objects"));
+    let lost = objects().into_iter().find(|path| kept(path)).expect("it is kept");
+    fs::remove_file(&lost).expect("it is lost");
+    let again = host.send("/api/plugins", "application/wasm", &copy);
+    assert_eq!((again.status, &again.body["created"]), (200, &json!(false)), "{again:?}");
+    assert!(kept(&lost));
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}

@@ -122,3 +122,19 @@ fn as_submission(sent: &str) -> Option<Value> {
     }
     Some(submission)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_documented_code_stands_for_those_below_it() {
+        let code = |code: &str| FindingCode { code: code.to_owned(), summary: String::new(), help: String::new() };
+        let codes = [code("rule"), code("rule.owner"), code("rules")];
+        let told = |given: &str| documented(&codes, given).map(|code| code.code.as_str());
+        assert_eq!(told("rule.agent.health"), Some("rule"));
+        assert_eq!(told("rule.owner.name"), Some("rule.owner"));
+        assert_eq!(told("rules"), Some("rules"));
+        assert_eq!((told("ruler"), told("other")), (None, None));
+    }
+}

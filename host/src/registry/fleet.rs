@@ -53,7 +53,8 @@ pub(super) fn why(not: &NotLoaded) -> String {
             let why = match unfit {
                 Unfit::Load(_) => match &not.plugin {
                     Some(plugin) => format!(
-                        "its component {plugin} is not to be had from the object store: push it again, or give every host the same --objects"
+                        "its component {plugin} is not to be had from the object store: push it again, or give every \
+                         host the same --objects"
                     ),
                     None => "its component is not to be had from the object store".to_owned(),
                 },
@@ -324,7 +325,10 @@ mod tests {
         assert_eq!(
             said.each_ref().map(|text| text.strip_prefix(cannot).expect("the release")),
             [
-                &*format!("binding 'cel': its component {plugin} is not to be had from the object store"),
+                &*format!(
+                    "binding 'cel': its component {plugin} is not to be had from the object store: push it again, or \
+                     give every host the same --objects"
+                ),
                 &*format!("binding 'cel': it broke when it was tried: {failure}"),
                 "binding 'cel': its settings are refused: no such field",
                 "the kind is declared twice",
