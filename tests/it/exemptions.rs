@@ -8,29 +8,11 @@ use hallmark::registry::{Outcome, RegistryError};
 use serde_json::{Value, json};
 
 use crate::support::command::{against, text};
-use crate::support::ground::{Ground, Member, limits, notes};
+use crate::support::ground::{Ground, Member, limits, notes, on_both_engines};
 use crate::support::host::{Host, Options};
 use crate::support::rules::{module, own_binding, submission};
 
 const DAY_MS: i64 = 86_400_000;
-
-macro_rules! on_both_engines {
-    ($($case:ident),+ $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                super::$case(super::Ground::sqlite().await).await;
-            })+
-        }
-
-        mod postgresql {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                super::$case(super::Ground::postgres().await).await;
-            })+
-        }
-    };
-}
 
 on_both_engines! {
     an_exemption_lets_pass_until_it_ends,

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::support::command::{against, argument, text};
-use crate::support::ground::{Ground, limits, notes, notes_scope};
+use crate::support::ground::{Ground, limits, notes, notes_scope, on_both_engines};
 use crate::support::host::{AMPLE_MS, Answer, Host, Options, until};
 use crate::support::new_postgres_database;
 use crate::support::rules::{module, own_binding, submission};
@@ -209,12 +209,6 @@ async fn nobody_is_refused_by_rules_that_were_taken_back(ground: Ground) {
     assert_eq!((decision.outcome, decision.releases[0].number), (Outcome::Approved, open));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_refused_by_rules_that_were_taken_back_on_sqlite() {
-    nobody_is_refused_by_rules_that_were_taken_back(Ground::sqlite().await).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_refused_by_rules_that_were_taken_back_on_postgresql() {
-    nobody_is_refused_by_rules_that_were_taken_back(Ground::postgres().await).await;
+on_both_engines! {
+    nobody_is_refused_by_rules_that_were_taken_back,
 }

@@ -14,29 +14,11 @@ use hallmark::registry::{Decision, Outcome, RegistryError};
 use serde_json::{Value, json};
 
 use crate::support::command::{against, text};
-use crate::support::ground::{Ground, Member, limits, notes, notes_scope};
+use crate::support::ground::{Ground, Member, limits, notes, notes_scope, on_both_engines};
 use crate::support::host::{Host, Options, until};
 use crate::support::rules::module;
 
 const HOUR_MS: i64 = 3_600_000;
-
-macro_rules! on_both_engines {
-    ($($case:ident),+ $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                super::$case(super::Ground::sqlite().await).await;
-            })+
-        }
-
-        mod postgresql {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                super::$case(super::Ground::postgres().await).await;
-            })+
-        }
-    };
-}
 
 on_both_engines! {
     what_a_shadow_would_say_is_in_decisions_and_counted,

@@ -17,6 +17,27 @@ use serde_json::{Value, json};
 use super::host::{AMPLE_MS, component};
 use super::new_postgres_database;
 
+/// Runs each case, which takes a `Ground`, on SQLite and on PostgreSQL.
+macro_rules! on_both_engines {
+    ($($case:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case($crate::support::ground::Ground::sqlite().await).await;
+            })+
+        }
+
+        mod postgresql {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case($crate::support::ground::Ground::postgres().await).await;
+            })+
+        }
+    };
+}
+
+pub(crate) use on_both_engines;
+
 /// Limits under which nothing fails for want of speed. Hosts look for new rules by themselves once in ten minutes: what
 /// they learn in a test they learn otherwise.
 pub fn limits() -> Limits {

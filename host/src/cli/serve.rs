@@ -273,8 +273,8 @@ pub(super) fn write_secret(path: &Path, secret: &str) -> anyhow::Result<()> {
     file.sync_all().with_context(failed)
 }
 
-/// True where a release of the scope has the folder's rules and another is active: somebody went back from them, and a
-/// host that starts must not bring them back to the whole fleet.
+/// True where a release of the scope has the folder's rules and another is active: somebody went back from them, or has
+/// not put them in force yet, and a host that starts must not decide that for the whole fleet.
 async fn was_left(registry: &Arc<Registry>, actor: &Actor, folder: &Folder) -> Result<bool, RegistryError> {
     let (scope, (_, digest)) = (&folder.rules.scope, folder.rules.canonical());
     let mut before = None;
@@ -310,7 +310,7 @@ async fn apply(registry: &Arc<Registry>, folder: Folder) -> Result<(), Trouble> 
         return Ok(());
     }
     if was_left(registry, &actor, &folder).await.map_err(refused)? {
-        tracing::warn!(%scope, "the folder's rules were active before and others took their place: they stay away; activate them by hand");
+        tracing::warn!(%scope, "a release has the folder's rules already and another one is active: a start changes nothing of that; activate it by hand");
         return Ok(());
     }
     for (digest, component) in folder.components {
