@@ -5,6 +5,7 @@ mod audit;
 mod contention;
 mod decisions;
 mod exemptions;
+mod impact;
 mod keys;
 mod publishing;
 mod reading;
@@ -97,6 +98,11 @@ on_every_engine! {
     exemptions:
         refuses_a_commit_whose_exemptions_changed,
         commits_nothing_under_exemptions_that_were_taken_back;
+    impact:
+        keeps_the_exemptions_that_a_run_judges_by,
+        pages_the_results_of_chunks_in_line,
+        begins_a_run_again_and_believes_no_claim,
+        reads_versions_with_what_was_sent;
     shadow:
         writes_what_a_shadow_would_have_said_with_the_decision,
         counts_over_several_hosts,

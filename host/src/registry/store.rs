@@ -26,7 +26,10 @@ pub use audit::{AuditSpan, AuditStatus, AuditStore};
 pub use decisions::{DecisionFilter, DecisionStore};
 pub use exemptions::{ExemptionMade, ExemptionStore};
 pub use fleet::{FleetStore, Happened, Listener, Notice};
-pub use impact::{ImpactBegun, ImpactChunk, ImpactRow, ImpactState, ImpactStore, Judged, PublishMark, StoredVersion};
+pub use impact::{
+    ChunkDone, HeldExemptions, ImpactBegun, ImpactChunk, ImpactRow, ImpactRules, ImpactState, ImpactStore, Judged,
+    KeptSubmission, NewImpact, PublishMark, Reading, StoredVersion,
+};
 pub use keys::{KeyRow, KeyStore, SIGNERS_MAX, SignatureRow, Signatures};
 pub use places::{PluginPlace, VersionPlace};
 pub use shadow::{
