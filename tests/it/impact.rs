@@ -327,6 +327,25 @@ fn a_plugin_that_breaks_is_told_and_rests_for_nobody() {
     assert_eq!(host.get("/health").body["plugins"]["quarantined"], json!([]));
 }
 
+#[test]
+fn what_plugins_would_let_pass_again_is_told_as_what_they_would_not() {
+    let folder = TempDir::new().expect("a folder");
+    let host = Options::new().start();
+    put_in_force(&host, &rules(&json!({}), &json!([])));
+    publish_many(&host, 2);
+    let objects =
+        |damage: &str| rules(&json!({}), &json!([hostile(&host, folder.path(), "guest", &json!({"break": damage}))]));
+    put_in_force(&host, &objects("error"));
+    let preview = |damage: &str| ended(&host, &begin(&host, &json!({"rules": objects(damage)})));
+    let passes = preview("warning");
+    assert_eq!(counts(&passes), [0, 2, 0, 0, 0], "{passes}");
+    assert_eq!(passes["newlyPass"][0]["code"], "hostile.error");
+    let other = preview("nonsense-code");
+    assert_eq!(counts(&other), [0, 0, 0, 2, 0], "{other}");
+    let told = ended(&host, &begin(&host, &json!({"rules": rules(&json!({"maxLength": 1}), &json!([]))})));
+    assert_eq!((counts(&told), &told["changed"][0]["code"]), ([0, 0, 2, 0, 0], &json!("hostile.error")), "{told}");
+}
+
 /// A host whose candidate takes its time: `count` chunks of a manifest each.
 fn slow(options: Options, folder: &Path, count: usize) -> (Host, Value) {
     let host = options

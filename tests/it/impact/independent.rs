@@ -90,8 +90,10 @@ async fn a_report_is_the_same_where_only_what_differs_is_judged() {
     whole.apply(bound(&plugin, "rules", &rules(), "enforce")).await;
     let mut candidates: Vec<Vec<Value>> = (1..=4).map(changed).collect();
     let twice = |place: usize| rules().into_iter().chain([rules()[place].clone()]).collect::<Vec<_>>();
-    // One that objects is there twice, and one that does not.
-    candidates.extend([twice(3), twice(4)]);
+    let without =
+        |place: usize| rules().into_iter().enumerate().filter(|(at, _)| *at != place).map(|(_, rule)| rule).collect();
+    // One that objects is there twice, one that does not, and one that objects is gone.
+    candidates.extend([twice(3), twice(4), without(3)]);
     let mut all = Counts::default();
     for candidate in candidates {
         let candidate = bound(&plugin, "rules", &candidate, "enforce");

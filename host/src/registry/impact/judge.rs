@@ -365,8 +365,9 @@ impl<'a> Trial<'a> {
         if let Some(document) = value.get(&kind.kind.document_field) {
             remarks.extend(kind.schema.violations(document, &kind.document, limit));
         }
-        side.findings.extend(remarks.into_iter().map(as_finding));
-        side.has_stopped = side.rejects();
+        let findings: Vec<Finding> = remarks.into_iter().map(as_finding).collect();
+        side.has_stopped = findings.iter().any(Finding::rejects);
+        side.findings.extend(findings);
     }
 
     fn judge(&mut self, bindings: &[Bound], of: Of, side: &mut Side) {
