@@ -10,10 +10,10 @@ use hallmark::registry::replay::Replay;
 use hallmark::registry::shadow::{Agreement, Plan, ShadowReport, ShadowRow, ShadowState, ShadowWanted};
 use hallmark::registry::staging::Budget;
 use hallmark::registry::store::{NewRelease, ShadowStore as _, Store as _};
-use hallmark::registry::{Decision, Outcome, RegistryError};
+use hallmark::registry::{Decision, Outcome};
 use serde_json::{Value, json};
 
-use crate::support::command::{against, text};
+use crate::support::command::{against, text, told};
 use crate::support::ground::{Ground, Member, limits, notes, notes_scope, on_both_engines};
 use crate::support::host::{Host, Options, until};
 use crate::support::rules::module;
@@ -23,7 +23,6 @@ const HOUR_MS: i64 = 3_600_000;
 on_both_engines! {
     what_a_shadow_would_say_is_in_decisions_and_counted,
     a_share_of_entries_is_shadowed,
-    a_binding_that_observes_sees_a_share_of_entries,
     a_scope_has_one_shadow,
     a_staged_release_is_activated_once,
     a_staged_release_demotes_itself_and_says_so,
@@ -63,7 +62,13 @@ impl Member {
 }
 
 fn counts(report: &ShadowReport) -> Vec<(Agreement, i64)> {
-    report.counts.iter().filter(|(_, count, _)| *count > 0).map(|(agreement, count, _)| (*agreement, *count)).collect()
+    report
+        .tally
+        .counts
+        .iter()
+        .filter(|(_, count, _)| *count > 0)
+        .map(|(agreement, count, _)| (*agreement, *count))
+        .collect()
 }
 
 async fn what_a_shadow_would_say_is_in_decisions_and_counted(ground: Ground) {
@@ -105,7 +110,7 @@ async fn what_a_shadow_would_say_is_in_decisions_and_counted(ground: Ground) {
 
     let report = other.report(&notes_scope()).await;
     assert_eq!(counts(&report), [(Agreement::Agreed, agreed_before + 7), (Agreement::NewlyRejected, 6)]);
-    let (code, examples) = &report.codes[0];
+    let (code, examples) = &report.tally.codes[0];
     assert_eq!((code.code.as_str(), code.publishes, examples.len()), ("schema.required", 6, 3));
     assert_eq!(examples[0].kind.as_str(), "notes");
     let stopped = other.registry.stop_shadow(&other.actor, &notes_scope(), Millis::now()).await.expect("it stops");
@@ -129,38 +134,6 @@ async fn a_share_of_entries_is_shadowed(ground: Ground) {
         seen += decision.shadows.len();
     }
     assert!((1..40).contains(&seen), "{seen}");
-}
-
-async fn a_binding_that_observes_sees_a_share_of_entries(ground: Ground) {
-    let host = ground.host(limits()).await;
-    let plugin = host.push("hostile-policy").await;
-    host.apply(notes(json!({"type": "object"}))).await;
-    let mut rules = policies(&plugin, json!({"break": "error"}));
-    rules["bindings"][0]["mode"] = json!("observe");
-    rules["bindings"][0]["percent"] = json!(40);
-    host.apply(rules.clone()).await;
-    let kind = "notes".parse().expect("a kind");
-    for number in 0..12 {
-        let id = format!("n{number}");
-        let decision = host.decide(&id, "1.0.0", json!({})).await;
-        let is_within = hallmark::registry::sample::is_within(40, &kind, &id.parse().expect("an id"));
-        assert_eq!((decision.outcome, decision.findings.len()), (Outcome::Approved, usize::from(is_within)), "{id}");
-    }
-    for (mode, percent, why) in [
-        ("observe", 0, "percent is 1 to 100, not 0"),
-        (
-            "enforce",
-            40,
-            "only a binding that observes can see a share of the entries: set mode = \"observe\", or remove percent",
-        ),
-    ] {
-        rules["bindings"][0]["mode"] = json!(mode);
-        rules["bindings"][0]["percent"] = json!(percent);
-        let rules = serde_json::from_value(rules.clone()).expect("rules");
-        let refused = host.registry.create_release(&host.actor, rules, String::new()).await.expect_err("refused");
-        let RegistryError::BadRules(remarks) = refused else { panic!("{refused}") };
-        assert_eq!((remarks[0].path.as_str(), remarks[0].message.as_str()), ("/bindings/0/percent", why));
-    }
 }
 
 async fn a_scope_has_one_shadow(ground: Ground) {
@@ -334,13 +307,6 @@ async fn a_shadow_that_cannot_be_loaded_keeps_nobody_from_being_judged(ground: G
     assert!(report.unable.expect("this host cannot run it").contains("house"), "it names the binding");
 }
 
-/// What a command writes that goes well.
-fn told(host: &Host, arguments: &[&str]) -> String {
-    let output = against(host, arguments);
-    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
-    text(&output.stdout)
-}
-
 /// What a command writes that is refused.
 fn refused(host: &Host, arguments: &[&str]) -> String {
     let output = against(host, arguments);
@@ -360,7 +326,8 @@ fn shadows_are_started_shown_and_staged_from_the_command_line() {
     fs::write(home.join("schema.json"), r#"{"type": "object", "required": ["text"]}"#).expect("a file");
     let scope = ["module", "shadow", "notes"];
     let shadow = |more: &[&'static str]| [&scope[..], more].concat();
-    assert_eq!(told(&host, &scope), "module:notes: no release was ever run as a shadow\n");
+    let never = "module:notes: no release was ever run as a shadow, and no binding of the active one observes\n";
+    assert_eq!(told(&host, &scope), never);
     let rules = host.get("/api/modules/notes").body["rules"].clone();
     let mut stricter = rules.clone();
     stricter["kinds"][0]["schema"] = json!({"type": "object", "required": ["text"]});

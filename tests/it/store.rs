@@ -98,7 +98,7 @@ on_every_engine! {
         refuses_a_commit_whose_exemptions_changed,
         commits_nothing_under_exemptions_that_were_taken_back;
     shadow:
-        writes_what_a_shadow_would_have_said_with_the_decision,
+        writes_what_was_observed_with_the_decision,
         counts_over_several_hosts,
         lets_one_of_two_end_a_shadow;
     schema:
@@ -249,7 +249,7 @@ pub fn commit<'a>(tenant: &'a Tenant, approved: &'a Approved, id: &str, version:
         },
         event: event("entry.published", id),
         version,
-        shadows: Vec::new(),
+        observations: Vec::new(),
         is_higher: |one, other| semver(one) > semver(other),
     }
 }

@@ -1,5 +1,5 @@
-//! `hallmark module|policy shadow`: run a release beside the active one, see what it would have said, and stop it; and
-//! `activate` with conditions, which stages a release.
+//! `hallmark module|policy shadow`: run a release beside the active one, see what it and the bindings that observe would
+//! have said, and stop it; and `activate` with conditions, which stages a release.
 
 use serde_json::{Value, json};
 
@@ -136,10 +136,30 @@ fn text(value: &Value) -> String {
 }
 
 fn told(report: &Value) -> String {
-    let shadow = &report["shadow"];
-    if shadow.is_null() {
-        return format!("{}: no release was ever run as a shadow", text(&report["scope"]));
+    let observing = report["observing"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let scope = text(&report["scope"]);
+    let mut lines = match (report["shadow"].is_null(), observing.is_empty()) {
+        (false, _) => shadow(report),
+        (true, false) => vec![format!("{scope}: no release was ever run as a shadow")],
+        (true, true) => {
+            vec![format!("{scope}: no release was ever run as a shadow, and no binding of the active one observes")]
+        }
+    };
+    for binding in observing {
+        let field = |name: &str| text(&binding[name]);
+        lines.push(format!(
+            "observing  {} of release {}, for {} % of entries",
+            field("binding"),
+            field("release"),
+            field("percent")
+        ));
+        lines.extend(tally(binding));
     }
+    lines.iter().map(|line| show::plain(line)).collect::<Vec<_>>().join("\n")
+}
+
+fn shadow(report: &Value) -> Vec<String> {
+    let shadow = &report["shadow"];
     let field = |name: &str| text(&shadow[name]);
     let mut lines = vec![format!(
         "{}: release {} is {}, for {} % of entries, started {} by {}",
@@ -159,30 +179,36 @@ fn told(report: &Value) -> String {
     if let Some(why) = report["unable"].as_str() {
         lines.push(format!("unable     {why}"));
     }
-    let count = |agreement: &str| text(&report["publishes"][agreement]);
-    let publishes = if report["seen"] == 1 { "publish" } else { "publishes" };
-    lines.push(format!(
-        "seen       {} {publishes}: {} agreed, {} newly rejected, {} newly approved, {} with other findings, {} failed",
-        text(&report["seen"]),
-        count("agreed"),
-        count("newly-rejected"),
-        count("newly-approved"),
-        count("other-findings"),
-        count("failed")
-    ));
-    if let Some(micros) = report["slowerMicros"].as_i64() {
+    lines.extend(tally(report));
+    lines
+}
+
+/// What was counted: of a binding, nothing is newly approved.
+fn tally(tally: &Value) -> Vec<String> {
+    let counts = [
+        ("agreed", "agreed"),
+        ("newly-rejected", "newly rejected"),
+        ("newly-approved", "newly approved"),
+        ("other-findings", "with other findings"),
+        ("failed", "failed"),
+    ];
+    let counted = counts.iter().filter_map(|(count, told)| Some(format!("{} {told}", tally["publishes"].get(count)?)));
+    let counted: Vec<String> = counted.collect();
+    let publishes = if tally["seen"] == 1 { "publish" } else { "publishes" };
+    let mut lines = vec![format!("seen       {} {publishes}: {}", text(&tally["seen"]), counted.join(", "))];
+    if let Some(micros) = tally["slowerMicros"].as_i64() {
         lines.push(format!("slower     {micros} us on average"));
     }
-    for code in report["codes"].as_array().into_iter().flatten() {
+    for code in tally["codes"].as_array().into_iter().flatten() {
         let (change, name, publishes) = (text(&code["change"]), text(&code["code"]), text(&code["publishes"]));
         lines.push(format!("{change:10} {name} in {publishes}"));
         lines.extend(examples(&code["examples"]));
     }
-    if let Some(failed) = report["examples"].get("failed") {
+    if let Some(failed) = tally["examples"].get("failed") {
         lines.push("failed     over".to_owned());
         lines.extend(examples(failed));
     }
-    lines.iter().map(|line| show::plain(line)).collect::<Vec<_>>().join("\n")
+    lines
 }
 
 fn examples(rows: &Value) -> Vec<String> {

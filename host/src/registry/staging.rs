@@ -211,7 +211,7 @@ impl Registry {
             let is_active = active == Some(number);
             return Ok(is_active.then(|| Due::to(ShadowState::Stopped, format!("release {number} was activated"))));
         };
-        let progress = self.store.shadow_progress(&self.tenant, &shadow.id, plan.asked()).await?;
+        let progress = self.store.observation_progress(&self.tenant, &shadow.id, plan.asked()).await?;
         let verdict = plan.judge(progress, shadow.started_at, now);
         if active == Some(number) {
             // By hand; or by a host that stopped before it had written so.

@@ -141,6 +141,13 @@ const MIGRATIONS: &[Migration] = &[
         up: include_str!("../../../migrations/0017_exemptions.postgres.sql"),
         down: include_str!("../../../migrations/0017_exemptions.postgres.down.sql"),
     },
+    Migration {
+        number: 18,
+        name: "observing",
+        only: None,
+        up: include_str!("../../../migrations/0018_observing.sql"),
+        down: include_str!("../../../migrations/0018_observing.down.sql"),
+    },
 ];
 
 /// The steps that were applied are kept here, by number, with the digest of their text.
