@@ -26,6 +26,7 @@ on_both_engines! {
     a_scope_has_one_shadow,
     a_staged_release_is_activated_once,
     a_staged_release_demotes_itself_and_says_so,
+    a_staged_release_demotes_itself_beyond_each_budget,
     a_shadow_that_breaks_touches_nothing,
     a_shadow_that_cannot_be_loaded_keeps_nobody_from_being_judged,
 }
@@ -216,7 +217,7 @@ async fn a_staged_release_demotes_itself_and_says_so(ground: Ground) {
     // Its time has come, and it disagreed: it is demoted and not activated.
     let later = Millis(start.0 + 2 * HOUR_MS);
     let advanced = host.registry.advance_staged(later).await.expect("an answer");
-    let why = "it would newly reject at least 1 of the publishes it saw, its budget is 0";
+    let why = "it would newly reject at least 1 publish, its budget of rejections is 0";
     assert_eq!((advanced[0].state, advanced[0].reason.as_str()), (ShadowState::Demoted, why));
     let report = host.report(&notes_scope()).await;
     assert_eq!((report.shadow.state, report.shadow.reason.as_str()), (ShadowState::Demoted, why));
@@ -224,7 +225,7 @@ async fn a_staged_release_demotes_itself_and_says_so(ground: Ground) {
     assert_eq!(host.decide("n2", "1.0.0", json!({})).await.releases[0].number, first);
 
     // Within its budget it goes on.
-    let budget = Budget { disagreements: 1, ..Budget::default() };
+    let budget = Budget { rejections: 1, ..Budget::default() };
     host.shadow(wanted(candidate, Some(Plan { budget, ..plan.clone() })), start).await;
     host.decide("n3", "1.0.0", json!({})).await;
     assert!(host.registry.advance_staged(start).await.expect("an answer").is_empty());
@@ -239,6 +240,69 @@ async fn a_staged_release_demotes_itself_and_says_so(ground: Ground) {
     host.registry.activate(&host.actor, &notes_scope(), candidate, Some(Some(third))).await.expect("it is activated");
     let advanced = host.registry.advance_staged(start).await.expect("an answer");
     assert_eq!((advanced[0].state, advanced[0].reason.as_str()), (ShadowState::Activated, "activated by hand"));
+}
+
+/// Why a staged release of the policies demotes itself: after so many publishes, and not before.
+async fn demotes_itself(host: &Member, release: i64, budget: Budget, publishes: usize) -> String {
+    let start = Millis(1_800_000_000_000);
+    let plan = Plan { at: Some(Millis(start.0 + HOUR_MS)), budget, ..Plan::default() };
+    let wanted = wanted(release, Some(plan));
+    let shadow = host.registry.start_shadow(&host.actor, &Scope::Policies, wanted, start).await.expect("it starts");
+    for number in 0..publishes {
+        let advanced = host.registry.advance_staged(start).await.expect("an answer");
+        assert!(advanced.is_empty(), "after {number} publishes: {}", advanced[0].reason);
+        let decision = host.decide(&shadow.id, &format!("1.0.{number}"), json!({})).await;
+        assert_eq!(decision.shadows.len(), 1);
+    }
+    let mut advanced = host.registry.advance_staged(start).await.expect("an answer");
+    let ended = advanced.pop().expect("it demotes itself");
+    assert_eq!(ended.state, ShadowState::Demoted);
+    ended.reason
+}
+
+async fn a_staged_release_demotes_itself_beyond_each_budget(ground: Ground) {
+    let host = ground.host(limits()).await;
+    let plugin = host.push("hostile-policy").await;
+    host.apply(notes(json!({"type": "object"}))).await;
+    host.apply(policies(&plugin, json!({}))).await;
+    let release = |settings: Value| host.release(policies(&plugin, settings));
+    let rejects = release(json!({"break": "error"})).await;
+    let warns = release(json!({"break": "warning"})).await;
+    let breaks = release(json!({"break": "panic"})).await;
+    let spins = release(json!({"break": "spin", "amount": 5_000_000})).await;
+    let some = Budget { rejections: 1, ..Budget::default() };
+    assert_eq!(
+        demotes_itself(&host, rejects, some, 2).await,
+        "it would newly reject at least 2 publishes, its budget of rejections is 1"
+    );
+    // A new rejection is a disagreement too; so is a finding that rejects nothing.
+    let few = |disagreements| Budget { rejections: 9, disagreements: Some(disagreements), ..Budget::default() };
+    assert_eq!(
+        demotes_itself(&host, rejects, few(0), 1).await,
+        "it disagrees with the active release over at least 1 publish, its budget of disagreements is 0"
+    );
+    assert_eq!(
+        demotes_itself(&host, warns, few(2), 3).await,
+        "it disagrees with the active release over at least 3 publishes, its budget of disagreements is 2"
+    );
+    let some = Budget { failures: 1, ..Budget::default() };
+    assert_eq!(
+        demotes_itself(&host, breaks, some, 2).await,
+        "it failed over at least 2 publishes, its budget of failures is 1"
+    );
+    let fast = Budget { slower_ms: Some(0), ..Budget::default() };
+    let slower = demotes_itself(&host, spins, fast, 10).await;
+    let (start, end) =
+        ("it is ", " ms slower than the active release on average over 10 publishes, its budget is 0 ms");
+    assert!(slower.starts_with(start) && slower.ends_with(end), "{slower}");
+
+    // Where everything is rejected, a release that approves disagrees.
+    let active = rejects;
+    host.registry.activate(&host.actor, &Scope::Policies, active, None).await.expect("it is activated");
+    assert_eq!(
+        demotes_itself(&host, spins, few(1), 2).await,
+        "it disagrees with the active release over at least 2 publishes, its budget of disagreements is 1"
+    );
 }
 
 /// Policies with one binding.
@@ -364,6 +428,14 @@ fn shadows_are_started_shown_and_staged_from_the_command_line() {
     is_staged_from_the_command_line(&host);
 }
 
+/// The plan that the audit log has of the newest staged release, once it is sealed.
+fn audited_plan(host: &Host) -> Value {
+    let rows = || host.get("/api/audit?limit=100").body["items"].as_array().cloned().unwrap_or_default();
+    let staged = || rows().into_iter().rfind(|row| row["what"] == "shadow.staged");
+    until("the row is sealed", || staged().is_some());
+    staged().expect("a row")["body"]["plan"].clone()
+}
+
 /// What the second release, which is stricter, is staged with, and what becomes of it.
 fn is_staged_from_the_command_line(host: &Host) {
     let scope = ["module", "shadow", "notes"];
@@ -373,13 +445,20 @@ fn is_staged_from_the_command_line(host: &Host) {
     assert_eq!(refused(host, &with(&["--budget-failures", "1"])), lacks);
     let no_time = refused(host, &with(&["--at", "soon"]));
     assert!(no_time.contains("at: 'soon' is not an instant: write it as in 2026-12-31"), "{no_time}");
+    let past = refused(host, &with(&["--at", "2020-01-01"]));
+    assert!(past.contains("at: 2020-01-01T00:00:00.000Z is past: name an instant to come, in UTC"), "{past}");
+    let allowed = ["--budget-rejections", "1", "--budget-disagreements", "5", "--budget-slower-ms", "600000"];
     assert_eq!(
-        told(host, &with(&["--after-publishes", "2", "--budget-disagreements", "1", "--budget-slower-ms", "600000"])),
+        told(host, &with(&[&["--after-publishes", "2"], &allowed[..]].concat())),
         "module:notes: release 2 is staged to take the place of release 1\n"
     );
     let shown = told(host, &scope);
-    let plan = "plan       after 2 publishes in the place of release 1; budget: 1 newly rejected, 0 failed, 600000 ms slower\n";
+    let plan = "plan       after 2 publishes in the place of release 1; budget: 1 newly rejected, 5 disagreeing, 0 failed, \
+                600000 ms slower\n";
     assert!(shown.contains(plan), "{shown}");
+    let audited = audited_plan(host);
+    let budget = json!({"rejections": 1, "disagreements": 5, "failures": 0, "slowerMs": 600_000});
+    assert_eq!((&audited["afterPublishes"], &audited["budget"]), (&json!(2), &budget));
     host.post("/api/notes/publish", &note("b", "1.0.0", json!({})));
     host.post("/api/notes/publish", &note("c", "1.0.0", json!({"text": "a"})));
     until("the staged release is activated", || told(host, &scope).contains("release 2 is activated"));
@@ -392,6 +471,8 @@ fn is_staged_from_the_command_line(host: &Host) {
     assert_eq!((stage.status, &stage.body["plan"]["at"]), (201, &json!("2100-01-01T00:00:00.000Z")));
     let nothing = host.post("/api/modules/notes/stage", &json!({"release": 2}));
     assert_eq!((nothing.status, &nothing.body["code"]), (422, &json!("bad-change")));
+    let unknown = json!({"release": 2, "afterHours": 1, "budget": {"surprises": 1}});
+    assert_eq!(host.post("/api/modules/notes/stage", &unknown).status, 400, "a budget that nobody knows");
     host.post("/api/notes/publish", &note("e", "1.0.0", json!({})));
     until("the staged release demotes itself", || told(host, &scope).contains("release 2 is demoted"));
     assert_eq!(host.get("/api/modules/notes").body["release"]["number"], json!(1));

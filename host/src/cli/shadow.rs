@@ -52,6 +52,10 @@ pub struct StageArguments {
     #[arg(long, value_name = "H")]
     after_hours: Option<u32>,
     /// Publishes that it may newly reject as a shadow before it demotes itself; none unless told.
+    #[arg(long, value_name = "R")]
+    budget_rejections: Option<u32>,
+    /// Publishes over which it may disagree as a shadow (newly rejected, newly approved, other findings) before it
+    /// demotes itself; not compared unless told.
     #[arg(long, value_name = "D")]
     budget_disagreements: Option<u32>,
     /// Publishes that it may fail over as a shadow before it demotes itself; none unless told.
@@ -68,20 +72,22 @@ impl StageArguments {
     /// # Errors
     /// A budget without a condition.
     pub fn request(&self, release: i64) -> Result<Option<Value>, Trouble> {
-        let has_budget = [self.budget_disagreements, self.budget_failures, self.budget_slower_ms];
+        let stated = [self.budget_rejections, self.budget_disagreements, self.budget_failures, self.budget_slower_ms];
         if self.at.is_none() && self.after_publishes.is_none() && self.after_hours.is_none() {
-            if has_budget.iter().any(Option::is_some) {
+            if stated.iter().any(Option::is_some) {
                 let message = "a budget is for a staged release: add --at, --after-publishes or --after-hours";
                 return Err(Trouble::Usage(message.to_owned()));
             }
             return Ok(None);
         }
         let mut budget = json!({
-            "disagreements": self.budget_disagreements.unwrap_or(0),
+            "rejections": self.budget_rejections.unwrap_or(0),
             "failures": self.budget_failures.unwrap_or(0),
         });
-        if let Some(slower_ms) = self.budget_slower_ms {
-            budget["slowerMs"] = slower_ms.into();
+        for (name, most) in [("disagreements", self.budget_disagreements), ("slowerMs", self.budget_slower_ms)] {
+            if let Some(most) = most {
+                budget[name] = most.into();
+            }
         }
         Ok(Some(json!({
             "release": release,
@@ -230,18 +236,24 @@ fn plan(plan: &Value) -> String {
     if let Some(at) = plan["at"].as_str() {
         when.push(format!("at {at}"));
     }
-    for (field, of) in [("afterPublishes", "publishes"), ("afterHours", "hours")] {
-        if plan[field].as_u64().is_some_and(|count| count > 0) {
-            when.push(format!("after {} {of}", text(&plan[field])));
+    for (field, one, many) in [("afterPublishes", "publish", "publishes"), ("afterHours", "hour", "hours")] {
+        match plan[field].as_u64() {
+            None | Some(0) => {}
+            Some(1) => when.push(format!("after 1 {one}")),
+            Some(count) => when.push(format!("after {count} {many}")),
         }
     }
-    let budget = &plan["budget"];
-    let slower = budget["slowerMs"].as_u64().map_or_else(String::new, |slower| format!(", {slower} ms slower"));
+    let parts = [
+        ("rejections", "newly rejected"),
+        ("disagreements", "disagreeing"),
+        ("failures", "failed"),
+        ("slowerMs", "ms slower"),
+    ];
+    let stated = parts.iter().filter_map(|(part, told)| Some(format!("{} {told}", plan["budget"][*part].as_u64()?)));
     format!(
-        "{} in the place of release {}; budget: {} newly rejected, {} failed{slower}",
+        "{} in the place of release {}; budget: {}",
         when.join(" and "),
         text(&plan["replaces"]),
-        text(&budget["disagreements"]),
-        text(&budget["failures"])
+        stated.collect::<Vec<_>>().join(", ")
     )
 }

@@ -262,7 +262,7 @@ impl Registry {
             let why = format!("release {} of {scope} says what the active one says", wanted.release);
             return Err(RegistryError::BadChange(why));
         }
-        let plan = wanted.plan.map(|plan| plan.checked(beside.release.number)).transpose()?;
+        let plan = wanted.plan.map(|plan| plan.checked(beside.release.number, at)).transpose()?;
         self.prove(actor, &rules, row.clone(), active).await?;
         let shadow = ShadowRow {
             id: new_id(at),

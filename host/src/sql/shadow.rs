@@ -246,8 +246,10 @@ impl ShadowStore for Database {
         observer: &str,
         asked: ProgressAsked,
     ) -> Result<Progress, StoreError> {
+        const DISAGREED: &str = "agreement IN ('newly-rejected', 'newly-approved', 'other-findings')";
         let newly_rejected =
             self.count_up_to(tenant, observer, "agreement = 'newly-rejected'", asked.newly_rejected).await?;
+        let disagreed = self.count_up_to(tenant, observer, DISAGREED, asked.disagreed).await?;
         let failed = self.count_up_to(tenant, observer, "agreement = 'failed'", asked.failed).await?;
         let judged = self.count_up_to(tenant, observer, "agreement <> 'failed'", asked.judged).await?;
         let text = "SELECT count(*) AS counted, CAST(COALESCE(SUM(slower_micros), 0) AS BIGINT) AS slower FROM
@@ -261,7 +263,7 @@ impl ShadowStore for Database {
             None => (0, 0),
         };
         let slower_micros = (slower / counted.max(1), counted);
-        Ok(Progress { judged, newly_rejected, failed, slower_micros })
+        Ok(Progress { judged, newly_rejected, disagreed, failed, slower_micros })
     }
 
     async fn observation_counts(&self, tenant: &Tenant, observer: &str) -> Result<Vec<(Agreement, i64)>, StoreError> {

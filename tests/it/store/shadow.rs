@@ -12,7 +12,8 @@ use hallmark::sql::Database;
 use super::{AT, World, commit};
 use crate::support::approval::approve;
 
-const ALL: ProgressAsked = ProgressAsked { judged: 1_000, newly_rejected: 1_000, failed: 1_000, timed: 1_000 };
+const ALL: ProgressAsked =
+    ProgressAsked { judged: 1_000, newly_rejected: 1_000, disagreed: 1_000, failed: 1_000, timed: 1_000 };
 
 fn shadow(release: ReleaseRef) -> ShadowRow {
     ShadowRow {
@@ -76,7 +77,7 @@ pub async fn writes_what_was_observed_with_the_decision(world: World) {
         world.database.observation_examples(&tenant, &shadow.id, Agreement::Failed, 3).await.expect("examples");
     assert_eq!((examples.len(), &examples[0].decision), (1, &refused.id));
     let progress = world.database.observation_progress(&tenant, &shadow.id, ALL).await.expect("progress");
-    assert_eq!((progress.judged, progress.newly_rejected, progress.failed), (1, 1, 1));
+    assert_eq!((progress.judged, progress.newly_rejected, progress.disagreed, progress.failed), (1, 1, 1, 1));
     assert_eq!(progress.slower_micros, (500, 1));
 
     let house = "policies#7/house";
@@ -85,7 +86,7 @@ pub async fn writes_what_was_observed_with_the_decision(world: World) {
     let codes = world.database.observation_codes(&tenant, house, 10).await.expect("codes");
     assert_eq!((codes.len(), codes[0].publishes), (1, 2));
     let progress = world.database.observation_progress(&tenant, house, ALL).await.expect("progress");
-    assert_eq!((progress.judged, progress.newly_rejected, progress.failed), (2, 0, 0));
+    assert_eq!((progress.judged, progress.newly_rejected, progress.disagreed, progress.failed), (2, 0, 2, 0));
 }
 
 pub async fn counts_over_several_hosts(world: World) {
@@ -104,10 +105,10 @@ pub async fn counts_over_several_hosts(world: World) {
     let mut counts = world.database.observation_counts(&world.tenant, &shadow.id).await.expect("counts");
     counts.sort_by_key(|(_, count)| *count);
     assert_eq!(counts, [(Agreement::NewlyRejected, 20), (Agreement::Agreed, 40)]);
-    let few = ProgressAsked { judged: 7, newly_rejected: 3, failed: 1, timed: 10 };
+    let few = ProgressAsked { judged: 7, newly_rejected: 3, disagreed: 0, failed: 1, timed: 10 };
     let progress = world.database.observation_progress(&world.tenant, &shadow.id, few).await.expect("progress");
-    let counted = (progress.judged, progress.newly_rejected, progress.failed);
-    assert_eq!(counted, (7, 3, 0), "no further than asked");
+    let counted = (progress.judged, progress.newly_rejected, progress.disagreed, progress.failed);
+    assert_eq!(counted, (7, 3, 0, 0), "no further than asked");
     assert_eq!(progress.slower_micros, (500, 10));
 }
 

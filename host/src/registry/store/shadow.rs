@@ -53,6 +53,8 @@ pub struct Progress {
     pub judged: i64,
     /// Those that it would newly reject.
     pub newly_rejected: i64,
+    /// Those that it would newly reject or newly approve, or of which it finds something else.
+    pub disagreed: i64,
     /// Those that it failed over.
     pub failed: i64,
     /// Microseconds by which it was slower on average over the newest that it judged, and how many those are.
@@ -66,6 +68,8 @@ pub struct ProgressAsked {
     pub judged: i64,
     /// Of `newly_rejected`.
     pub newly_rejected: i64,
+    /// Of `disagreed`.
+    pub disagreed: i64,
     /// Of `failed`.
     pub failed: i64,
     /// Of the newest whose time counts.
