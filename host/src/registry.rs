@@ -46,7 +46,7 @@ use crate::registry::blobs::Blobs;
 use crate::registry::fleet::Behind;
 use crate::registry::release::{Kind, ReleaseRef, Rules};
 use crate::registry::rules::RulesInForce;
-use crate::registry::shadow::{ShadowRecord, ShadowsInForce};
+use crate::registry::shadow::{ObservingRecord, ShadowRecord, ShadowsInForce};
 use crate::registry::signing::SigningKey;
 use crate::registry::store::{EntryRow, PluginRow, ReleaseRow, Store, StoreError, VersionRow};
 use crate::report::{Finding, Placeholder, Remark, Substitution, Timing};
@@ -124,6 +124,9 @@ pub struct Decision {
     /// What releases that ran beside those would have said; none decides anything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadows: Vec<ShadowRecord>,
+    /// What the bindings that observed it would have changed; none decides anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observing: Vec<ObservingRecord>,
 }
 
 /// How a run of the gate ended.

@@ -18,6 +18,7 @@ mod impact;
 mod javascript;
 mod keys;
 mod limits;
+mod observing;
 mod pages;
 mod protocol;
 mod restart;

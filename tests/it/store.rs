@@ -104,7 +104,7 @@ on_every_engine! {
         begins_a_run_again_and_believes_no_claim,
         reads_versions_with_what_was_sent;
     shadow:
-        writes_what_a_shadow_would_have_said_with_the_decision,
+        writes_what_was_observed_with_the_decision,
         counts_over_several_hosts,
         lets_one_of_two_end_a_shadow;
     schema:
@@ -255,7 +255,7 @@ pub fn commit<'a>(tenant: &'a Tenant, approved: &'a Approved, id: &str, version:
         },
         event: event("entry.published", id),
         version,
-        shadows: Vec::new(),
+        observations: Vec::new(),
         is_higher: |one, other| semver(one) > semver(other),
     }
 }

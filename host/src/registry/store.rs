@@ -33,7 +33,7 @@ pub use impact::{
 pub use keys::{KeyRow, KeyStore, SIGNERS_MAX, SignatureRow, Signatures};
 pub use places::{PluginPlace, VersionPlace};
 pub use shadow::{
-    Progress, ProgressAsked, RulesStamp, ShadowCode, ShadowEnd, ShadowExample, ShadowResult, ShadowStore,
+    Observation, ObservationCode, ObservationExample, Progress, ProgressAsked, RulesStamp, ShadowEnd, ShadowStore,
 };
 
 /// The database could not do what was asked. Causes go to the log; strangers see none of them.
@@ -219,8 +219,8 @@ pub struct Commit<'a> {
     pub decision: DecisionRow,
     /// The event to write.
     pub event: NewEvent,
-    /// What shadows would have said, to be written with the decision.
-    pub shadows: Vec<ShadowResult>,
+    /// What was observed of the decision, to be written with it.
+    pub observations: Vec<Observation>,
     /// Of two versions, the higher: true where the first is higher than the second.
     pub is_higher: fn(&str, &str) -> bool,
 }

@@ -142,6 +142,13 @@ const MIGRATIONS: &[Migration] = &[
         down: include_str!("../../../migrations/0017_exemptions.postgres.down.sql"),
     },
     Migration {
+        number: 18,
+        name: "observing",
+        only: None,
+        up: include_str!("../../../migrations/0018_observing.sql"),
+        down: include_str!("../../../migrations/0018_observing.down.sql"),
+    },
+    Migration {
         number: 20,
         name: "impact",
         only: None,
