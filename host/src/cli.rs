@@ -15,6 +15,7 @@ mod freeze;
 mod get;
 mod impact;
 mod input;
+mod judged;
 mod keys;
 mod list;
 mod migrate;
