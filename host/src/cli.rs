@@ -4,6 +4,7 @@
 pub mod build;
 pub mod folder;
 
+mod activate;
 mod audit;
 mod client;
 mod decision;
@@ -21,6 +22,7 @@ mod list;
 mod migrate;
 mod plugin;
 mod publish;
+mod releases;
 mod report;
 mod rollback;
 mod rules;

@@ -46,9 +46,11 @@ use crate::registry::blobs::Blobs;
 use crate::registry::fleet::Behind;
 use crate::registry::release::{Kind, ReleaseRef, Rules};
 use crate::registry::rules::RulesInForce;
-use crate::registry::shadow::{ShadowRecord, ShadowsInForce};
+use crate::registry::shadow::{ShadowRecord, ShadowRow, ShadowsInForce};
 use crate::registry::signing::SigningKey;
-use crate::registry::store::{EntryRow, PluginRow, ReleaseRow, Store, StoreError, VersionRow};
+use crate::registry::store::{
+    EntryRow, Page, PluginRow, ReleaseHead, ReleaseRow, ScopeState, Store, StoreError, VersionRow,
+};
 use crate::report::{Finding, Placeholder, Remark, Substitution, Timing};
 
 /// Who asks.
@@ -256,6 +258,17 @@ pub struct Released {
     pub release: ReleaseRow,
     /// False where the active release has the same rules.
     pub created: bool,
+}
+
+/// Releases of a scope, with what holds of it.
+#[derive(Debug, Clone)]
+pub struct Releases {
+    /// A page of them, newest first.
+    pub page: Page<ReleaseHead>,
+    /// Which is active, and whether it may be replaced.
+    pub state: ScopeState,
+    /// What runs beside it.
+    pub shadow: Option<ShadowRow>,
 }
 
 /// A scope with its active rules.
