@@ -23,6 +23,7 @@ pub mod explain;
 mod facts;
 pub mod fleet;
 pub mod keys;
+mod looking;
 mod reading;
 mod releasing;
 pub mod replay;
@@ -32,6 +33,7 @@ pub mod statement;
 pub mod submission;
 
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
@@ -475,6 +477,8 @@ pub struct Registry {
     signing_key: OnceLock<SigningKey>,
     /// One refresh at a time; the others wait and find its work done.
     refreshing: tokio::sync::Mutex<()>,
+    /// Looks at the store for what this host does not know.
+    looks: looking::Looks,
     /// The sets of rules that are ready to judge by, the newest first.
     kept: Mutex<Vec<Arc<RulesInForce>>>,
     tokens: access::KnownTokens,
@@ -506,6 +510,7 @@ impl Registry {
         let nothing = InForce { loaded: Arc::default(), behind: None };
         let trials = Arc::new(Semaphore::new(limits.changes_in_flight_max.min(Semaphore::MAX_PERMITS)));
         let replays = Arc::new(Semaphore::new(limits.replays_in_flight_max.min(Semaphore::MAX_PERMITS)));
+        let looks = looking::Looks::every(Duration::from_millis(limits.kind_look_ms));
         let registry = Arc::new(Self {
             trials,
             replays,
@@ -519,6 +524,7 @@ impl Registry {
             shadows: ArcSwap::default(),
             shadowing: tokio::sync::Mutex::new(()),
             refreshing: tokio::sync::Mutex::new(()),
+            looks,
             kept: Mutex::default(),
             tokens: access::KnownTokens::default(),
             plans: impact::Plans::default(),

@@ -17,6 +17,7 @@ mod impact;
 mod javascript;
 mod keys;
 mod limits;
+mod looking;
 mod pages;
 mod protocol;
 mod restart;
