@@ -151,6 +151,9 @@ limits! {
     database_connections_max: u32 = 16,
     /// Milliseconds to wait for a connection, and for a publish to be committed.
     database_acquire_max_ms: u64 = 5_000,
+    /// Milliseconds that a transaction may stand still before PostgreSQL ends it, so that a host that is frozen in the
+    /// middle of one does not keep the rules of the fleet from being changed.
+    database_idle_max_ms: u64 = 3_000,
     /// Publishes that are committed in one transaction, at most: those that arrived while others were committed.
     commits_together_max: usize = 16,
     /// Such transactions at once, on PostgreSQL; SQLite has one writer.

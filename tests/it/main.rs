@@ -11,6 +11,7 @@ mod decisions;
 mod docs;
 mod exemptions;
 mod fleet;
+mod frozen;
 mod hostile;
 mod http;
 mod impact;

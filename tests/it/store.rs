@@ -123,7 +123,7 @@ pub struct World {
 
 /// Limits under which hundreds of writers wait for each other on a slow disk.
 pub fn patient() -> Limits {
-    Limits { database_acquire_max_ms: 600_000, ..Limits::default() }
+    Limits { database_acquire_max_ms: 600_000, database_idle_max_ms: 600_000, ..Limits::default() }
 }
 
 pub const AT: Millis = Millis(1_700_000_000_000);
