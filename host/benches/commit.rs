@@ -60,6 +60,7 @@ async fn ground(address: &str) -> Arc<Ground> {
                 &tenant,
                 &Activate {
                     staged: None,
+                    trust: None,
                     scope: &release.scope,
                     number: release.number,
                     expected: None,

@@ -151,12 +151,17 @@ limits! {
     database_connections_max: u32 = 16,
     /// Milliseconds to wait for a connection, and for a publish to be committed.
     database_acquire_max_ms: u64 = 5_000,
+    /// Milliseconds that a transaction may stand still before PostgreSQL ends it, so that a host that is frozen in the
+    /// middle of one does not keep the rules of the fleet from being changed.
+    database_idle_max_ms: u64 = 3_000,
     /// Publishes that are committed in one transaction, at most: those that arrived while others were committed.
     commits_together_max: usize = 16,
     /// Such transactions at once, on PostgreSQL; SQLite has one writer.
     commit_groups_max: u32 = 2,
     /// Milliseconds between two looks for releases that another host activated and that this one was not told of.
     release_poll_ms: u64 = 1_000,
+    /// Milliseconds between two looks for a kind that this host does not know and another may just have put in force.
+    kind_look_ms: u64 = 50,
     /// Sets of rules kept ready to judge by, those in force among them: going back to one loads nothing.
     rules_kept_max: usize = 4,
 

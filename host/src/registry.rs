@@ -23,6 +23,7 @@ pub mod explain;
 mod facts;
 pub mod fleet;
 pub mod keys;
+mod looking;
 mod reading;
 mod releasing;
 pub mod replay;
@@ -32,6 +33,7 @@ pub mod statement;
 pub mod submission;
 
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
@@ -46,9 +48,11 @@ use crate::registry::blobs::Blobs;
 use crate::registry::fleet::Behind;
 use crate::registry::release::{Kind, ReleaseRef, Rules};
 use crate::registry::rules::RulesInForce;
-use crate::registry::shadow::{ObservingRecord, ShadowRecord, ShadowsInForce};
+use crate::registry::shadow::{ObservingRecord, ShadowRecord, ShadowRow, ShadowsInForce};
 use crate::registry::signing::SigningKey;
-use crate::registry::store::{EntryRow, PluginRow, ReleaseRow, Store, StoreError, VersionRow};
+use crate::registry::store::{
+    EntryRow, Page, PluginRow, ReleaseHead, ReleaseRow, ScopeState, Store, StoreError, VersionRow,
+};
 use crate::report::{Finding, Placeholder, Remark, Substitution, Timing};
 
 /// Who asks.
@@ -261,6 +265,17 @@ pub struct Released {
     pub created: bool,
 }
 
+/// Releases of a scope, with what holds of it.
+#[derive(Debug, Clone)]
+pub struct Releases {
+    /// A page of them, newest first.
+    pub page: Page<ReleaseHead>,
+    /// Which is active, and whether it may be replaced.
+    pub state: ScopeState,
+    /// What runs beside it.
+    pub shadow: Option<ShadowRow>,
+}
+
 /// A scope with its active rules.
 #[derive(Debug, Clone)]
 pub struct ActiveScope {
@@ -465,6 +480,8 @@ pub struct Registry {
     signing_key: OnceLock<SigningKey>,
     /// One refresh at a time; the others wait and find its work done.
     refreshing: tokio::sync::Mutex<()>,
+    /// Looks at the store for what this host does not know.
+    looks: looking::Looks,
     /// The sets of rules that are ready to judge by, the newest first.
     kept: Mutex<Vec<Arc<RulesInForce>>>,
     tokens: access::KnownTokens,
@@ -496,6 +513,7 @@ impl Registry {
         let nothing = InForce { loaded: Arc::default(), behind: None };
         let trials = Arc::new(Semaphore::new(limits.changes_in_flight_max.min(Semaphore::MAX_PERMITS)));
         let replays = Arc::new(Semaphore::new(limits.replays_in_flight_max.min(Semaphore::MAX_PERMITS)));
+        let looks = looking::Looks::every(Duration::from_millis(limits.kind_look_ms));
         let registry = Arc::new(Self {
             trials,
             replays,
@@ -509,6 +527,7 @@ impl Registry {
             shadows: ArcSwap::default(),
             shadowing: tokio::sync::Mutex::new(()),
             refreshing: tokio::sync::Mutex::new(()),
+            looks,
             kept: Mutex::default(),
             tokens: access::KnownTokens::default(),
             plans: impact::Plans::default(),

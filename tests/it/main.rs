@@ -12,12 +12,14 @@ mod decisions;
 mod docs;
 mod exemptions;
 mod fleet;
+mod frozen;
 mod hostile;
 mod http;
 mod impact;
 mod javascript;
 mod keys;
 mod limits;
+mod looking;
 mod observing;
 mod pages;
 mod protocol;
@@ -27,6 +29,7 @@ mod serve_fleet;
 mod shadow;
 mod store;
 mod tidy;
+mod trust;
 
 #[path = "../support/mod.rs"]
 mod support;

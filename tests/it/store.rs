@@ -65,7 +65,9 @@ on_every_engine! {
     decisions:
         finds_decisions_by_what_they_are_about;
     keys:
-        keeps_keys_and_what_they_signed;
+        keeps_keys_and_what_they_signed,
+        raises_a_number_with_every_change_of_trust,
+        refuses_an_activation_whose_keys_changed;
     publishing:
         writes_everything_of_a_publish,
         archives_the_version_before,
@@ -127,7 +129,7 @@ pub struct World {
 
 /// Limits under which hundreds of writers wait for each other on a slow disk.
 pub fn patient() -> Limits {
-    Limits { database_acquire_max_ms: 600_000, ..Limits::default() }
+    Limits { database_acquire_max_ms: 600_000, database_idle_max_ms: 600_000, ..Limits::default() }
 }
 
 pub const AT: Millis = Millis(1_700_000_000_000);
@@ -197,6 +199,11 @@ impl World {
     }
 }
 
+/// Ada's wish for a release.
+pub fn wish(scope: &Scope, number: i64, expected: Option<Option<i64>>) -> Activate<'_> {
+    Activate { scope, number, expected, beside: None, trust: None, staged: None, actor: "ada", at: AT }
+}
+
 /// Puts a release in force for ada.
 pub async fn activate(
     database: &Database,
@@ -204,9 +211,7 @@ pub async fn activate(
     (scope, number): (&Scope, i64),
     expected: Option<Option<i64>>,
 ) -> Result<Activation, StoreError> {
-    database
-        .activate(tenant, &Activate { scope, number, expected, beside: None, staged: None, actor: "ada", at: AT })
-        .await
+    database.activate(tenant, &wish(scope, number, expected)).await
 }
 
 /// Publishes an agent, as the gate would after it approved.

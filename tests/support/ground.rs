@@ -49,6 +49,7 @@ pub fn limits() -> Limits {
         plugin_turn_wait_max_ms: AMPLE_MS,
         gate_queue_wait_max_ms: AMPLE_MS,
         database_acquire_max_ms: AMPLE_MS,
+        database_idle_max_ms: AMPLE_MS,
         release_poll_ms: AMPLE_MS,
         ..Limits::default()
     }

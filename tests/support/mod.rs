@@ -9,6 +9,7 @@ pub mod host;
 pub mod postgres;
 pub mod rules;
 pub mod tamper;
+pub mod waiting;
 
 use postgres::Cluster;
 

@@ -35,9 +35,13 @@ pub fn finding(renderer: &Renderer, candidate: &Candidate, finding: &Finding) ->
     let who = finding.plugin.as_deref().unwrap_or("hallmark");
     let (observed, exempted) = (observed(finding), exempted(finding));
     let whose = format!("by {who} ({}), at {}{observed}{exempted}", finding.stage.as_str(), place(&remark.path));
-    let path = &remark.path;
-    let span = if is_of_a_name(&remark.code) { candidate.name_span(path) } else { candidate.span(path) };
-    located(renderer, &candidate.source, span, finding, &[whose])
+    located(renderer, &candidate.source, span(candidate, finding), finding, &[whose])
+}
+
+/// The bytes of the file that a finding is about.
+pub fn span(candidate: &Candidate, finding: &Finding) -> Option<Range<usize>> {
+    let (path, code) = (&finding.remark.path, &finding.remark.code);
+    if is_of_a_name(code) { candidate.name_span(path) } else { candidate.span(path) }
 }
 
 /// A finding with the lines of a source that it is about, and what there is to know of it.

@@ -36,7 +36,7 @@ struct PlanView<'a> {
 /// A shadow.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ShadowView<'a> {
+pub struct ShadowView<'a> {
     id: &'a str,
     scope: &'a Scope,
     release: i64,
@@ -52,7 +52,8 @@ struct ShadowView<'a> {
 }
 
 impl<'a> ShadowView<'a> {
-    fn of(row: &'a ShadowRow) -> Self {
+    /// Shows it.
+    pub fn of(row: &'a ShadowRow) -> Self {
         let plan = |plan: &'a Plan| PlanView {
             at: plan.at.map(Instant),
             after_publishes: plan.after_publishes,

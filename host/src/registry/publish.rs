@@ -40,8 +40,7 @@ impl Registry {
         format: Format,
     ) -> Result<Published, RegistryError> {
         for _ in 0..TRIES_MAX {
-            let rules = self.rules_to_judge_by()?;
-            let kind = Arc::clone(rules.kind(kind)?);
+            let (rules, kind) = self.kind_to_judge_by(kind).await?;
             let bench = self.bench(actor);
             let shadows = self.shadows_beside(&rules, &kind);
             let (judgement, beside) = self.judge(&kind, &bench, body.clone(), format, shadows).await?;
@@ -96,8 +95,7 @@ impl Registry {
         body: Bytes,
         format: Format,
     ) -> Result<Report, RegistryError> {
-        let rules = self.rules_to_judge_by()?;
-        let kind = Arc::clone(rules.kind(kind)?);
+        let (_, kind) = self.kind_to_judge_by(kind).await?;
         let bench = self.bench(actor);
         self.sandbox.run(move || report_on(&kind, &bench, &body, format)).await.map_err(busy)?
     }
@@ -113,8 +111,7 @@ impl Registry {
         id: &str,
         target: &str,
     ) -> Result<RolledBackTo, RegistryError> {
-        let rules = self.rules_to_judge_by()?;
-        let loaded = Arc::clone(rules.kind(kind)?);
+        let (_, loaded) = self.kind_to_judge_by(kind).await?;
         let (_, row) = self.version(actor, kind, id, target).await?;
         let stored: Value = parse_stored(&row.manifest)?;
         let at = Millis::now();

@@ -30,7 +30,7 @@ pub use impact::{
     ChunkDone, HeldExemptions, ImpactBegun, ImpactChunk, ImpactRow, ImpactRules, ImpactState, ImpactStore, Judged,
     KeptSubmission, NewImpact, PublishMark, Reading, StoredVersion,
 };
-pub use keys::{KeyRow, KeyStore, SIGNERS_MAX, SignatureRow, Signatures};
+pub use keys::{KeyRow, KeyStore, SIGNERS_MAX, SignatureRow, Signatures, Trust};
 pub use places::{PluginPlace, VersionPlace};
 pub use shadow::{
     Observation, ObservationCode, ObservationExample, Progress, ProgressAsked, RulesStamp, ShadowEnd, ShadowStore,

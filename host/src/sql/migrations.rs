@@ -155,6 +155,13 @@ const MIGRATIONS: &[Migration] = &[
         up: include_str!("../../../migrations/0020_impact.sql"),
         down: include_str!("../../../migrations/0020_impact.down.sql"),
     },
+    Migration {
+        number: 22,
+        name: "trust",
+        only: None,
+        up: include_str!("../../../migrations/0022_trust.sql"),
+        down: include_str!("../../../migrations/0022_trust.down.sql"),
+    },
 ];
 
 /// The steps that were applied are kept here, by number, with the digest of their text.

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
-use super::errors::{failed, is_conflict};
+use super::errors::{failed, is_conflict, was_ended_for_idling};
 use super::rows::{places, plain, rows_of_places};
 use super::{Database, RulesLock, Statement, Writers, entries, rules, shadow};
 use crate::names::{EntryId, KindName, Scope, Tenant};
@@ -18,7 +18,8 @@ use crate::registry::store::{
     Commit, Committed, DecisionRow, EntryRow, NewEvent, Observation, Store as _, StoreError, VersionRow,
 };
 
-/// Times that a transaction is run before its conflict with others is given up on.
+/// Times that a transaction is run before its conflict with others, or with a host that stands still again and again, is
+/// given up on.
 const ATTEMPTS_MAX: usize = 5;
 
 pub(super) const COMMITTING: &str = "to commit a publish";
@@ -170,7 +171,9 @@ pub(super) async fn commit_group(
     let mut attempt = 1;
     loop {
         match commit_once(writers, group, rules).await {
-            Err(error) if is_conflict(&error) && attempt < ATTEMPTS_MAX => attempt += 1,
+            Err(error) if (is_conflict(&error) || was_ended_for_idling(&error)) && attempt < ATTEMPTS_MAX => {
+                attempt += 1
+            }
             result => return result,
         }
     }
