@@ -63,6 +63,8 @@ limits! {
     changes_in_flight_max: usize = 8,
     /// Decisions run again at once, beside the gate's threads; past it the host answers 503.
     replays_in_flight_max: usize = 2,
+    /// Pages of the audit log read at once, each for an export or a check; past it the host answers 503.
+    audit_reads_in_flight_max: usize = 4,
     /// Milliseconds that a client may take to send a request's body.
     request_read_max_ms: u64 = 30_000,
     /// Connections held at once; past it new ones wait to be accepted.

@@ -476,6 +476,8 @@ pub struct Registry {
     trials: Arc<Semaphore>,
     /// Decisions that are run again now.
     replays: Arc<Semaphore>,
+    /// Pages of the audit log that are read now.
+    audit_reads: Semaphore,
     /// What statements are signed with; a registry that nobody gave a key signs none.
     signing_key: OnceLock<SigningKey>,
     /// One refresh at a time; the others wait and find its work done.
@@ -517,6 +519,7 @@ impl Registry {
         let registry = Arc::new(Self {
             trials,
             replays,
+            audit_reads: Semaphore::new(limits.audit_reads_in_flight_max.min(Semaphore::MAX_PERMITS)),
             signing_key: OnceLock::new(),
             store,
             blobs,

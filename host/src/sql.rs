@@ -23,6 +23,9 @@ mod shadow;
 mod tenants;
 mod transaction;
 
+/// What reads the audit log, for a test that looks at how the databases would run it.
+pub use audit::READS as AUDIT_READS;
+
 use async_trait::async_trait;
 use sqlx::any::AnyRow;
 use sqlx::query::Query;

@@ -2,6 +2,7 @@
 
 mod activation;
 mod audit;
+mod audit_times;
 mod contention;
 mod decisions;
 mod exemptions;
@@ -56,12 +57,17 @@ on_every_engine! {
         proves_again_what_was_activated_beside;
     audit:
         tells_of_every_change,
+        tells_of_every_change_beside_rules,
         keeps_every_row,
         seals_every_row_once,
         misses_no_row_that_is_seen_late,
         names_the_row_that_somebody_worked_on,
-        spans_the_log_by_time,
+        lists_versions_to_compare_with_the_log,
         tells_of_versions_from_before_the_log;
+    audit_times:
+        spans_the_log_by_time,
+        spans_the_log_by_time_exactly_over_blocks,
+        reads_no_more_of_the_log_than_it_gives;
     decisions:
         finds_decisions_by_what_they_are_about;
     keys:

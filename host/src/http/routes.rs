@@ -91,6 +91,7 @@ pub fn table() -> Vec<Route> {
         get("/api/decisions/{id}/statement", decisions::statement),
         get("/api/audit", audit::list),
         get("/api/audit/status", audit::status),
+        get("/api/audit/versions", audit::versions),
         get("/api/{kind}", entries::list),
         post("/api/{kind}/publish", Document, entries::publish),
         post("/api/{kind}/validate", Document, entries::validate),

@@ -22,7 +22,7 @@ use crate::clock::Millis;
 use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Tenant, VersionName};
 
 pub use activation::{Activate, Activation, ActivationStore, ActiveRelease, Freeze, ScopeState};
-pub use audit::{AuditSpan, AuditStatus, AuditStore};
+pub use audit::{AuditSpan, AuditStatus, AuditStore, AuditedPlace, AuditedVersion};
 pub use decisions::{DecisionFilter, DecisionStore};
 pub use exemptions::{ExemptionMade, ExemptionStore};
 pub use fleet::{FleetStore, Happened, Listener, Notice};

@@ -162,6 +162,20 @@ const MIGRATIONS: &[Migration] = &[
         up: include_str!("../../../migrations/0022_trust.sql"),
         down: include_str!("../../../migrations/0022_trust.down.sql"),
     },
+    Migration {
+        number: 24,
+        name: "audit_blocks",
+        only: None,
+        up: include_str!("../../../migrations/0024_audit_blocks.sql"),
+        down: include_str!("../../../migrations/0024_audit_blocks.down.sql"),
+    },
+    Migration {
+        number: 25,
+        name: "audit_blocks.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0025_audit_blocks.postgres.sql"),
+        down: include_str!("../../../migrations/0025_audit_blocks.postgres.down.sql"),
+    },
 ];
 
 /// The steps that were applied are kept here, by number, with the digest of their text.

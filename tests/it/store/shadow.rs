@@ -15,7 +15,7 @@ use crate::support::approval::approve;
 const ALL: ProgressAsked =
     ProgressAsked { judged: 1_000, newly_rejected: 1_000, disagreed: 1_000, failed: 1_000, timed: 1_000 };
 
-fn shadow(release: ReleaseRef) -> ShadowRow {
+pub fn shadow(release: ReleaseRef) -> ShadowRow {
     ShadowRow {
         id: new_id(AT),
         release,
