@@ -56,8 +56,8 @@ fn exempted(fleet: Fleet) -> Fleet {
 fn activations() -> Vec<Fleet> {
     vec![
         fleet(ENTRIES, [Activate(2), Activate(1)], APART, KILLED),
-        fleet(ENTRIES, [Activate(2), Activate(3)], TOGETHER, KILLED),
-        fleet(VERSION, [Activate(2), Activate(3)], APART, KILLED),
+        fleet(ENTRIES, [Activate(2), Activate(1)], TOGETHER, KILLED),
+        fleet(VERSION, [Activate(2), Activate(1)], APART, KILLED),
         fleet(ENTRIES, [Activate(2), Activate(3)], APART, UNLOADABLE),
     ]
 }
@@ -107,30 +107,32 @@ fn all() -> Vec<Fleet> {
     all
 }
 
-/// Looks at every state of these kinds; returns what they came to.
-fn hold(fleets: Vec<Fleet>) -> HashSet<&'static str> {
-    let mut seen = HashSet::new();
-    for fleet in fleets {
-        let (kind, began) = (format!("{fleet:?}"), Instant::now());
-        let properties = fleet.properties();
-        let checker = fleet.checker().spawn_bfs().join();
-        for property in properties.iter().filter(|property| property.expectation.discovery_is_failure()) {
-            checker.assert_no_discovery(property.name);
-        }
-        seen.extend(checker.discoveries().into_keys());
-        let (states, depth) = (checker.unique_state_count(), checker.max_depth());
-        eprintln!("{states} states, {depth} deep, {} s: {kind}", began.elapsed().as_secs());
-        assert!(states > 10_000, "a model of {states} states shows little");
+/// Looks at every state of a kind; returns what it comes to, and what to tell of it.
+fn hold(fleet: Fleet) -> (HashSet<&'static str>, String) {
+    let (kind, began) = (format!("{fleet:?}"), Instant::now());
+    let properties = fleet.properties();
+    let checker = fleet.checker().spawn_bfs().join();
+    for property in properties.iter().filter(|property| property.expectation.discovery_is_failure()) {
+        checker.assert_no_discovery(property.name);
     }
-    seen
+    let (states, depth) = (checker.unique_state_count(), checker.max_depth());
+    assert!(states > 10_000, "a model of {states} states shows little");
+    let told = format!("{states} states, {depth} deep, {} s: {kind}", began.elapsed().as_secs());
+    (checker.discoveries().into_keys().collect(), told)
 }
 
 #[test]
 fn nothing_is_committed_or_refused_under_retired_rules_and_everybody_is_answered() {
-    let seen = match std::env::var_os("HALLMARK_MODEL_ALL") {
-        Some(_) => hold(all()),
-        None => hold([activations(), refusals(), exemptions(), exemptions_ended()].concat()),
+    let fleets = match std::env::var_os("HALLMARK_MODEL_ALL") {
+        Some(_) => all(),
+        None => [activations(), refusals(), exemptions(), exemptions_ended()].concat(),
     };
+    let mut seen = HashSet::new();
+    for fleet in fleets {
+        let (comes_to, told) = hold(fleet);
+        eprintln!("{told}");
+        seen.extend(comes_to);
+    }
     let missed: Vec<&str> = properties::all()
         .iter()
         .filter(|property| !property.expectation.discovery_is_failure() && !seen.contains(property.name))

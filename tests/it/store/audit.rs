@@ -1,7 +1,6 @@
 //! The audit log: what is written with each change, and what is found where somebody worked on it.
 
 use futures_util::future::join_all;
-use hallmark::clock::Millis;
 use hallmark::names::Digest;
 use hallmark::registry::audit::chain::{Broken, Checked, Verifier};
 use hallmark::registry::shadow::{ShadowRow, ShadowState};

@@ -120,6 +120,13 @@ pub async fn reads_no_more_of_the_log_than_it_gives(world: World) {
     }
     while world.database.seal_audit(&world.tenant, 8_000).await.expect("sealed") > 0 {}
     let mut connection = behind(&world).await;
+    let many = "INSERT INTO versions (tenant_id, kind, entry_id, version, digest, submitted_digest, manifest,
+                                      decision_id, published_by, published_at)
+                WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 5000)
+                SELECT tenant_id, kind, entry_id, '2.0.' || number, digest, submitted_digest, manifest, decision_id,
+                       published_by, published_at
+                FROM versions, numbers";
+    connection.execute(many).await.expect("written");
     if world.folder.is_none() {
         connection.execute("ANALYZE").await.expect("done");
     }
@@ -135,12 +142,8 @@ pub async fn reads_no_more_of_the_log_than_it_gives(world: World) {
         let rows = query.fetch_all(&mut connection).await.expect("a plan");
         let column = if world.folder.is_some() { "detail" } else { "QUERY PLAN" };
         let plan: Vec<String> = rows.iter().map(|row| row.get::<String, _>(column)).collect();
-        let scans = |line: &String| {
-            let whole = ["SCAN audit", "SCAN versions", "Seq Scan on audit ", "Sort"];
-            whole.iter().any(|word| line.contains(word)) || line.contains("Seq Scan on versions") && plan.len() > 1_000
-        };
-        assert!(!plan.iter().any(scans), "{what}: {plan:#?}");
-        let indexed = ["USING INDEX", "USING COVERING INDEX", "Index Scan", "Index Only Scan"];
-        assert!(plan.iter().any(|line| indexed.iter().any(|word| line.contains(word))), "{what}: {plan:#?}");
+        let says = |words: &[&str]| plan.iter().any(|line| words.iter().any(|word| line.contains(word)));
+        assert!(!says(&["SCAN audit", "SCAN versions", "Seq Scan"]), "{what}: {plan:#?}");
+        assert!(says(&["USING INDEX", "USING COVERING INDEX", "Index Scan", "Index Only Scan"]), "{what}: {plan:#?}");
     }
 }
