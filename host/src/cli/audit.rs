@@ -2,7 +2,7 @@
 //! as they are exported, so that it needs no trust in the server and none at all where the rows are in a file.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -27,6 +27,9 @@ pub enum Command {
         /// Leave out what was written at this time or later.
         #[arg(long, value_name = "TIME", value_parser = instant)]
         until: Option<Instant>,
+        /// The file to write; without it, standard output.
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
         #[command(flatten)]
         client: client::Arguments,
     },
@@ -49,7 +52,7 @@ fn instant(text: &str) -> Result<Instant, NoInstant> {
 /// Runs what is asked.
 pub fn run(command: &Command) -> Outcome {
     match command {
-        Command::Export { since, until, client } => export(*since, *until, client),
+        Command::Export { since, until, out, client } => export([*since, *until], out.as_deref(), client),
         Command::Verify { file: Some(file), head, .. } => verify_file(file, head.clone()),
         Command::Verify { file: None, head, client } => verify_server(head.clone(), client),
     }
@@ -89,11 +92,15 @@ fn read_rows(
     }
 }
 
-fn export(since: Option<Instant>, until: Option<Instant>, client: &client::Arguments) -> Outcome {
+fn export(bounds: [Option<Instant>; 2], file: Option<&Path>, client: &client::Arguments) -> Outcome {
     let client = Client::new(client)?;
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let out: Box<dyn Write> = match file {
+        Some(path) => Box::new(File::create(path).with_context(|| format!("{} cannot be written", path.display()))?),
+        None => Box::new(std::io::stdout().lock()),
+    };
+    let mut out = BufWriter::new(out);
     let unwritten = |error: std::io::Error| Trouble::from(anyhow::Error::from(error).context("cannot write the rows"));
-    let written = read_rows(&client, [since, until], |row| Ok(writeln!(out, "{row}").map_err(unwritten)?));
+    let written = read_rows(&client, bounds, |row| Ok(writeln!(out, "{row}").map_err(unwritten)?));
     match written {
         Err(Halt::Trouble(trouble)) => return Err(trouble),
         Err(Halt::Broken(broken)) => return Ok(tell_broken(&broken)),
