@@ -62,6 +62,13 @@ fn the_log_is_exported_and_verified() {
     let (late, _) = told(&host, &["audit", "export", "--since", since]);
     assert!(late.lines().count() < 5 && late.ends_with(&format!("{}\n", rows[4])), "{late}");
     assert_eq!(told(&host, &["audit", "export", "--until", before]), (String::new(), Some(0)));
+    let file = folder.path().join("export.jsonl");
+    assert_eq!(told(&host, &["audit", "export", "--out", argument(&file)]), (String::new(), Some(0)));
+    assert_eq!(fs::read_to_string(&file).expect("the rows"), lines);
+    let nowhere = folder.path().join("nowhere/export.jsonl");
+    let (said, code) = told(&host, &["audit", "export", "--out", argument(&nowhere)]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.starts_with(&format!("error: {} cannot be written: ", nowhere.display())), "{said}");
     let wrong = host.get("/api/audit?since=soon");
     assert_eq!((wrong.status, &wrong.body["code"]), (400, &json!("bad-query")));
     let (said, code) = told(&host, &["audit", "export", "--since", "soon"]);

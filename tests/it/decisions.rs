@@ -309,6 +309,9 @@ fn an_explanation_points_into_the_publishers_own_file() {
         "error: --source: {path} holds 2 submissions, and none of them is services/example 1.0.0 as it was judged\n"
     );
     assert_eq!(explain(&path), (String::new(), none, Some(2)));
+    let agent = "examples/manifests/valid/agent.yaml";
+    let of_another = format!("error: --source: {agent} holds agents, and what was judged is services/example 1.0.0\n");
+    assert_eq!(explain(agent), (String::new(), of_another, Some(2)));
     let folder = folder.path().to_str().expect("UTF-8");
     let named = format!("error: --source: {folder} is a folder: name the file that was published\n");
     assert_eq!(explain(folder), (String::new(), named, Some(2)));

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -43,6 +43,9 @@ pub enum Command {
         /// Leave out what was written at this time or later.
         #[arg(long, value_name = "TIME", value_parser = instant)]
         until: Option<Instant>,
+        /// The file to write; without it, standard output.
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
         #[command(flatten)]
         client: client::Arguments,
     },
@@ -66,7 +69,7 @@ fn instant(text: &str) -> Result<Instant, NoInstant> {
 pub fn run(command: &Command) -> Outcome {
     match command {
         Command::Status { client } => status(client),
-        Command::Export { since, until, client } => export(*since, *until, client),
+        Command::Export { since, until, out, client } => export([*since, *until], out.as_deref(), client),
         Command::Verify { file: Some(file), head, .. } => verify_file(file, head.clone()),
         Command::Verify { file: None, head, client } => verify_server(head.clone(), client),
     }
@@ -127,11 +130,15 @@ fn patiently(client: &Client, path: &str) -> Result<Value, Trouble> {
     Ok(client.get(path)?.body)
 }
 
-fn export(since: Option<Instant>, until: Option<Instant>, client: &client::Arguments) -> Outcome {
+fn export(bounds: [Option<Instant>; 2], file: Option<&Path>, client: &client::Arguments) -> Outcome {
     let client = Client::new(client)?;
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let out: Box<dyn Write> = match file {
+        Some(path) => Box::new(File::create(path).with_context(|| format!("{} cannot be written", path.display()))?),
+        None => Box::new(std::io::stdout().lock()),
+    };
+    let mut out = BufWriter::new(out);
     let unwritten = |error: std::io::Error| Trouble::from(anyhow::Error::from(error).context("cannot write the rows"));
-    let written = read_rows(&client, [since, until], |row| Ok(writeln!(out, "{row}").map_err(unwritten)?));
+    let written = read_rows(&client, bounds, |row| Ok(writeln!(out, "{row}").map_err(unwritten)?));
     match written {
         Err(Halt::Trouble(trouble)) => return Err(trouble),
         Err(Halt::Broken(broken)) => return Ok(tell_broken(&broken)),

@@ -46,6 +46,7 @@ pub fn find(path: &Path, explanation: &Value, kinds: &[Arc<Kind>]) -> Result<Jud
     let (source, value) = input::read_source(path, &Limits::default())?
         .map_err(|unreadable| usage(format!("{}: {}", unreadable.source.name, unreadable.error)))?;
     let name = source.name.clone();
+    let other_kind = kind_of_all(kinds, kind, &value);
     let mut compared = candidates(source, kind, value, sent).map_err(usage)?;
     if let Some(same) = compared.iter().position(|compared| compared.differences.is_empty()) {
         let Compared { candidate, beside, .. } = compared.swap_remove(same);
@@ -56,6 +57,9 @@ pub fn find(path: &Path, explanation: &Value, kinds: &[Arc<Kind>]) -> Result<Jud
                 .collect::<Vec<_>>()
                 .join("; ");
         return Ok(Judged { candidate, note });
+    }
+    if let Some(other) = other_kind {
+        return Err(usage(format!("{name} holds {other}, and what was judged is {title}")));
     }
     let count = compared.len();
     let of_this_entry = |compared: &Compared| {
@@ -75,6 +79,14 @@ fn refusal(name: &str, title: &str, mut differences: Vec<String>) -> String {
         differences.push(format!("    and {more} more"));
     }
     format!("{name} is not what was judged as {title}. From what was judged to the file:\n{}", differences.join("\n"))
+}
+
+/// The kind that everything in the file is of, where that is another.
+fn kind_of_all<'a>(kinds: &'a [Arc<Kind>], kind: &Kind, value: &Value) -> Option<&'a str> {
+    let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    let is_of = |other: &Kind| items.iter().all(|item| item.get(&other.id_field).is_some());
+    let other = kinds.iter().find(|other| other.name != kind.name && is_of(other) && !is_of(kind))?;
+    Some(other.name.as_str())
 }
 
 /// A submission of the file beside what was sent.
