@@ -1,11 +1,34 @@
-//! How the two rule plugins give findings: each code is declared once with its weight and its words, settings may
+//! Findings as a plugin of many rules gives them: each code is declared once with its weight and its words, settings may
 //! change the weight, and a submission that is wrong everywhere does not overrun what the host takes.
+//!
+//! ```
+//! use hallmark_plugin::findings::{Code, Findings, Severities, quoted};
+//! use hallmark_plugin::{Description, Severity};
+//!
+//! const TAGS_FORM: Code = Code {
+//!     name: "tags.form",
+//!     severity: Severity::Error,
+//!     summary: "A tag is not in lower case.",
+//!     help: "Tags are compared byte for byte: write them in lower case.",
+//! };
+//!
+//! let description = Description::new("tags", "1.0.0", "Checks tags.").codes(&[&TAGS_FORM]);
+//! assert_eq!(description.finding_codes[0].code, "tags.form");
+//!
+//! // The weights are a setting of the plugin: `{"severities": {"tags.form": "warning"}}`.
+//! let severities: Severities = hallmark_plugin::serde_json::from_str(r#"{"tags.form": "warning"}"#).expect("weights");
+//! let mut findings = Findings::new(&severities, 200);
+//! findings.add(TAGS_FORM.at("/tags/0").message(format!("the tag {} is not in lower case", quoted("A"))));
+//! let findings = findings.finish();
+//! assert_eq!((findings[0].severity, findings[0].message.as_str()), (Severity::Warning, "the tag 'A' is not in lower case"));
+//! ```
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use hallmark_plugin::{Description, Finding, Severity};
 use serde::Deserialize;
+
+use crate::{Finding, Severity, pointer};
 
 /// The code of the finding that stands for those that were left out.
 pub const OMITTED: Code = Code {
@@ -65,22 +88,17 @@ impl From<Weight> for Severity {
 /// The weights that the settings change, by code.
 pub type Severities = BTreeMap<String, Weight>;
 
-/// Findings about the codes in `severities` that the plugin does not have.
+/// What `configure` refuses: the codes in `severities` that the plugin does not have.
 pub fn unknown_severities(severities: &Severities, codes: &[&Code]) -> Vec<Finding> {
     let unknown = severities.keys().filter(|name| codes.iter().all(|code| code.name != name.as_str()));
     unknown
         .map(|name| {
             let known: Vec<_> = codes.iter().map(|code| code.name).collect();
-            Finding::setting(hallmark_plugin::pointer::child("/severities", name))
+            Finding::setting(pointer::child("/severities", name))
                 .message(format!("{} is not a finding code of this plugin", quoted(name)))
                 .help(format!("its codes are {}", known.join(", ")))
         })
         .collect()
-}
-
-/// Puts the codes into a description.
-pub fn describe(description: Description, codes: &[&Code]) -> Description {
-    codes.iter().fold(description, |description, code| description.code(code.name, code.summary, code.help))
 }
 
 /// The findings of one evaluation.
@@ -95,7 +113,7 @@ pub struct Findings<'a> {
 }
 
 impl<'a> Findings<'a> {
-    /// None yet; `findings_max` are kept.
+    /// None yet; `findings_max` are kept, which should be less than the host's `plugin_findings_max`.
     pub fn new(severities: &'a Severities, findings_max: usize) -> Self {
         Self { severities, findings_max, given: Vec::new(), size_bytes: 0, omitted: 0, omitted_worst: Severity::Info }
     }
@@ -158,8 +176,71 @@ pub fn cut(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A JSON Patch that takes an element away only while it is the value that was meant, since removing another element
-/// of the list first moves it.
-pub fn removal(pointer: &str, value: &serde_json::Value) -> String {
-    serde_json::json!([{"op": "test", "path": pointer, "value": value}, {"op": "remove", "path": pointer}]).to_string()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Patch;
+
+    const LOW: Code = Code { name: "a.low", severity: Severity::Warning, summary: "", help: "" };
+    const HIGH: Code = Code { name: "a.high", severity: Severity::Error, summary: "", help: "" };
+
+    #[test]
+    fn settings_change_the_weight_of_a_code() {
+        let severities = Severities::from([("a.low".to_owned(), Weight::Error), ("a.high".to_owned(), Weight::Info)]);
+        let mut findings = Findings::new(&severities, 10);
+        findings.add(LOW.at("/a").message("low"));
+        findings.add(HIGH.at("/b").message("high"));
+        let weights: Vec<_> = findings.finish().iter().map(|finding| finding.severity).collect();
+        assert_eq!(weights, [Severity::Error, Severity::Info]);
+    }
+
+    #[test]
+    fn names_the_codes_that_settings_invent() {
+        let severities = Severities::from([("a.lower".to_owned(), Weight::Error), ("a.low".to_owned(), Weight::Info)]);
+        let wrong = unknown_severities(&severities, &[&LOW, &HIGH, &OMITTED]);
+        let [finding] = &wrong[..] else { panic!("one is wrong: {wrong:?}") };
+        assert_eq!((finding.code.as_str(), finding.path.as_str()), ("settings.invalid", "/severities/a.lower"));
+        assert_eq!(finding.message, "'a.lower' is not a finding code of this plugin");
+        assert_eq!(finding.help.as_deref(), Some("its codes are a.low, a.high, findings.omitted"));
+    }
+
+    #[test]
+    fn the_rest_is_counted_and_weighs_as_much_as_its_worst() {
+        let none = Severities::new();
+        let mut findings = Findings::new(&none, 1);
+        for code in [&LOW, &LOW, &HIGH, &LOW] {
+            findings.add(code.at("").message("wrong"));
+        }
+        let findings = findings.finish();
+        assert_eq!(findings.len(), 2);
+        assert_eq!((findings[1].code.as_str(), findings[1].severity), ("findings.omitted", Severity::Error));
+        assert_eq!(findings[1].message, "3 further findings are not shown");
+    }
+
+    #[test]
+    fn an_answer_stays_small_whatever_was_sent() {
+        let none = Severities::new();
+        let mut findings = Findings::new(&none, 1_000);
+        let long = "x".repeat(FINDINGS_SIZE_MAX_BYTES / 3);
+        for _ in 0..10 {
+            findings.add(HIGH.at("").message(long.clone()));
+        }
+        let findings = findings.finish();
+        assert!(findings.iter().map(size).sum::<usize>() < FINDINGS_SIZE_MAX_BYTES + 1_000);
+        assert_eq!(findings.last().map(|finding| finding.code.as_str()), Some("findings.omitted"));
+
+        let mut findings = Findings::new(&none, 10);
+        let (short, long) = ("x".to_owned(), "x".repeat(FIX_SIZE_MAX_BYTES));
+        findings.add(HIGH.at("").message("short").fix(Patch::new().replace("/a", short)));
+        findings.add(HIGH.at("").message("long").fix(Patch::new().replace("/a", long)));
+        let has_fix: Vec<_> = findings.finish().iter().map(|finding| finding.fix.is_some()).collect();
+        assert_eq!(has_fix, [true, false]);
+    }
+
+    #[test]
+    fn quotes_and_cuts() {
+        assert_eq!(quoted("a"), "'a'");
+        assert_eq!(quoted(&"ä".repeat(81)), format!("'{}…'", "ä".repeat(80)));
+        assert_eq!(cut(&"ä".repeat(80)), "ä".repeat(80));
+    }
 }
