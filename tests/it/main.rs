@@ -24,6 +24,7 @@ mod serve;
 mod serve_fleet;
 mod shadow;
 mod store;
+mod templates;
 mod tidy;
 
 #[path = "../support/mod.rs"]
