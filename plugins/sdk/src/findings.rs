@@ -134,6 +134,17 @@ impl<'a> Findings<'a> {
         self.omitted_worst = worse(self.omitted_worst, finding.severity);
     }
 
+    /// Adds a finding of a code, and makes it only where it is kept: what is wrong a hundred thousand times then costs
+    /// no more than counting.
+    pub fn add_with(&mut self, code: &Code, finding: impl FnOnce() -> Finding) {
+        if self.given.len() < self.findings_max {
+            return self.add(finding());
+        }
+        self.omitted += 1;
+        let weight = self.severities.get(code.name).map_or(code.severity, |weight| (*weight).into());
+        self.omitted_worst = worse(self.omitted_worst, weight);
+    }
+
     /// What is answered to the host.
     pub fn finish(mut self) -> Vec<Finding> {
         if self.omitted > 0 {
@@ -215,6 +226,17 @@ mod tests {
         assert_eq!(findings.len(), 2);
         assert_eq!((findings[1].code.as_str(), findings[1].severity), ("findings.omitted", Severity::Error));
         assert_eq!(findings[1].message, "3 further findings are not shown");
+    }
+
+    #[test]
+    fn what_is_not_kept_is_counted_without_being_made() {
+        let severities = Severities::from([("a.high".to_owned(), Weight::Warning)]);
+        let mut findings = Findings::new(&severities, 1);
+        findings.add_with(&LOW, || LOW.at("").message("low"));
+        findings.add_with(&HIGH, || panic!("it is not kept"));
+        let findings = findings.finish();
+        assert_eq!((findings[0].code.as_str(), findings[1].severity), ("a.low", Severity::Warning));
+        assert_eq!(findings[1].message, "1 further findings are not shown");
     }
 
     #[test]

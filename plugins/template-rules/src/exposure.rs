@@ -39,20 +39,17 @@ impl Rules<'_> {
     fn check_addresses(&self, text: &Text<'_>, findings: &mut Findings) {
         let found = self.addresses_in_clear(text.text);
         let Some(first) = found.first() else { return };
-        let shown = text.text[first.start..].split(is_end_of_address).next().unwrap_or_default();
-        let more = match found.len() {
-            1 => String::new(),
-            count => format!(", and {} more", count - 1),
-        };
-        let finding = codes::URLS_IN_CLEAR
-            .at(text.place.as_str())
-            .message(format!("{}{} is reached without encryption{more}", quoted(shown), text.in_line_of(first.start)))
-            .help("write https:// (wss:// for ws://), or name the host in the setting 'http_hosts_allowed'");
-        let changed = with_encryption(text.text, &found);
-        findings.add(if changed == text.text {
-            finding
-        } else {
-            finding.fix(Patch::exchange(&text.place, text.text, changed))
+        findings.add_with(&codes::URLS_IN_CLEAR, || {
+            let shown = text.text[first.start..].split(is_end_of_address).next().unwrap_or_default();
+            let in_line = text.in_line_of(first.start);
+            let finding = codes::URLS_IN_CLEAR
+                .at(text.place.as_str())
+                .message(format!("{}{in_line} is reached without encryption{}", quoted(shown), and_more(found.len())))
+                .help("write https:// (wss:// for ws://), or name the host in the setting 'http_hosts_allowed'");
+            match with_encryption(text.text, &found) {
+                Some(changed) => finding.fix(Patch::exchange(&text.place, text.text, changed)),
+                None => finding,
+            }
         });
     }
 
@@ -60,8 +57,10 @@ impl Rules<'_> {
         let mut found = Vec::new();
         for (colon, _) in text.match_indices("://") {
             let letters = text[..colon].bytes().rev().take_while(u8::is_ascii_alphabetic).take(8).count();
-            let scheme = text[colon - letters..colon].to_ascii_lowercase();
-            let Some((_, secure)) = IN_CLEAR.iter().find(|(known, _)| *known == scheme) else { continue };
+            let scheme = &text[colon - letters..colon];
+            let Some((_, secure)) = IN_CLEAR.iter().find(|(known, _)| known.eq_ignore_ascii_case(scheme)) else {
+                continue;
+            };
             let after = &text[colon + 3..];
             if self.is_away(after) {
                 found.push(InClear { start: colon - letters, colon, secure: *secure });
@@ -103,7 +102,12 @@ fn is_end_of_address(sign: char) -> bool {
     sign.is_whitespace() || matches!(sign, '"' | '\'' | '<' | '>' | '(' | ')' | '`' | ',' | ';' | '|' | '\\')
 }
 
-fn with_encryption(text: &str, found: &[InClear]) -> String {
+/// The text with encrypted addresses; none where there is nothing to change, or it is too long to be shown twice.
+fn with_encryption(text: &str, found: &[InClear]) -> Option<String> {
+    const REWRITTEN_MAX_BYTES: usize = 2_000;
+    if text.len() > REWRITTEN_MAX_BYTES {
+        return None;
+    }
     let (mut changed, mut done) = (String::with_capacity(text.len() + found.len()), 0);
     for address in found {
         let Some(secure) = address.secure else { continue };
@@ -112,33 +116,34 @@ fn with_encryption(text: &str, found: &[InClear]) -> String {
         done = address.colon;
     }
     changed.push_str(&text[done..]);
-    changed
+    (done > 0).then_some(changed)
+}
+
+fn and_more(count: usize) -> String {
+    if count > 1 { format!(", and {} more", count - 1) } else { String::new() }
 }
 
 fn check_secrets(text: &Text<'_>, findings: &mut Findings) {
     for (what, offset) in secrets::find(text.text) {
-        findings.add(
+        findings.add_with(&codes::SECRETS_IN_CLEAR, || {
             codes::SECRETS_IN_CLEAR
                 .at(text.place.as_str())
                 .message(format!("the text holds what looks like {what}{}", text.in_line_of(offset)))
-                .help("make it a parameter without a default, and revoke this one: it was sent"),
-        );
+                .help("make it a parameter without a default, and revoke this one: it was sent")
+        });
     }
 }
 
 fn check_folders(text: &Text<'_>, findings: &mut Findings) {
     let mut folders = folders(text.text);
     let Some((offset, folder)) = folders.next() else { return };
-    let more = match folders.count() {
-        0 => String::new(),
-        count => format!(", and {count} more"),
-    };
-    findings.add(
+    findings.add_with(&codes::PATHS_PERSONAL, || {
+        let (in_line, more) = (text.in_line_of(offset), and_more(1 + folders.count()));
         codes::PATHS_PERSONAL
             .at(text.place.as_str())
-            .message(format!("{}{} is a folder of a person's machine{more}", quoted(folder), text.in_line_of(offset)))
-            .help("write the path from the project's folder, or make it a parameter"),
-    );
+            .message(format!("{}{in_line} is a folder of a person's machine{more}", quoted(folder)))
+            .help("write the path from the project's folder, or make it a parameter")
+    });
 }
 
 /// Folders of people, as Linux, macOS and Windows name them. Accounts of containers and of examples are nobody's.

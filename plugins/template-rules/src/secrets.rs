@@ -65,6 +65,10 @@ pub fn find(text: &str) -> Vec<(&'static str, usize)> {
 }
 
 fn first_of(form: &Form, text: &str) -> Option<usize> {
+    // Most texts are short, and preparing a search takes longer than they do.
+    if text.len() < form.beginning.len() + form.length_min {
+        return None;
+    }
     let is_whole = |offset: usize| {
         let before = text[..offset].bytes().next_back();
         let after = text[offset + form.beginning.len()..].bytes();
@@ -117,12 +121,12 @@ fn password_in_address(text: &str) -> Option<usize> {
     text.match_indices("://").map(|(offset, _)| offset).find(|offset| {
         let after = &text.as_bytes()[offset + 3..];
         let authority = after.iter().take(AUTHORITY_MAX_BYTES);
-        let authority: Vec<u8> = authority
-            .copied()
+        let length = authority
             .take_while(|byte| {
                 !byte.is_ascii_whitespace() && !matches!(byte, b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>')
             })
-            .collect();
+            .count();
+        let authority = &after[..length];
         let Some(at) = authority.iter().rposition(|byte| *byte == b'@') else { return false };
         let Some(colon) = authority[..at].iter().position(|byte| *byte == b':') else { return false };
         authority[colon + 1..at].first().is_some_and(u8::is_ascii_alphanumeric)
@@ -136,30 +140,31 @@ fn assignment(text: &str) -> Option<usize> {
         ["password", "passwd", "secret", "apikey", "api_key", "api-key", "access_key", "accesskey", "token"];
     const NAME_MAX_BYTES: usize = 64;
     const VALUE_MIN: usize = 8;
-    const VALUE_MAX: usize = 300;
+    // What decides stands at the beginning.
+    const VALUE_MAX: usize = 64;
     let bytes = text.as_bytes();
+    let is_filler = |byte: &u8| matches!(byte, b' ' | b'"' | b'\'');
     let is_assigned = |sign: usize| {
-        let before = bytes[..sign].iter().rposition(|byte| !matches!(byte, b' ' | b'"' | b'\''))?;
-        let start = (before + 1).saturating_sub(NAME_MAX_BYTES);
-        let start =
-            bytes[start..=before].iter().rposition(|byte| !is_dashed(*byte)).map_or(start, |place| start + place + 1);
-        let name = bytes[start..=before].to_ascii_lowercase();
-        if !NAMES.iter().any(|known| name.ends_with(known.as_bytes())) {
-            return None;
-        }
-        let after = &bytes[sign + 1..];
-        let after = &after[after.iter().take(4).take_while(|byte| matches!(byte, b' ' | b'"' | b'\'')).count()..];
-        let is_part = |byte: &&u8| {
-            !byte.is_ascii_whitespace()
-                && !matches!(byte, b'"' | b'\'' | b'<' | b'>' | b',' | b';' | b')' | b']' | b'{' | b'}' | b'(')
+        let before = bytes[..sign].iter().rposition(|byte| !is_filler(byte))? + 1;
+        let reach = before.saturating_sub(NAME_MAX_BYTES);
+        let length = bytes[reach..before].iter().rev().take_while(|byte| is_dashed(**byte)).count();
+        let name = &bytes[before - length..before];
+        let is_named = |known: &&str| {
+            name.len()
+                .checked_sub(known.len())
+                .is_some_and(|start| name[start..].eq_ignore_ascii_case(known.as_bytes()))
         };
-        let value: Vec<u8> = after.iter().take(VALUE_MAX).take_while(is_part).copied().collect();
+        NAMES.iter().find(|known| is_named(known))?;
+        let after = &bytes[sign + 1..];
+        let after = &after[after.iter().take(4).take_while(|byte| is_filler(byte)).count()..];
+        let is_part = |byte: &u8| byte.is_ascii_graphic() && !b"\"'<>,;()[]{}=".contains(byte);
+        let value = &after[..after.iter().take(VALUE_MAX).take_while(|byte| is_part(byte)).count()];
         let is_made = value.len() >= VALUE_MIN
             && value[0].is_ascii_alphanumeric()
             && value.iter().any(u8::is_ascii_digit)
             && value.iter().any(u8::is_ascii_alphabetic)
             && !value.windows(3).any(|window| window == b"://");
-        is_made.then_some(start)
+        is_made.then_some(before - length)
     };
     text.match_indices(['=', ':']).find_map(|(sign, _)| is_assigned(sign))
 }

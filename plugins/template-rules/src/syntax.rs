@@ -38,7 +38,7 @@ pub enum What<'t> {
     },
     /// It is closed, and holds no name. A name that it begins with is used all the same.
     Malformed {
-        /// What it holds.
+        /// What it holds, as it is written.
         inner: &'t str,
         /// What it begins with.
         name: Option<&'t str>,
@@ -117,41 +117,39 @@ impl Syntax {
 
     /// Reads the placeholder that `rest` begins with, and how much of the text it takes.
     fn read<'t>(&self, at: usize, rest: &'t str, after: &'t str) -> (What<'t>, usize) {
-        let window = within_line(after);
-        let closed = window.find(&*self.close);
+        let window = beginning(after, PLACEHOLDER_MAX_BYTES);
+        // It ends before the next one begins, and in its line.
         let reopened = window.find(&*self.open).filter(|_| self.open != self.close);
-        match closed {
-            Some(end) if reopened.is_none_or(|start| start > end) => {
-                let inner = after[..end].trim_start();
-                let at = at + self.open.len() + (end - inner.len());
-                (self.named(at, inner.trim_end()), self.open.len() + end + self.close.len())
+        let window = &window[..reopened.unwrap_or(window.len())];
+        let window = window.split('\n').next().unwrap_or(window);
+        match window.find(&*self.close) {
+            Some(end) => {
+                let name_at = at + self.open.len() + (end - after[..end].trim_start().len());
+                (self.named(name_at, &after[..end]), self.open.len() + end + self.close.len())
             }
-            _ => {
-                let shown = reopened.map_or(window, |start| &window[..start]);
-                (What::Unclosed(&rest[..self.open.len() + shown.len()]), self.open.len())
-            }
+            None => (What::Unclosed(&rest[..self.open.len() + window.len()]), self.open.len()),
         }
     }
 
     fn named<'t>(&self, at: usize, inner: &'t str) -> What<'t> {
-        let name = &inner[..name_length(inner)];
-        let rest = &inner[name.len()..];
+        let path = inner.trim();
+        let name = &path[..name_length(path)];
+        let rest = &path[name.len()..];
         let is_dotted = !rest.is_empty() && rest.split('.').skip(1).all(is_step) && rest.starts_with('.');
         if !name.is_empty() && (rest.is_empty() || (is_dotted && self.are_names_dotted)) {
-            return What::Name { name, path: inner, at };
+            return What::Name { name, path, at };
         }
         What::Malformed { inner, name: Some(name).filter(|name| !name.is_empty()), is_dotted }
     }
 }
 
-/// What of a text could still be the placeholder that it follows the beginning of.
-fn within_line(after: &str) -> &str {
-    let mut end = after.len().min(PLACEHOLDER_MAX_BYTES);
-    while !after.is_char_boundary(end) {
+/// No more than so many bytes of a text.
+fn beginning(text: &str, size_max_bytes: usize) -> &str {
+    let mut end = text.len().min(size_max_bytes);
+    while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let window = &after[..end];
-    window.split('\n').next().unwrap_or(window)
+    &text[..end]
 }
 
 fn is_step(step: &str) -> bool {
@@ -182,8 +180,8 @@ mod tests {
                 What::Name { path, at, .. } if !text[at..].starts_with(path) => format!("{path} is not at {at}"),
                 What::Name { name, path, .. } if name == path => name.to_owned(),
                 What::Name { name, path, .. } => format!("{name} by {path}"),
-                What::Malformed { inner, name, is_dotted: false } => format!("malformed <{inner}> {name:?}"),
-                What::Malformed { inner, .. } => format!("dotted <{inner}>"),
+                What::Malformed { inner, name, is_dotted: false } => format!("malformed <{}> {name:?}", inner.trim()),
+                What::Malformed { inner, .. } => format!("dotted <{}>", inner.trim()),
                 What::Unclosed(from) => format!("unclosed <{from}>"),
                 What::Unopened => "unopened".to_owned(),
             };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hallmark_plugin::findings::{Findings, cut, quoted};
+use hallmark_plugin::findings::{Code, Findings, cut, quoted};
 use hallmark_plugin::{Finding, Patch, pointer};
 use serde_json::{Value, json};
 use shared_rules::nearest::nearest;
@@ -12,9 +12,6 @@ use crate::content::{Content, Kind, Text};
 use crate::references::Inherited;
 use crate::syntax::{Found, Syntax, What, is_name};
 
-/// No more placeholders without their form are told of one template: a text of nothing else must not take the
-/// evaluation's time.
-const MALFORMED_MAX: usize = 500;
 /// For no more names is looked for the one that was meant.
 const COMPARED_MAX: usize = 20;
 /// A longer text is not written again by a fix.
@@ -45,22 +42,18 @@ impl<'v> Uses<'v> {
     /// Finds them, and gives a finding for each placeholder without its form.
     pub fn check(syntax: &Syntax, content: &Content<'v>, findings: &mut Findings) -> Self {
         let mut uses = Self::default();
-        let mut told = 0;
         for (index, text) in content.texts.iter().enumerate() {
             syntax.scan(text.text, |Found { line, what }| {
-                match what {
-                    What::Name { name, path, .. } => uses.add(name, path, index, line),
-                    What::Malformed { name: Some(name), .. } => {
-                        uses.mentioned.insert(name);
+                let code = match what {
+                    What::Name { name, path, .. } => return uses.add(name, path, index, line),
+                    What::Malformed { name, .. } => {
+                        uses.mentioned.extend(name);
+                        &codes::PLACEHOLDERS_FORM
                     }
-                    _ => {}
-                }
-                if told < MALFORMED_MAX
-                    && let Some(finding) = form_finding(syntax, text, line, &what)
-                {
-                    told += 1;
-                    findings.add(finding);
-                }
+                    What::Unclosed(_) => &codes::PLACEHOLDERS_UNCLOSED,
+                    What::Unopened => &codes::PLACEHOLDERS_UNOPENED,
+                };
+                findings.add_with(code, || form_finding(code, syntax, text, line, &what));
             });
         }
         uses
@@ -88,7 +81,9 @@ impl<'v> Uses<'v> {
         for (index, name) in undeclared.iter().enumerate() {
             // Where a template that is included cannot be read, what it declares is not known.
             if inherited.is_whole() {
-                findings.add(comparison.undeclared_finding(name, index < COMPARED_MAX));
+                findings.add_with(&codes::PLACEHOLDERS_UNDECLARED, || {
+                    comparison.undeclared_finding(name, index < COMPARED_MAX)
+                });
             }
         }
         for (name, used) in &self.by_name {
@@ -96,14 +91,18 @@ impl<'v> Uses<'v> {
             if let (Some((index, line, path)), Some(kind)) = (used.member, kind)
                 && !matches!(kind, Kind::Object | Kind::Array)
             {
-                findings.add(member_finding(syntax, &content.texts[index], line, name, path, kind));
+                findings.add_with(&codes::PLACEHOLDERS_MEMBER, || {
+                    member_finding(syntax, &content.texts[index], line, name, path, kind)
+                });
             }
         }
         let is_used = |name| self.by_name.contains_key(name) || self.mentioned.contains(name) || inherited.has(name);
         let unused = content.declared().filter(|(name, _)| is_name(name) && !is_used(name));
         for (index, (name, parameter)) in unused.enumerate() {
             if inherited.is_whole() {
-                findings.add(comparison.unused_finding(name, &parameter.place, parameter.value, index < COMPARED_MAX));
+                findings.add_with(&codes::PARAMETERS_UNUSED, || {
+                    comparison.unused_finding(name, &parameter.place, parameter.value, index < COMPARED_MAX)
+                });
             }
         }
     }
@@ -212,36 +211,34 @@ impl Comparison<'_, '_> {
     }
 }
 
-fn form_finding(syntax: &Syntax, text: &Text<'_>, line: usize, what: &What<'_>) -> Option<Finding> {
+fn form_finding(code: &Code, syntax: &Syntax, text: &Text<'_>, line: usize, what: &What<'_>) -> Finding {
     let (open, close) = (syntax.open(), syntax.close());
-    let in_line = text.in_line(line);
-    let place = text.place.as_str();
-    Some(match what {
-        What::Name { .. } => return None,
-        What::Unclosed(from) => codes::PLACEHOLDERS_UNCLOSED
-            .at(place)
-            .message(format!("the placeholder that begins with {}{in_line} has no '{close}'", quoted(from.trim_end())))
-            .help(format!("close it in the same line, as in {}; a '{open}' that is text is written '\\{open}'", syntax.written("name"))),
-        What::Unopened => codes::PLACEHOLDERS_UNOPENED
-            .at(place)
-            .message(format!("a '{close}'{in_line} ends no placeholder"))
-            .help(format!("begin it, as in {}, or take the '{close}' out", syntax.written("name"))),
-        What::Malformed { inner: "", .. } => codes::PLACEHOLDERS_FORM
-            .at(place)
-            .message(format!("a placeholder{in_line} is empty"))
-            .help(format!("write the name of a parameter, as in {}", syntax.written("name"))),
-        What::Malformed { inner, is_dotted: true, .. } => codes::PLACEHOLDERS_FORM
-            .at(place)
-            .message(format!("the placeholder {}{in_line} has a dotted name", quoted(&syntax.written(inner))))
-            .help("pass the member as a parameter of its own; the setting 'dotted_names' would allow it"),
-        What::Malformed { inner, .. } => codes::PLACEHOLDERS_FORM
-            .at(place)
-            .message(format!("the placeholder {}{in_line} does not hold a name", quoted(&syntax.written(inner))))
-            .help(format!(
-                "write the name of a parameter alone, as in {}: letters, digits, '_' and '-'; sections, filters and partials are not known here",
-                syntax.written("name")
-            )),
-    })
+    let (in_line, example) = (text.in_line(line), syntax.written("name"));
+    let (message, help) = match what {
+        What::Unclosed(from) => (
+            format!("the placeholder that begins with {}{in_line} has no '{close}'", quoted(from.trim_end())),
+            format!("close it in the same line, as in {example}; a '{open}' that is text is written '\\{open}'"),
+        ),
+        What::Malformed { inner, .. } if inner.trim().is_empty() => {
+            (format!("a placeholder{in_line} is empty"), format!("write the name of a parameter, as in {example}"))
+        }
+        What::Malformed { inner, is_dotted: true, .. } => (
+            format!("the placeholder {}{in_line} has a dotted name", quoted(&[open, inner, close].concat())),
+            "pass the member as a parameter of its own; the setting 'dotted_names' would allow it".to_owned(),
+        ),
+        What::Malformed { inner, .. } => (
+            format!("the placeholder {}{in_line} does not hold a name", quoted(&[open, inner, close].concat())),
+            format!(
+                "write the name of a parameter alone, as in {example}: letters, digits, '_' and '-'; sections, filters and \
+                 partials are not known here"
+            ),
+        ),
+        What::Unopened | What::Name { .. } => (
+            format!("a '{close}'{in_line} ends no placeholder"),
+            format!("begin it, as in {example}, or take the '{close}' out"),
+        ),
+    };
+    code.at(text.place.as_str()).message(message).help(help)
 }
 
 fn member_finding(syntax: &Syntax, text: &Text<'_>, line: usize, name: &str, path: &str, kind: Kind) -> Finding {

@@ -187,7 +187,7 @@ fn asks_for_placeholders_that_are_whole() {
     );
     assert_eq!(
         only(&body("{{#each orders}}")),
-        "placeholders.form /content/body: the placeholder '{{ #each orders }}' does not hold a name; write the name of a \
+        "placeholders.form /content/body: the placeholder '{{#each orders}}' does not hold a name; write the name of a \
          parameter alone, as in {{ name }}: letters, digits, '_' and '-'; sections, filters and partials are not known here"
     );
     assert_eq!(
