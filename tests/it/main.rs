@@ -28,6 +28,7 @@ mod serve;
 mod serve_fleet;
 mod shadow;
 mod store;
+mod templates;
 mod tidy;
 mod trust;
 
