@@ -49,12 +49,14 @@ impl Validator for TemplateRules {
         .codes(codes::ALL)
     }
 
-    fn configure(settings: Settings) -> Result<Self, Vec<Finding>> {
+    fn configure(mut settings: Settings) -> Result<Self, Vec<Finding>> {
         let mut wrong = unknown_severities(&settings.severities, codes::ALL);
         wrong.extend(settings.check_delimiters());
         if !wrong.is_empty() {
             return Err(wrong);
         }
+        // Hosts are compared in lower case.
+        settings.http_hosts_allowed.iter_mut().for_each(|host| host.make_ascii_lowercase());
         let syntax = Syntax::new(&settings.placeholder_open, &settings.placeholder_close, settings.dotted_names);
         Ok(Self { settings, syntax })
     }

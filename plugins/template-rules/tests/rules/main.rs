@@ -260,7 +260,7 @@ fn asks_for_encrypted_addresses() {
     );
     assert_eq!(check(json!({"content": "ftp://example.org"}))[0].fix, None);
     assert_eq!(check(json!({"metadata": {"homepage": "http://example.org"}}))[0].path, "/metadata/homepage");
-    let allowed = json!({"http_hosts_allowed": ["example.org"]});
+    let allowed = json!({"http_hosts_allowed": ["Example.org"]});
     assert_eq!(check_with(allowed, json!({"content": "http://docs.example.org"})), []);
 }
 
