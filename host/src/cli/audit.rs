@@ -185,7 +185,7 @@ fn verify_server(head: Option<Head>, client: &client::Arguments) -> Outcome {
     match checked {
         Ok(checked) => {
             let ended = tell_checked(&checked);
-            show::out(&format!("{}; what waits is not checked", waiting(&patiently(&client, "/api/audit/status")?)));
+            tell_waiting(&patiently(&client, "/api/audit/status")?, [", and is not checked", ", and are not checked"]);
             Ok(ended.max(versions.tell(&client)?))
         }
         Err(broken) => Ok(tell_broken(&broken)),
@@ -231,7 +231,7 @@ impl Versions {
             let stored = format!("{} stored: the log tells of", show::counted(self.count, "version"));
             match self.waiting.len() {
                 0 => show::out(&format!("{stored} each")),
-                waiting => show::out(&format!("{stored} {}, the others' rows wait", self.count - waiting)),
+                waiting => show::out(&format!("{stored} {}, what tells of the others waits", self.count - waiting)),
             }
             return Ok(Ended::Fine);
         }
@@ -266,7 +266,8 @@ fn tell_checked(checked: &Checked) -> Ended {
     if first > 1 {
         show::out(&format!("what comes before row {first} is not here, so row {first} is taken as it stands"));
     }
-    show::out(&format!("head {head}: keep it elsewhere, and check with --head that a later log still holds it"));
+    show::out(&format!("head {head}"));
+    show::out("keep the head elsewhere, and check with --head that a later log still holds it");
     Ended::Fine
 }
 
@@ -276,14 +277,15 @@ fn status(client: &client::Arguments) -> Outcome {
         (Some(place), Some(hash)) => show::out(&format!("head {place}:{hash}")),
         _ => show::out("the audit log has no sealed rows"),
     }
-    show::out(&waiting(&status));
+    tell_waiting(&status, ["", ""]);
     Ok(Ended::Fine)
 }
 
-fn waiting(status: &Value) -> String {
-    match status["waiting"].as_u64().unwrap_or(0) {
+/// How many rows wait, with what there is to say of one or of several.
+fn tell_waiting(status: &Value, [of_one, of_several]: [&str; 2]) {
+    show::out(&match status["waiting"].as_u64().unwrap_or(0) {
         0 => "no row waits to be sealed".to_owned(),
-        1 => "1 row waits to be sealed".to_owned(),
-        waiting => format!("{waiting} rows wait to be sealed"),
-    }
+        1 => format!("1 row waits to be sealed{of_one}"),
+        waiting => format!("{waiting} rows wait to be sealed{of_several}"),
+    });
 }
