@@ -24,6 +24,7 @@ mod keys;
 mod plugins;
 mod scopes;
 mod shadow;
+mod tokens;
 
 use std::sync::{Arc, OnceLock};
 

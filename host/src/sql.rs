@@ -21,6 +21,7 @@ mod rows;
 mod rules;
 mod shadow;
 mod tenants;
+mod tokens;
 mod transaction;
 
 use async_trait::async_trait;
@@ -35,7 +36,7 @@ use crate::registry::audit::AuditRecord;
 use crate::registry::release::ReleaseRef;
 use crate::registry::store::{
     Commit, Committed, DecisionRow, EntryRow, EventRow, NewRelease, Page, PluginPlace, PluginRow, ReleaseHead,
-    ReleaseRow, Rollback, RolledBack, Store, StoreError, TokenRow, VersionHead, VersionPlace, VersionRow,
+    ReleaseRow, Rollback, RolledBack, Store, StoreError, VersionHead, VersionPlace, VersionRow,
 };
 
 pub use errors::DatabaseError;
@@ -221,16 +222,6 @@ impl Store for Database {
 
     async fn ensure_tenant(&self, tenant: &Tenant, at: Millis) -> Result<(), StoreError> {
         tenants::ensure(self, tenant, at).await
-    }
-
-    async fn insert_token(&self, token: &TokenRow, actor: &str) -> Result<bool, StoreError> {
-        let (statement, record) = (tenants::insert_token(token), AuditRecord::token_created(actor, token));
-        self.write_told(&token.tenant, "to write a token", statement, record).await
-    }
-
-    async fn token_by_hash(&self, hash: &str) -> Result<Option<TokenRow>, StoreError> {
-        let row = self.read_one("to read a token", tenants::token_by_hash(hash)).await?;
-        row.as_ref().map(tenants::token).transpose()
     }
 
     async fn insert_plugin(&self, tenant: &Tenant, plugin: &PluginRow) -> Result<bool, StoreError> {

@@ -25,6 +25,7 @@ mod serve_fleet;
 mod shadow;
 mod store;
 mod tidy;
+mod tokens;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -195,7 +195,40 @@ impl Answer {
     }
 }
 
+/// A host, asked with another token than the admin's.
+pub struct Caller<'a> {
+    host: &'a Host,
+    token: &'a str,
+}
+
+impl Caller<'_> {
+    /// GET.
+    pub fn get(&self, path: &str) -> Answer {
+        self.host.get_with(path, ("Authorization", &format!("Bearer {}", self.token)))
+    }
+
+    /// POST of JSON.
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        let request = agent()
+            .post(format!("{}{path}", self.host.url))
+            .header("Authorization", format!("Bearer {}", self.token))
+            .header("Content-Type", "application/json");
+        answer(request.send(body.to_string().as_bytes()).expect("an answer"))
+    }
+}
+
 impl Host {
+    /// Asks with this token.
+    pub fn by<'a>(&'a self, token: &'a str) -> Caller<'a> {
+        Caller { host: self, token }
+    }
+
+    /// GET with a header and nothing else.
+    pub fn get_with(&self, path: &str, (name, value): (&str, &str)) -> Answer {
+        let request = agent().get(format!("{}{path}", self.url)).header(name, value);
+        answer(request.call().expect("an answer"))
+    }
+
     /// GET with the admin's token.
     pub fn get(&self, path: &str) -> Answer {
         let request =

@@ -303,7 +303,7 @@ async fn is_active(
 
 /// Brings a scope to what its folder says; what is so already stays.
 async fn apply(registry: &Arc<Registry>, folder: Folder) -> Result<(), Trouble> {
-    let actor = Actor { tenant: Tenant::default_tenant(), name: "serve".to_owned() };
+    let actor = Actor::trusted(Tenant::default_tenant(), "serve");
     let scope = folder.rules.scope.clone();
     let refused = |error: RegistryError| refusal(&scope, &error);
     if is_kept_by_freeze(registry, &actor, &folder).await.map_err(refused)? {

@@ -58,6 +58,8 @@ codes! {
     BadHeader = "bad-header", BAD_REQUEST, "A header cannot be read";
     /// No token, or one that nobody holds.
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "A valid token is needed";
+    /// The token is not for this.
+    Forbidden = "forbidden", FORBIDDEN, "The token is not for this";
     /// Nothing is served at this path.
     NoRoute = "no-route", NOT_FOUND, "Nothing is served here";
     /// No module declares the kind.
@@ -383,6 +385,7 @@ impl From<RegistryError> for Problem {
             RegistryError::TooLarge { limit_bytes } => Self::too_large("document_size_max_bytes", limit_bytes),
             RegistryError::NoKind { .. } => Self::new(Code::NoKind, text),
             RegistryError::NotFound { .. } => Self::new(Code::NotFound, text),
+            RegistryError::OutOfReach { .. } => Self::new(Code::Forbidden, text),
             RegistryError::Rejected { decision } => {
                 let mut problem = Self::new(Code::Rejected, text).found(Findings::Gate(decision.findings));
                 problem.0.more.decision_id = Some(decision.id);

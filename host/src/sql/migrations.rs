@@ -141,6 +141,13 @@ const MIGRATIONS: &[Migration] = &[
         up: include_str!("../../../migrations/0017_exemptions.postgres.sql"),
         down: include_str!("../../../migrations/0017_exemptions.postgres.down.sql"),
     },
+    Migration {
+        number: 26,
+        name: "tokens",
+        only: None,
+        up: include_str!("../../../migrations/0026_tokens.sql"),
+        down: include_str!("../../../migrations/0026_tokens.down.sql"),
+    },
 ];
 
 /// The steps that were applied are kept here, by number, with the digest of their text.
