@@ -6,6 +6,7 @@ mod cursor;
 mod error;
 mod front;
 mod health;
+mod idempotency;
 mod intake;
 mod journal;
 mod page;

@@ -22,6 +22,7 @@ pub mod decisions;
 pub mod explain;
 mod facts;
 pub mod fleet;
+pub mod idempotency;
 pub mod keys;
 mod reading;
 mod releasing;

@@ -10,6 +10,7 @@ mod events;
 mod exemptions;
 mod fleet;
 mod group_commit;
+mod idempotency;
 mod impact;
 mod keys;
 mod migrations;

@@ -13,6 +13,7 @@ mod exemptions;
 mod fleet;
 mod hostile;
 mod http;
+mod idempotency;
 mod impact;
 mod javascript;
 mod keys;

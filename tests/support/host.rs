@@ -273,11 +273,21 @@ impl Host {
     /// Sends a POST of JSON and does not wait for its answer. A stream that is dropped hangs up; the host would not see
     /// that of one that it was told to close.
     pub fn begin(&self, path: &str, body: &Value) -> TcpStream {
+        self.begin_with(path, body, "")
+    }
+
+    /// The same with further lines of the head, each with its end.
+    pub fn begin_with(&self, path: &str, body: &Value, lines: &str) -> TcpStream {
+        self.begin_by(&self.token, path, body, lines)
+    }
+
+    /// The same with another token.
+    pub fn begin_by(&self, token: &str, path: &str, body: &Value, lines: &str) -> TcpStream {
         let body = body.to_string();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {}\r\n\
+            "POST {path} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {}\r\n{lines}\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            self.token,
+            token,
             body.len()
         );
         let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).expect("a connection");

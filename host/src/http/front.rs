@@ -17,6 +17,7 @@ use tokio::sync::SemaphorePermit;
 use super::Host;
 use super::call::{Call, Correlation, REQUEST_ID, no_route as nothing_at};
 use super::error::{Code, Problem};
+use super::idempotency;
 use super::intake::Intake;
 use super::reply::{Answer, refusal};
 use crate::clock::Millis;
@@ -61,7 +62,7 @@ where
 pub async fn guarded<H, F>(label: Label, guard: Guard, host: Arc<Host>, request: Request, handler: H) -> Response<Body>
 where
     H: FnOnce(Call) -> F,
-    F: Future<Output = Answer>,
+    F: Future<Output = Answer> + Send + 'static,
 {
     let started = Instant::now();
     let correlation = Correlation::of(request.headers());
@@ -75,7 +76,11 @@ where
             Problem::new(Code::Busy, detail).limited_by("requests_in_flight_max")
         })?;
         let _change = guard.intake.is_change().then(|| change(&host)).transpose()?;
-        handler(admit(Arc::clone(&host), guard, request, admitted, started).await?).await
+        let call = admit(Arc::clone(&host), guard, request, admitted, started).await?;
+        match idempotency::key(label, &call.headers)? {
+            Some(key) => idempotency::once(key, label, call, handler).await,
+            None => handler(call).await,
+        }
     };
     conclude(label, &correlation, started, work).await
 }

@@ -90,7 +90,7 @@ pub async fn create(call: Call) -> Answer {
     let result = call.registry.create_token(&call.actor, wanted, now).await;
     journal::token(&call, "create", "created", &result);
     let MadeToken { token, row } = result?;
-    Reply::json(Success::Created, &TokenView { token: Some(&token), ..TokenView::of(&row, now) })
+    Ok(Reply::json(Success::Created, &TokenView { token: Some(&token), ..TokenView::of(&row, now) })?.secret())
 }
 
 /// `POST /api/tokens/{id}/revoke`

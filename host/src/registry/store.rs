@@ -6,6 +6,7 @@ mod audit;
 mod decisions;
 mod exemptions;
 mod fleet;
+mod idempotency;
 mod impact;
 mod keys;
 mod places;
@@ -27,6 +28,7 @@ pub use audit::{AuditSpan, AuditStatus, AuditStore};
 pub use decisions::{DecisionFilter, DecisionStore};
 pub use exemptions::{ExemptionMade, ExemptionStore};
 pub use fleet::{FleetStore, Happened, Listener, Notice};
+pub use idempotency::IdempotencyStore;
 pub use impact::{ImpactBegun, ImpactChunk, ImpactRow, ImpactState, ImpactStore, Judged, PublishMark, StoredVersion};
 pub use keys::{KeyRow, KeyStore, SIGNERS_MAX, SignatureRow, Signatures};
 pub use places::{PluginPlace, VersionPlace};
@@ -327,6 +329,7 @@ pub trait Store:
     + DecisionStore
     + ExemptionStore
     + FleetStore
+    + IdempotencyStore
     + ImpactStore
     + KeyStore
     + ShadowStore
