@@ -4,6 +4,7 @@ mod activation;
 mod agreement;
 mod attestations;
 mod audit;
+mod caching;
 mod cli;
 mod cli_server;
 mod corpus;

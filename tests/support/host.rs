@@ -229,6 +229,15 @@ impl Host {
         answer(request.call().expect("an answer"))
     }
 
+    /// GET with the admin's token and a header more.
+    pub fn get_if(&self, path: &str, (name, value): (&str, &str)) -> Answer {
+        let request = agent()
+            .get(format!("{}{path}", self.url))
+            .header("Authorization", format!("Bearer {}", self.token))
+            .header(name, value);
+        answer(request.call().expect("an answer"))
+    }
+
     /// GET with the admin's token.
     pub fn get(&self, path: &str) -> Answer {
         let request =

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::cursor;
 use super::error::{Code, Problem, Success};
-use super::page::{PageView, size};
+use super::page::{self, PageView, size};
 use super::reply::{Answer, Reply};
 use crate::clock::{Instant, Millis, NoInstant};
 use crate::names::Digest;
@@ -30,7 +30,7 @@ pub async fn list(call: Call) -> Answer {
     };
     let page = call.registry.audit_rows(&call.actor, span, limit).await?;
     let place = |row: &AuditRow| AuditSpan { after: row.place, ..span };
-    Reply::json(Success::Found, &PageView::<Value>::of(AUDIT, &page, place, AuditRow::line))
+    page::answer(&call, &PageView::<Value>::of(AUDIT, &page, place, AuditRow::line))
 }
 
 fn instant(name: &str, given: Option<String>) -> Result<Option<Millis>, Problem> {

@@ -140,6 +140,8 @@ pub enum Success {
     Skipped,
     /// It was begun and goes on.
     Begun,
+    /// The reader has it already.
+    Unchanged,
     /// The answer is complete and says that the host is unwell.
     Unwell,
 }
@@ -151,6 +153,7 @@ impl Success {
             Self::Found => StatusCode::OK,
             Self::Created => StatusCode::CREATED,
             Self::Skipped | Self::Begun => StatusCode::ACCEPTED,
+            Self::Unchanged => StatusCode::NOT_MODIFIED,
             Self::Unwell => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

@@ -19,7 +19,7 @@ use super::call::{Call, Correlation, REQUEST_ID, no_route as nothing_at};
 use super::error::{Code, Problem};
 use super::idempotency;
 use super::intake::Intake;
-use super::reply::{Answer, refusal};
+use super::reply::{Answer, Known, refusal};
 use crate::clock::Millis;
 use crate::registry::access::Role;
 use crate::registry::{Actor, Registry};
@@ -77,7 +77,11 @@ where
         })?;
         let _change = guard.intake.is_change().then(|| change(&host)).transpose()?;
         let call = admit(Arc::clone(&host), guard, request, admitted, started).await?;
-        match idempotency::key(label, &call.headers)? {
+        if label.method == "GET" {
+            let known = Known::of(&call.headers);
+            return Ok(handler(call).await?.unless_known(&known));
+        }
+        match idempotency::key(&call.headers)? {
             Some(key) => idempotency::once(key, label, call, handler).await,
             None => handler(call).await,
         }

@@ -28,12 +28,11 @@ const KEY_MAX_CHARACTERS: usize = 255;
 /// Headers that change what a request asks for.
 const TELLING: [&str; 3] = ["if-match", "if-none-match", "accept"];
 
-/// The key of a request that changes something; of others it means nothing. The draft has it in quotes; most clients
-/// send it bare.
+/// The key of a request. The draft has it in quotes; most clients send it bare.
 ///
 /// # Errors
 /// It is empty, too long or no key.
-pub fn key(label: Label, headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut given = headers.get_all(&KEY).iter();
     let (Some(value), None) = (given.next(), given.next()) else {
         return if headers.contains_key(&KEY) { Err(refused()) } else { Ok(None) };
@@ -43,7 +42,7 @@ pub fn key(label: Label, headers: &HeaderMap) -> Result<Option<String>, Problem>
     let is_key = (1..=KEY_MAX_CHARACTERS).contains(&bare.len())
         && bare.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
     match is_key {
-        true => Ok((label.method == "POST").then(|| bare.to_owned())),
+        true => Ok(Some(bare.to_owned())),
         false => Err(refused()),
     }
 }

@@ -3,14 +3,17 @@
 use std::convert::Infallible;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use futures_util::stream;
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::error::{Problem, Success, kept_status};
+use crate::names::Digest;
 use crate::registry::idempotency::KeptAnswer;
 
 /// Says that an answer was given before, to the same request.
@@ -19,6 +22,24 @@ static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// What a handler gives.
 pub type Answer = Result<Reply, Problem>;
 
+/// The answers that a reader has: the tags of its `If-None-Match`.
+pub struct Known(Vec<HeaderValue>);
+
+impl Known {
+    /// Those of a request.
+    pub fn of(headers: &HeaderMap) -> Self {
+        Self(headers.get_all(IF_NONE_MATCH).iter().cloned().collect())
+    }
+
+    /// True where this tag is among them; weak ones compare as strong ones do (RFC 9110, 8.8.3.2), and our tags have no
+    /// commas.
+    fn names(&self, tag: &HeaderValue) -> bool {
+        let listed = self.0.iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
+        let mut bare = listed.map(|one| one.trim()).map(|one| one.strip_prefix("W/").unwrap_or(one));
+        bare.any(|one| one == "*" || one.as_bytes() == tag.as_bytes())
+    }
+}
+
 /// A request that was served.
 #[derive(Debug)]
 pub struct Reply {
@@ -26,6 +47,8 @@ pub struct Reply {
     content_type: HeaderValue,
     location: Option<HeaderValue>,
     etag: Option<HeaderValue>,
+    link: Option<HeaderValue>,
+    cache: Option<HeaderValue>,
     body: Content,
     /// It is an answer that was given before.
     is_again: bool,
@@ -52,8 +75,8 @@ impl Reply {
 
     fn of(success: Success, content_type: &'static str, body: Content) -> Self {
         let content_type = HeaderValue::from_static(content_type);
-        let (location, etag) = (None, None);
-        Self { status: success.status(), content_type, location, etag, body, is_again: false, is_secret: false }
+        let (status, (location, etag, link, cache)) = (success.status(), Default::default());
+        Self { status, content_type, location, etag, link, cache, body, is_again: false, is_secret: false }
     }
 
     /// A text answer.
@@ -74,6 +97,8 @@ impl Reply {
             content_type: HeaderValue::try_from(kept.content_type).ok()?,
             location: header(kept.location),
             etag: header(kept.etag),
+            link: None,
+            cache: None,
             body: Content::Whole(kept.body?.into()),
             is_again: true,
             is_secret: false,
@@ -109,6 +134,38 @@ impl Reply {
         self
     }
 
+    /// Where the next page is, as a link.
+    #[must_use]
+    pub fn followed_by(mut self, next: Option<String>) -> Self {
+        self.link = next.and_then(|link| HeaderValue::try_from(link).ok());
+        self
+    }
+
+    /// What is there under this digest and will never be anything else.
+    pub fn forever(digest: &Digest, text: Bytes) -> Self {
+        let etag = HeaderValue::try_from(format!("\"{digest}\"")).ok();
+        let cache = Some(HeaderValue::from_static("private, max-age=31536000, immutable"));
+        Self { etag, cache, ..Self::of(Success::Found, "application/json", Content::Whole(text)) }
+    }
+
+    /// The answer to a reader who may have it already (RFC 9110, 13.1.2): a strong tag over its bytes, and no body where
+    /// the reader named it. A tag that says something else than the bytes is left as it is.
+    #[must_use]
+    pub fn unless_known(mut self, known: &Known) -> Self {
+        let Content::Whole(bytes) = &self.body else { return self };
+        if self.status != Success::Found.status() || (self.etag.is_some() && self.cache.is_none()) {
+            return self;
+        }
+        let tag = self.etag.take().or_else(|| HeaderValue::try_from(format!("\"{}\"", Digest::of(bytes).hex())).ok());
+        self.cache.get_or_insert(HeaderValue::from_static("private, no-cache"));
+        if tag.as_ref().is_some_and(|tag| known.names(tag)) {
+            self.status = Success::Unchanged.status();
+            self.body = Content::Whole(Bytes::new());
+        }
+        self.etag = tag;
+        self
+    }
+
     /// The release that is active: what `If-Match` is compared with.
     #[must_use]
     pub fn of_release(mut self, number: Option<i64>) -> Self {
@@ -132,6 +189,12 @@ impl Reply {
         }
         if let Some(etag) = self.etag {
             response.headers_mut().insert(ETAG, etag);
+        }
+        if let Some(link) = self.link {
+            response.headers_mut().insert(LINK, link);
+        }
+        if let Some(cache) = self.cache {
+            response.headers_mut().insert(CACHE_CONTROL, cache);
         }
         if self.is_again {
             response.headers_mut().insert(&REPLAYED, HeaderValue::from_static("true"));

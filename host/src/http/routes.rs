@@ -119,6 +119,7 @@ pub fn table() -> Vec<Route> {
         get("/api/{kind}/{id}", Reader, entries::show),
         get("/api/{kind}/{id}/versions", Reader, entries::versions),
         get("/api/{kind}/{id}/versions/{version}", Reader, entries::version),
+        get("/api/{kind}/{id}/versions/{version}/manifest", Reader, entries::manifest),
         post("/api/{kind}/{id}/rollback", Publisher, Json, entries::roll_back),
     ]
 }

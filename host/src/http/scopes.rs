@@ -22,7 +22,7 @@ pub async fn list(call: Call) -> Answer {
     let page = call.registry.modules(&call.actor, asked.after.as_ref(), asked.limit).await?;
     let shown =
         PageView::of(MODULES, &page, |(name, _)| name, |(_, active)| ScopeView::of(&active.release, &active.rules));
-    Reply::json(Success::Found, &shown)
+    page::answer(&call, &shown)
 }
 
 #[derive(Serialize)]
@@ -89,7 +89,8 @@ pub async fn releases(call: Call) -> Answer {
     let (page, active) = call.registry.releases(&call.actor, &scope, asked.after, asked.limit).await?;
     let view = |head| ReleaseView::listed(head, active);
     let page = PageView::of(&list, &page, |head| head.release.number, view);
-    Reply::json(Success::Found, &Releases { page, active })
+    let next = page.next(&call);
+    Ok(Reply::json(Success::Found, &Releases { page, active })?.followed_by(next))
 }
 
 /// `GET …/releases/{number}`

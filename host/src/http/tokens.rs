@@ -68,7 +68,7 @@ pub async fn list(call: Call) -> Answer {
     let now = Millis::now();
     let asked = page::asked::<String>(&call, TOKENS)?;
     let page = call.registry.tokens(&call.actor, asked.after.as_deref(), asked.limit).await?;
-    Reply::json(Success::Found, &PageView::of(TOKENS, &page, |row| &row.id, |row| TokenView::of(row, now)))
+    page::answer(&call, &PageView::of(TOKENS, &page, |row| &row.id, |row| TokenView::of(row, now)))
 }
 
 #[derive(Deserialize)]
