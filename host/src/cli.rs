@@ -4,6 +4,7 @@
 pub mod build;
 pub mod folder;
 
+mod activate;
 mod audit;
 mod client;
 mod decision;
@@ -15,11 +16,13 @@ mod freeze;
 mod get;
 mod impact;
 mod input;
+mod judged;
 mod keys;
 mod list;
 mod migrate;
 mod plugin;
 mod publish;
+mod releases;
 mod report;
 mod rollback;
 mod rules;

@@ -63,6 +63,8 @@ limits! {
     changes_in_flight_max: usize = 8,
     /// Decisions run again at once, beside the gate's threads; past it the host answers 503.
     replays_in_flight_max: usize = 2,
+    /// Pages of the audit log read at once, each for an export or a check; past it the host answers 503.
+    audit_reads_in_flight_max: usize = 4,
     /// Milliseconds that a client may take to send a request's body.
     request_read_max_ms: u64 = 30_000,
     /// Connections held at once; past it new ones wait to be accepted.
@@ -157,12 +159,17 @@ limits! {
     database_connections_max: u32 = 16,
     /// Milliseconds to wait for a connection, and for a publish to be committed.
     database_acquire_max_ms: u64 = 5_000,
+    /// Milliseconds that a transaction may stand still before PostgreSQL ends it, so that a host that is frozen in the
+    /// middle of one does not keep the rules of the fleet from being changed.
+    database_idle_max_ms: u64 = 3_000,
     /// Publishes that are committed in one transaction, at most: those that arrived while others were committed.
     commits_together_max: usize = 16,
     /// Such transactions at once, on PostgreSQL; SQLite has one writer.
     commit_groups_max: u32 = 2,
     /// Milliseconds between two looks for releases that another host activated and that this one was not told of.
     release_poll_ms: u64 = 1_000,
+    /// Milliseconds between two looks for a kind that this host does not know and another may just have put in force.
+    kind_look_ms: u64 = 50,
     /// Sets of rules kept ready to judge by, those in force among them: going back to one loads nothing.
     rules_kept_max: usize = 4,
 
@@ -170,6 +177,8 @@ limits! {
     impact_threads: usize = 0,
     /// Entries of one chunk of a preview, which one host judges as a whole.
     impact_chunk_entries: u32 = 500,
+    /// Versions that a preview must have for each plugin that it compiles of nothing but what differs in settings.
+    impact_reduced_versions_min: u32 = 10_000,
     /// Examples that are kept of each finding code of a preview.
     impact_examples_max: usize = 5,
     /// Finding codes that are told apart in each part of a preview's report; the others are told as one.

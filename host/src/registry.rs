@@ -24,6 +24,7 @@ mod facts;
 pub mod fleet;
 pub mod idempotency;
 pub mod keys;
+mod looking;
 mod reading;
 mod releasing;
 pub mod replay;
@@ -33,6 +34,7 @@ pub mod statement;
 pub mod submission;
 
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
@@ -48,9 +50,11 @@ use crate::registry::blobs::Blobs;
 use crate::registry::fleet::Behind;
 use crate::registry::release::{Kind, ReleaseRef, Rules};
 use crate::registry::rules::RulesInForce;
-use crate::registry::shadow::{ShadowRecord, ShadowsInForce};
+use crate::registry::shadow::{ObservingRecord, ShadowRecord, ShadowRow, ShadowsInForce};
 use crate::registry::signing::SigningKey;
-use crate::registry::store::{EntryRow, PluginRow, ReleaseRow, Store, StoreError, VersionRow};
+use crate::registry::store::{
+    EntryRow, Page, PluginRow, ReleaseHead, ReleaseRow, ScopeState, Store, StoreError, VersionRow,
+};
 use crate::report::{Finding, Placeholder, Remark, Substitution, Timing};
 
 /// Who asks.
@@ -137,6 +141,9 @@ pub struct Decision {
     /// What releases that ran beside those would have said; none decides anything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadows: Vec<ShadowRecord>,
+    /// What the bindings that observed it would have changed; none decides anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observing: Vec<ObservingRecord>,
 }
 
 /// How a run of the gate ended.
@@ -269,6 +276,17 @@ pub struct Released {
     pub release: ReleaseRow,
     /// False where the active release has the same rules.
     pub created: bool,
+}
+
+/// Releases of a scope, with what holds of it.
+#[derive(Debug, Clone)]
+pub struct Releases {
+    /// A page of them, newest first.
+    pub page: Page<ReleaseHead>,
+    /// Which is active, and whether it may be replaced.
+    pub state: ScopeState,
+    /// What runs beside it.
+    pub shadow: Option<ShadowRow>,
 }
 
 /// A scope with its active rules.
@@ -483,10 +501,14 @@ pub struct Registry {
     trials: Arc<Semaphore>,
     /// Decisions that are run again now.
     replays: Arc<Semaphore>,
+    /// Pages of the audit log that are read now.
+    audit_reads: Semaphore,
     /// What statements are signed with; a registry that nobody gave a key signs none.
     signing_key: OnceLock<SigningKey>,
     /// One refresh at a time; the others wait and find its work done.
     refreshing: tokio::sync::Mutex<()>,
+    /// Looks at the store for what this host does not know.
+    looks: looking::Looks,
     /// The sets of rules that are ready to judge by, the newest first.
     kept: Mutex<Vec<Arc<RulesInForce>>>,
     tokens: access::KnownTokens,
@@ -518,9 +540,11 @@ impl Registry {
         let nothing = InForce { loaded: Arc::default(), behind: None };
         let trials = Arc::new(Semaphore::new(limits.changes_in_flight_max.min(Semaphore::MAX_PERMITS)));
         let replays = Arc::new(Semaphore::new(limits.replays_in_flight_max.min(Semaphore::MAX_PERMITS)));
+        let looks = looking::Looks::every(Duration::from_millis(limits.kind_look_ms));
         let registry = Arc::new(Self {
             trials,
             replays,
+            audit_reads: Semaphore::new(limits.audit_reads_in_flight_max.min(Semaphore::MAX_PERMITS)),
             signing_key: OnceLock::new(),
             store,
             blobs,
@@ -531,6 +555,7 @@ impl Registry {
             shadows: ArcSwap::default(),
             shadowing: tokio::sync::Mutex::new(()),
             refreshing: tokio::sync::Mutex::new(()),
+            looks,
             kept: Mutex::default(),
             tokens: access::KnownTokens::default(),
             plans: impact::Plans::default(),

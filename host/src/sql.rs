@@ -25,6 +25,9 @@ mod tenants;
 mod tokens;
 mod transaction;
 
+/// What reads the audit log, for a test that looks at how the databases would run it.
+pub use audit::READS as AUDIT_READS;
+
 use async_trait::async_trait;
 use sqlx::any::AnyRow;
 use sqlx::query::Query;
@@ -60,12 +63,15 @@ enum Engine {
 impl Engine {
     /// SQLite must take its write lock at once: a transaction that first reads cannot always be given it later, and
     /// fails with "database is locked".
-    fn begin(self) -> &'static str {
+    fn begin(self, idle_max_ms: u64) -> String {
         match self {
-            Self::Sqlite => "BEGIN IMMEDIATE",
+            Self::Sqlite => "BEGIN IMMEDIATE".to_owned(),
             // Whatever the server's default: what a statement reads after it waited for a lock must be what was
-            // committed meanwhile.
-            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
+            // committed meanwhile. How long it may stand still is set here and not once for a connection: it costs no
+            // round trip, and a pooler that shares connections between clients gives the setting to nobody else.
+            Self::Postgres => {
+                format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL {}", idle_max(idle_max_ms))
+            }
         }
     }
 
@@ -74,10 +80,10 @@ impl Engine {
     /// On PostgreSQL it is an advisory lock, which lives in memory: locking the rows themselves would write to them,
     /// the same few rows in every publish. The lock is taken in a statement of its own, so what the next one reads was
     /// committed before the lock was given.
-    fn begin_with(self, rules: RulesLock, tenant: &Tenant) -> String {
-        let begin = self.begin();
+    fn begin_with(self, rules: RulesLock, tenant: &Tenant, idle_max_ms: u64) -> String {
+        let begin = self.begin(idle_max_ms);
         match (self, rules) {
-            (Self::Sqlite, _) => begin.to_owned(),
+            (Self::Sqlite, _) => begin,
             // Every statement of a publish finds its rows by an index, whatever its arguments: its plan is made once
             // for a connection.
             (Self::Postgres, RulesLock::Keep { wait_max_ms }) => format!(
@@ -86,8 +92,9 @@ impl Engine {
                 rules_key(tenant)
             ),
             (Self::Postgres, RulesLock::Change) => {
-                // A host that hangs in the middle of a commit must not have every other wait behind the one that
-                // waits for it: PostgreSQL gives locks in the order in which they were asked for.
+                // A host that hangs in the middle of a commit, until its transaction is ended for idling, must not have
+                // every other wait behind the one that waits for it: PostgreSQL gives locks in the order in which they
+                // were asked for.
                 format!(
                     "{begin}; SET LOCAL lock_timeout = {CHANGE_WAIT_MAX_MS}; SELECT pg_advisory_xact_lock({})",
                     rules_key(tenant)
@@ -105,8 +112,17 @@ impl Engine {
     }
 }
 
-/// Milliseconds that a change of rules waits for the publishes that commit.
+/// Milliseconds that a change of rules waits for the publishes that commit: longer than one that stands still may hold
+/// it up, unless `database_idle_max_ms` is raised.
 const CHANGE_WAIT_MAX_MS: u64 = 5_000;
+
+/// PostgreSQL's own limit of its timeouts.
+const IDLE_MAX_MS: u64 = i32::MAX as u64;
+
+/// PostgreSQL's setting of how long a transaction may stand still. Zero would be for ever.
+fn idle_max(milliseconds: u64) -> String {
+    format!("idle_in_transaction_session_timeout = {}", milliseconds.clamp(1, IDLE_MAX_MS))
+}
 
 /// What a transaction does with the tenant's active releases.
 #[derive(Debug, Clone, Copy)]
@@ -150,15 +166,17 @@ struct Writers {
     engine: Engine,
     /// On SQLite a pool of one: writers queue here, in order, instead of polling for SQLite's lock.
     pool: AnyPool,
+    /// Milliseconds that a transaction may stand still.
+    idle_max_ms: u64,
 }
 
 impl Writers {
     async fn begin(&self) -> Result<Transaction, sqlx::Error> {
-        Transaction::begin(&self.pool, self.engine.begin().to_owned()).await
+        Transaction::begin(&self.pool, self.engine.begin(self.idle_max_ms)).await
     }
 
     async fn begin_with(&self, rules: RulesLock, tenant: &Tenant) -> Result<Transaction, sqlx::Error> {
-        Transaction::begin(&self.pool, self.engine.begin_with(rules, tenant)).await
+        Transaction::begin(&self.pool, self.engine.begin_with(rules, tenant, self.idle_max_ms)).await
     }
 }
 
@@ -356,5 +374,23 @@ impl Store for Database {
             self.write("to mark events", events::mark_announced(chunk, at)).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_rules_outlasts_a_host_that_stands_still() {
+        assert!(Limits::default().database_idle_max_ms < CHANGE_WAIT_MAX_MS);
+    }
+
+    #[test]
+    fn no_transaction_may_stand_still_for_ever() {
+        for (idle_max_ms, set) in [(0, "1"), (3_000, "3000"), (u64::MAX, "2147483647")] {
+            let begin = Engine::Postgres.begin(idle_max_ms);
+            assert!(begin.ends_with(&format!("; SET LOCAL idle_in_transaction_session_timeout = {set}")), "{begin}");
+        }
     }
 }

@@ -81,6 +81,123 @@ fn an_activation_may_name_the_release_that_it_replaces() {
 }
 
 #[test]
+fn the_command_line_replaces_what_its_user_looked_at() {
+    let host = Options::new().start();
+    with_releases(&host, 3);
+    let run = |arguments: &[&str]| {
+        let output = against(&host, arguments);
+        (text(&output.stdout), text(&output.stderr), output.status.code())
+    };
+    let done = |arguments: &[&str], said: &str| {
+        assert_eq!(run(arguments), (format!("{said}\n"), String::new(), Some(0)), "{arguments:?}");
+    };
+    let refused = |arguments: &[&str], why: &str| {
+        let (shown, error, code) = run(arguments);
+        assert_eq!((shown.as_str(), code), ("", Some(1)), "{arguments:?}: {error}");
+        let said = format!("error[release-moved]: Another release is active\n  {why}\n  correlation id: ");
+        assert!(error.starts_with(&said), "{error}");
+    };
+    refused(
+        &["policy", "activate", "1", "--replaces", "2"],
+        "no release of policies is active, not release 2 as expected",
+    );
+    done(&["policy", "activate", "1", "--replaces", "none"], "policies: release 1 is active, the first");
+    done(&["policy", "activate", "2", "--replaces", "1"], "policies: release 2 is active, it was 1");
+    let at = || host.get("/api/policies").body["activatedAt"].as_str().expect("an instant").to_owned();
+    let active = |number: i64| format!("release {number} of policies is active: admin activated it at {}", at());
+    // Looked at when release 1 was active.
+    refused(
+        &["policy", "activate", "3", "--replaces", "1"],
+        &format!("{}, not release 1 as expected; look at `hallmark policy diff 1 2`", active(2)),
+    );
+    refused(
+        &["policy", "activate", "2", "--replaces", "1"],
+        &format!("{}, not release 1 as expected; look at `hallmark policy diff 1 2`", active(2)),
+    );
+    refused(
+        &["policy", "activate", "3", "--replaces", "none"],
+        &format!("{}, and none was expected to be; look at `hallmark policy diff 3 2`", active(2)),
+    );
+    refused(
+        &["policy", "rollback", "1", "--replaces", "3"],
+        &format!("{}, not release 3 as expected; look at `hallmark policy diff 3 2`", active(2)),
+    );
+    done(&["policy", "activate", "2", "--replaces", "2"], "policies: unchanged, release 2 is active already");
+    done(&["policy", "rollback", "1", "--replaces", "2"], "policies: release 1 is active, it was 2");
+    for (arguments, why) in [
+        (
+            &["policy", "rollback", "2", "--replaces", "1"][..],
+            "error: release 2 is not earlier than release 1, which it is to replace: use 'activate'\n",
+        ),
+        (
+            &["policy", "rollback", "1", "--replaces", "none"],
+            "error: a rollback replaces a release that is active: give --replaces its number\n",
+        ),
+        (
+            &["policy", "activate", "2", "--replaces", "zero"],
+            "error: invalid value 'zero' for '--replaces <NUMBER | none>': write the number of the release to replace, or \
+             none\n",
+        ),
+        (
+            &["policy", "activate", "2", "--replaces", "1", "--after-hours", "1"],
+            "error: the argument '--replaces <NUMBER | none>' cannot be used with '--after-hours <H>'\n",
+        ),
+    ] {
+        let (shown, error, code) = run(arguments);
+        assert_eq!((shown.as_str(), code), ("", Some(2)), "{arguments:?}: {error}");
+        assert!(error.starts_with(why), "{error}");
+    }
+}
+
+#[test]
+fn the_releases_of_a_scope_are_listed_with_what_each_is() {
+    let host = Options::new().start();
+    let run = |arguments: &[&str]| {
+        let output = against(&host, arguments);
+        (text(&output.stdout), text(&output.stderr), output.status.code())
+    };
+    assert_eq!(run(&["policy", "releases"]), ("policies: no release was made\n".to_owned(), String::new(), Some(0)));
+    let (_, error, code) = run(&["module", "releases", "notes"]);
+    assert!(error.starts_with("error[not-found]: No such thing\n  no module 'notes'\n") && code == Some(3), "{error}");
+    with_releases(&host, 3);
+    assert_eq!(run(&["policy", "activate", "2"]).2, Some(0));
+    assert_eq!(run(&["policy", "shadow", "start", "3", "--percent", "25"]).2, Some(0));
+    let listed = host.get("/api/policies/releases").body;
+    let at = listed["activatedAt"].as_str().expect("an instant");
+    let lines = ["shadow of 25 %".to_owned(), format!("active since {at} by admin"), "-".to_owned()];
+    let expected: Vec<String> = listed["items"]
+        .as_array()
+        .expect("releases")
+        .iter()
+        .zip(lines)
+        .map(|(release, standing)| {
+            let [made_at, digest] = ["createdAt", "digest"].map(|field| release[field].as_str().expect("a text"));
+            let width = format!("active since {at} by admin").len();
+            format!("{}  {standing:width$}  {made_at}  admin  {}", release["number"], &digest[..19])
+        })
+        .collect();
+    let (shown, error, code) = run(&["policy", "releases"]);
+    assert_eq!((shown, error.as_str(), code), (expected.join("\n") + "\n", "", Some(0)));
+    assert_eq!((&listed["shadow"]["release"], &listed["shadow"]["state"]), (&json!(3), &json!("shadowing")));
+    assert_eq!(
+        (&listed["active"], &listed["activatedBy"], &listed["frozen"]),
+        (&json!(2), &json!("admin"), &json!(null))
+    );
+
+    let (first, more, _) = run(&["policy", "releases", "--limit", "2"]);
+    assert_eq!(first.lines().count(), 2);
+    let cursor = more.trim().strip_prefix("more follow: --cursor ").expect("a cursor").to_owned();
+    let (rest, more, _) = run(&["policy", "releases", "--cursor", &cursor, "--output", "json"]);
+    let rest: serde_json::Value = serde_json::from_str(&rest).expect("JSON");
+    assert_eq!((&rest["items"][0]["number"], &rest["active"], more.as_str()), (&json!(1), &json!(2), ""));
+
+    let folder = TempDir::new().expect("a folder");
+    assert_eq!(run(&["module", "apply", argument(&module(folder.path(), "note", "")), "-m", "the first"]).2, Some(0));
+    let (shown, _, _) = run(&["module", "releases", "notes"]);
+    assert!(shown.starts_with("1  active since ") && shown.ends_with("  the first\n"), "{shown}");
+}
+
+#[test]
 fn a_frozen_scope_keeps_its_release() {
     let host = Options::new().start();
     with_releases(&host, 2);

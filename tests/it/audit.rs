@@ -3,6 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use sqlx::{Connection as _, Executor as _};
 use tempfile::TempDir;
 
 use crate::support::command::{against, argument, hallmark, text};
@@ -47,9 +48,11 @@ fn the_log_is_exported_and_verified() {
     let head = format!("5:{hash}");
     let kept = format!("head {head}: keep it elsewhere, and check with --head that a later log still holds it\n");
     let (said, code) = told(&host, &["audit", "verify", "--head", &head]);
-    let rest = "no row waits to be sealed\n2 versions stored: the log tells of each\n";
+    let rest = "no row waits to be sealed; what waits is not checked\n2 versions stored: the log tells of each\n";
     assert_eq!((said, code), (format!("rows 1 to 5 follow from one another\n{kept}{rest}"), Some(0)));
-    assert_eq!(host.get("/api/audit/status").body["head"], json!({"place": 5, "hash": hash}));
+    assert_eq!(host.get("/api/audit/status").body, json!({"head": {"place": 5, "hash": hash}, "waiting": 0}));
+    let status = format!("head {head}\nno row waits to be sealed\n");
+    assert_eq!(told(&host, &["audit", "status"]), (status, Some(0)));
 
     let page = host.get("/api/audit?limit=3").body;
     assert_eq!(page["items"], json!(rows[..3]));
@@ -59,6 +62,13 @@ fn the_log_is_exported_and_verified() {
     let (late, _) = told(&host, &["audit", "export", "--since", since]);
     assert!(late.lines().count() < 5 && late.ends_with(&format!("{}\n", rows[4])), "{late}");
     assert_eq!(told(&host, &["audit", "export", "--until", before]), (String::new(), Some(0)));
+    let file = folder.path().join("export.jsonl");
+    assert_eq!(told(&host, &["audit", "export", "--out", argument(&file)]), (String::new(), Some(0)));
+    assert_eq!(fs::read_to_string(&file).expect("the rows"), lines);
+    let nowhere = folder.path().join("nowhere/export.jsonl");
+    let (said, code) = told(&host, &["audit", "export", "--out", argument(&nowhere)]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.starts_with(&format!("error: {} cannot be written: ", nowhere.display())), "{said}");
     let wrong = host.get("/api/audit?since=soon");
     assert_eq!((wrong.status, &wrong.body["code"]), (400, &json!("bad-query")));
     let (said, code) = told(&host, &["audit", "export", "--since", "soon"]);
@@ -66,6 +76,77 @@ fn the_log_is_exported_and_verified() {
     assert!(said.contains("'soon' is not an instant: write it as in 2026-12-31"), "{said}");
 
     check_files(folder.path(), &lines, &late, &kept);
+}
+
+#[test]
+fn a_version_that_the_log_does_not_tell_of_is_named() {
+    let folder = TempDir::new().expect("a folder");
+    let (modules, data) = (folder.path().join("modules"), folder.path().join("data"));
+    module(&modules, "note", "");
+    let host = Options::new().modules(&modules).data(&data).limit("audit_seal_ms", 10).start();
+    for number in 0..13 {
+        assert_eq!(host.post("/api/notes/publish", &submission("note", &format!("n{number:02}"))).status, 201);
+    }
+    until("the rows are sealed", || is_sealed(&host));
+    let page = host.get("/api/audit/versions?limit=2").body;
+    assert_eq!(
+        (&page["items"][1]["subject"], &page["items"][1]["waiting"]),
+        (&json!("notes/n01@1.0.0"), &json!(false))
+    );
+    let next = page["nextCursor"].as_str().expect("a cursor");
+    let next = host.get(&format!("/api/audit/versions?limit=2&cursor={next}")).body;
+    assert_eq!(next["items"][0]["subject"], "notes/n02@1.0.0");
+    // Stored by somebody who went around the gate.
+    let address = format!("sqlite:{}", data.join("hallmark.db").display());
+    meddle(&address, "UPDATE versions SET digest = 'sha256:00' WHERE entry_id <> 'n12'");
+    let (said, code) = told(&host, &["audit", "verify"]);
+    assert_eq!(code, Some(1), "{said}");
+    let named =
+        |number: usize| format!("the log does not tell that notes/n{number:02}@1.0.0 was published as it is stored");
+    let expected: Vec<String> = (0..10).map(named).chain(["and so of 2 more".to_owned()]).collect();
+    assert_eq!(said.lines().skip(3).collect::<Vec<_>>(), expected);
+}
+
+/// Changes the database behind the host's back.
+fn meddle(address: &str, statement: &'static str) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        sqlx::any::install_default_drivers();
+        let mut connection = sqlx::AnyConnection::connect(address).await.expect("it opens");
+        connection.execute(statement).await.expect("it is done");
+        connection.close().await.expect("it closes");
+    });
+}
+
+#[test]
+fn a_host_reads_the_log_for_no_more_at_once_than_it_may() {
+    let host = Options::new().limit("audit_reads_in_flight_max", 0).start();
+    for path in ["/api/audit", "/api/audit/status", "/api/audit/versions"] {
+        let answer = host.get(path);
+        assert_eq!((answer.status, &answer.body["code"]), (503, &json!("busy")), "{path}");
+        let detail = "the host is busy: it reads the audit log for others (audit_reads_in_flight_max = 0)";
+        assert_eq!(answer.body["detail"], detail);
+    }
+}
+
+#[test]
+fn exports_that_meet_each_other_wait() {
+    let folder = TempDir::new().expect("a folder");
+    let modules = folder.path().join("modules");
+    module(&modules, "note", "");
+    let options = Options::new().modules(&modules).limit("audit_seal_ms", 10).limit("audit_reads_in_flight_max", 1);
+    let host = options.start();
+    for number in 0..120 {
+        assert_eq!(host.post("/api/notes/publish", &submission("note", &format!("n{number}"))).status, 201);
+    }
+    until("the rows are sealed", || is_sealed(&host));
+    std::thread::scope(|scope| {
+        let exports: Vec<_> = (0..8).map(|_| scope.spawn(|| told(&host, &["audit", "export"]))).collect();
+        for export in exports {
+            let (lines, code) = export.join().expect("no panic");
+            assert_eq!((lines.lines().count(), code), (123, Some(0)), "{lines}");
+        }
+    });
 }
 
 /// What was exported is checked without a server.

@@ -244,6 +244,116 @@ fn an_explanation_says_which_rule_said_what_about_which_line() {
 }
 
 #[test]
+fn an_explanation_points_into_the_publishers_own_file() {
+    let host = Options::examples().start();
+    let folder = TempDir::new().expect("a folder");
+    let manifest = "examples/manifests/invalid/service-unknown-dependency.yaml";
+    assert_eq!(against(&host, &["publish", manifest]).status.code(), Some(1));
+    let id = ids(&host, "").remove(0);
+    let told = against(&host, &["decision", "explain", &id, "--source", manifest]);
+    assert_eq!(told.status.code(), Some(0), "{}", text(&told.stderr));
+    let shown = text(&told.stdout);
+    let (head, finding) = shown.split_once("\n\n").expect("a head");
+    assert_eq!(head.lines().last(), Some(&*format!("source     {manifest}: what was judged")));
+    let here = "error[dependencies.unknown]: the service 'databse' is neither in the document nor published in services
+ --> examples/manifests/invalid/service-unknown-dependency.yaml:7:95
+  |
+7 |     - { slug: api, displayName: One, kind: api, baseUrl: \"http://127.0.0.1:4500\", dependsOn: [databse] }
+  |                                                                                               ^^^^^^^
+  |
+  = note: by the binding 'service-rules' of module:services release 1 (validate), at /manifest/services/0/dependsOn/0
+";
+    assert!(finding.starts_with(here), "{finding}");
+    // The same lines as a dry run shows.
+    let validated = text(&against(&host, &["publish", manifest, "--dry-run"]).stdout);
+    let lines = |shown: &str| shown.lines().skip(1).take(4).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(lines(finding), lines(&validated));
+    let told = against(&host, &["decision", "explain", &id, "--source", manifest, "--output", "json"]);
+    let told: Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    assert_eq!(told["source"], json!({"file": manifest, "note": "what was judged"}));
+    assert_eq!(told["findings"][0]["place"], json!({"file": manifest, "line": 7, "column": 95}));
+
+    // A list of several, in JSON; and one of the same entry that was mended since.
+    let sent = host.get(&format!("/api/decisions/{id}/explanation")).body["submission"].take();
+    let mut mended = sent.clone();
+    mended["manifest"]["services"][0]["dependsOn"][0] = json!("database");
+    mended["tags"] = json!(["mended"]);
+    let write = |name: &str, value: &Value| {
+        let path = folder.path().join(name);
+        fs::write(&path, value.to_string()).expect("a file");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let explain = |file: &str| {
+        let told = against(&host, &["decision", "explain", &id, "--source", file]);
+        (text(&told.stdout), text(&told.stderr), told.status.code())
+    };
+    let (shown, error, code) = explain(&write("several.json", &json!([mended, sent])));
+    assert!(code == Some(0) && shown.contains(" --> ") && shown.contains("/several.json:1:"), "{shown}{error}");
+    let path = write("mended.json", &mended);
+    assert_eq!(
+        explain(&path),
+        (
+            String::new(),
+            format!(
+                "error: --source: {path} is not what was judged as services/example 1.0.0. From what was judged to the \
+                 file:\n    /manifest/services/0/dependsOn/0: \"databse\" -> \"database\"\n    /tags: added \
+                 [\"mended\"]\n"
+            ),
+            Some(2)
+        )
+    );
+    let mut other = sent.clone();
+    other["serviceId"] = json!("other");
+    let path = write("others.json", &json!([other, other]));
+    let none = format!(
+        "error: --source: {path} holds 2 submissions, and none of them is services/example 1.0.0 as it was judged\n"
+    );
+    assert_eq!(explain(&path), (String::new(), none, Some(2)));
+    let agent = "examples/manifests/valid/agent.yaml";
+    let of_another = format!("error: --source: {agent} holds agents, and what was judged is services/example 1.0.0\n");
+    assert_eq!(explain(agent), (String::new(), of_another, Some(2)));
+    let folder = folder.path().to_str().expect("UTF-8");
+    let named = format!("error: --source: {folder} is a folder: name the file that was published\n");
+    assert_eq!(explain(folder), (String::new(), named, Some(2)));
+    let broken = write("broken.json", &json!("x"));
+    assert_eq!(explain(&broken).1, format!("error: --source: {broken}: not a submission: expected an object\n"));
+    fs::write(&broken, "{").expect("a file");
+    assert!(explain(&broken).1.starts_with(&format!("error: --source: {broken}: ")), "{}", explain(&broken).1);
+    assert_eq!(explain("nowhere.yaml").1, "error: nowhere.yaml: no such file or folder\n");
+}
+
+#[test]
+fn an_explanation_of_a_bare_document_says_what_did_not_come_from_it() {
+    let host = Options::examples().start();
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("agent.yaml");
+    let example = fs::read_to_string(root().join("examples/manifests/invalid/agent-no-readiness-probe.yaml"));
+    let document = example.expect("an example").split_once("manifest:\n").expect("a document").1.to_owned();
+    fs::write(&file, document).expect("a file");
+    let published = against(&host, &["publish", argument(&file), "--kind", "agents", "--id", "example"]);
+    assert_eq!(published.status.code(), Some(1), "{}", text(&published.stderr));
+    let explain = |id: &str| {
+        let told = against(&host, &["decision", "explain", id, "--source", argument(&file)]);
+        assert_eq!(told.status.code(), Some(0), "{}", text(&told.stderr));
+        text(&told.stdout)
+    };
+    let shown = explain(&ids(&host, "")[0]);
+    let source = |note: &str| format!("source     {}: {note}\n", file.display());
+    assert!(shown.contains(&source("the document that was judged")), "{shown}");
+    let lines = format!(" --> {}:7:3\n  |\n7 |   spec:\n  |   ^^^^\n", file.display());
+    assert!(shown.contains(&lines), "{shown}");
+    // The same document, sent by a program that says more around it.
+    let explained = host.get(&format!("/api/decisions/{}/explanation", ids(&host, "")[0])).body;
+    let mut sent = explained["submission"].clone();
+    sent["tags"] = json!(["x"]);
+    sent["variables"] = json!({"UNUSED": "x"});
+    assert_eq!(host.post("/api/agents/publish", &sent).status, 422);
+    let shown = explain(&ids(&host, "")[0]);
+    let note = "the document that was judged; not from the file: tags; judged with other variables: UNUSED";
+    assert!(shown.contains(&source(note)) && shown.contains(&lines), "{shown}");
+}
+
+#[test]
 fn no_secret_is_kept_with_what_was_sent() {
     let host = Options::examples().start();
     publish_examples(&host);

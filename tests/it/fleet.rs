@@ -186,6 +186,9 @@ fn a_host_that_cannot_load_the_rules_says_why_judges_nothing_and_recovers() {
         assert_eq!(answer.body["code"], "not-ready");
         assert_eq!(said(&answer), format!("the host has not loaded the rules in force: {named}: try again"));
     }
+    let unread = second.get("/api/notes");
+    assert_eq!(unread.body["code"], "not-ready", "whether there is such a kind is not known here");
+    assert_eq!(said(&unread), format!("the host has not loaded the rules in force: {named}: try again"));
     assert_eq!(first.post("/api/notes/publish", &submission("note", "a")).status, 201, "the other host is well");
     let hexadecimal = plugin.trim_start_matches("sha256:");
     let home = elsewhere.join("plugins/sha256");

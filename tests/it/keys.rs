@@ -85,6 +85,10 @@ fn keys_are_made_once_and_for_their_owner() {
     fs::set_permissions(bench.path("one.key"), fs::Permissions::from_mode(0o640)).expect("changed");
     let signed = hallmark(&["plugin", "sign", argument(&plugin), "--key", argument(&bench.path("one.key"))]);
     assert!(signed.status.code() == Some(2) && text(&signed.stderr).contains("can be read by others"));
+    let public = bench.path("one.pub");
+    let signed = hallmark(&["plugin", "sign", argument(&plugin), "--key", argument(&public)]);
+    let told = format!("error: --key: {} is a public key: give the private one beside it\n", public.display());
+    assert_eq!((text(&signed.stderr), signed.status.code()), (told, Some(2)));
 }
 
 #[test]
@@ -185,12 +189,17 @@ fn where_signatures_are_required_unsigned_plugins_are_not_put_to_work() {
     assert!(said.contains("only plugins that a trusted key signed") && said.contains(&in_force), "{said}");
 
     // Signed with another, it is activated again.
-    bench.trust("two");
+    let two = bench.trust("two");
+    let (said, _) = bench.run(&["plugin", "trust", "add", argument(&bench.path("two.pub")), "--name", "other"]);
+    assert!(said.starts_with(&format!("{two}  two  trusted by admin at ")) && said.ends_with(" already\n"), "{said}");
     bench.sign(&signed, "two");
     assert_eq!(bench.push(&signed).1, 0);
     assert_eq!(activate().status, 200);
     let (said, code) = bench.run(&["plugin", "trust", "require", "off"]);
     assert_eq!((said.as_str(), code), ("plugins are put to work whether they are signed or not\n", 0));
+    bench.run(&["plugin", "trust", "revoke", &two]);
+    let (said, _) = bench.run(&["plugin", "trust", "list"]);
+    assert!(said.ends_with("\n1 binding in force without a trusted signature\n"), "{said}");
     assert_eq!(bench.push(&bench.plugin("whatever")).1, 0);
 }
 

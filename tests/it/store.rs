@@ -2,9 +2,11 @@
 
 mod activation;
 mod audit;
+mod audit_times;
 mod contention;
 mod decisions;
 mod exemptions;
+mod impact;
 mod keys;
 mod publishing;
 mod reading;
@@ -56,16 +58,23 @@ on_every_engine! {
         proves_again_what_was_activated_beside;
     audit:
         tells_of_every_change,
+        tells_of_every_change_beside_rules,
         keeps_every_row,
         seals_every_row_once,
         misses_no_row_that_is_seen_late,
         names_the_row_that_somebody_worked_on,
-        spans_the_log_by_time,
+        lists_versions_to_compare_with_the_log,
         tells_of_versions_from_before_the_log;
+    audit_times:
+        spans_the_log_by_time,
+        spans_the_log_by_time_exactly_over_blocks,
+        reads_no_more_of_the_log_than_it_gives;
     decisions:
         finds_decisions_by_what_they_are_about;
     keys:
-        keeps_keys_and_what_they_signed;
+        keeps_keys_and_what_they_signed,
+        raises_a_number_with_every_change_of_trust,
+        refuses_an_activation_whose_keys_changed;
     publishing:
         writes_everything_of_a_publish,
         archives_the_version_before,
@@ -97,8 +106,13 @@ on_every_engine! {
     exemptions:
         refuses_a_commit_whose_exemptions_changed,
         commits_nothing_under_exemptions_that_were_taken_back;
+    impact:
+        keeps_the_exemptions_that_a_run_judges_by,
+        pages_the_results_of_chunks_in_line,
+        begins_a_run_again_and_believes_no_claim,
+        reads_versions_with_what_was_sent;
     shadow:
-        writes_what_a_shadow_would_have_said_with_the_decision,
+        writes_what_was_observed_with_the_decision,
         counts_over_several_hosts,
         lets_one_of_two_end_a_shadow;
     tokens:
@@ -125,7 +139,7 @@ pub struct World {
 
 /// Limits under which hundreds of writers wait for each other on a slow disk.
 pub fn patient() -> Limits {
-    Limits { database_acquire_max_ms: 600_000, ..Limits::default() }
+    Limits { database_acquire_max_ms: 600_000, database_idle_max_ms: 600_000, ..Limits::default() }
 }
 
 pub const AT: Millis = Millis(1_700_000_000_000);
@@ -195,6 +209,11 @@ impl World {
     }
 }
 
+/// Ada's wish for a release.
+pub fn wish(scope: &Scope, number: i64, expected: Option<Option<i64>>) -> Activate<'_> {
+    Activate { scope, number, expected, beside: None, trust: None, staged: None, actor: "ada", at: AT }
+}
+
 /// Puts a release in force for ada.
 pub async fn activate(
     database: &Database,
@@ -202,9 +221,7 @@ pub async fn activate(
     (scope, number): (&Scope, i64),
     expected: Option<Option<i64>>,
 ) -> Result<Activation, StoreError> {
-    database
-        .activate(tenant, &Activate { scope, number, expected, beside: None, staged: None, actor: "ada", at: AT })
-        .await
+    database.activate(tenant, &wish(scope, number, expected)).await
 }
 
 /// Publishes an agent, as the gate would after it approved.
@@ -253,7 +270,7 @@ pub fn commit<'a>(tenant: &'a Tenant, approved: &'a Approved, id: &str, version:
         },
         event: event("entry.published", id),
         version,
-        shadows: Vec::new(),
+        observations: Vec::new(),
         is_higher: |one, other| semver(one) > semver(other),
     }
 }

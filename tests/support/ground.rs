@@ -1,5 +1,6 @@
 //! Registries of one database in this process, as hosts of a fleet have them: for tests that pass the time in.
 
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
@@ -48,6 +49,7 @@ pub fn limits() -> Limits {
         plugin_turn_wait_max_ms: AMPLE_MS,
         gate_queue_wait_max_ms: AMPLE_MS,
         database_acquire_max_ms: AMPLE_MS,
+        database_idle_max_ms: AMPLE_MS,
         release_poll_ms: AMPLE_MS,
         ..Limits::default()
     }
@@ -118,7 +120,12 @@ pub fn notes_scope() -> Scope {
 impl Member {
     /// Pushes a component.
     pub async fn push(&self, name: &str) -> String {
-        let bytes = Bytes::from(std::fs::read(component(name)).expect("a component"));
+        self.push_file(&component(name)).await
+    }
+
+    /// Pushes a component's file.
+    pub async fn push_file(&self, file: &Path) -> String {
+        let bytes = Bytes::from(std::fs::read(file).expect("a component"));
         let pushed = self.registry.push_plugin(&self.actor, bytes, None, Arc::new(|_| {})).await.expect("it is pushed");
         pushed.plugin.digest.to_string()
     }

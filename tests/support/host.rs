@@ -27,7 +27,7 @@ pub const AMPLE_MS: u64 = 600_000;
 
 /// The limits that tell how fast a machine is. A test that is about one of them sets it; in the others nothing may
 /// fail for want of speed.
-pub const LIMITS_OF_TIME: [&str; 7] = [
+pub const LIMITS_OF_TIME: [&str; 8] = [
     "plugin_deadline_ms",
     "plugin_wall_max_ms",
     "plugin_configure_deadline_ms",
@@ -35,6 +35,7 @@ pub const LIMITS_OF_TIME: [&str; 7] = [
     "gate_queue_wait_max_ms",
     "request_read_max_ms",
     "database_acquire_max_ms",
+    "database_idle_max_ms",
 ];
 
 /// Asks until the answer is yes; what takes two minutes is never coming.

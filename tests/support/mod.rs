@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub mod approval;
+pub mod browser;
 pub mod command;
 pub mod fleet;
 pub mod ground;
@@ -8,6 +9,7 @@ pub mod host;
 pub mod postgres;
 pub mod rules;
 pub mod tamper;
+pub mod waiting;
 
 use postgres::Cluster;
 

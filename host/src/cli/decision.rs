@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::{self, Client};
-use super::{Ended, Outcome, Output, Trouble, diff, explain, report, show};
+use super::judged::{self, Judged};
+use super::{Ended, Outcome, Output, Trouble, diff, explain, publish, report, show};
 use crate::names::{DecisionId, EntryId, KindName};
 use crate::registry;
 use crate::report::Finding;
@@ -19,7 +20,7 @@ pub enum Command {
     /// Show one decision.
     Show(Arguments),
     /// Say which rule said what about which line.
-    Explain(Arguments),
+    Explain(ExplainArguments),
     /// Run the gate again on what was sent, by the very releases that judged, and compare.
     #[command(after_help = "Exit codes: 0 the same, 1 not the same, 2 usage, 3 it cannot be told.")]
     Replay(Arguments),
@@ -69,7 +70,18 @@ enum Ending {
     Failed,
 }
 
-/// What `decision show`, `explain` and `replay` take.
+/// What `decision explain` takes.
+#[derive(Debug, clap::Args)]
+pub struct ExplainArguments {
+    #[command(flatten)]
+    decision: Arguments,
+    /// The file that was published: the lines told of are those of this file. Where it is not what was judged, that is
+    /// told instead.
+    #[arg(long, value_name = "FILE")]
+    source: Option<PathBuf>,
+}
+
+/// What `decision show` and `replay` take.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The decision.
@@ -169,16 +181,28 @@ fn listed(item: &Value) -> String {
     ))
 }
 
-fn explain_one(arguments: &Arguments) -> Outcome {
-    let path = format!("/api/decisions/{}/explanation", arguments.id);
-    let explanation = Client::new(&arguments.client)?.get(&path)?.body;
+fn explain_one(ExplainArguments { decision: arguments, source }: &ExplainArguments) -> Outcome {
+    let client = Client::new(&arguments.client)?;
+    let mut explanation = client.get(&format!("/api/decisions/{}/explanation", arguments.id))?.body;
+    let judged = match source {
+        Some(path) => Some(judged::find(path, &explanation, &publish::kinds(&client)?)?),
+        None => None,
+    };
     if arguments.output == Output::Json {
+        if let Some(Judged { candidate, note }) = &judged {
+            explain::add_places(&mut explanation, candidate);
+            explanation["source"] = json!({"file": candidate.source.name, "note": note});
+        }
         show::out(&report::pretty(&explanation));
         return Ok(Ended::Fine);
     }
     let decision = &explanation["decision"];
-    show::out(&format!("{}\n", head(decision).iter().map(|line| show::plain(line)).collect::<Vec<_>>().join("\n")));
-    let findings = explain::findings(&explanation);
+    let mut lines = head(decision);
+    if let Some(Judged { candidate, note }) = &judged {
+        lines.push(format!("source     {}: {note}", candidate.source.name));
+    }
+    show::out(&format!("{}\n", lines.iter().map(|line| show::plain(line)).collect::<Vec<_>>().join("\n")));
+    let findings = explain::findings(&explanation, judged.as_ref().map(|judged| &judged.candidate));
     if findings.is_empty() {
         show::out("no rule said anything");
     }
@@ -188,7 +212,8 @@ fn explain_one(arguments: &Arguments) -> Outcome {
     }
     for failure in decision["failures"].as_array().into_iter().flatten() {
         let text = |field: &str| failure[field].as_str().unwrap_or("?");
-        show::out(&show::plain(&format!("the binding '{}' broke: it {}", text("plugin"), text("cause"))));
+        let observed = if failure["mode"] == "observe" { show::OBSERVES } else { "" };
+        show::out(&show::plain(&format!("the binding '{}' broke: it {}{observed}", text("plugin"), text("cause"))));
     }
     Ok(Ended::Fine)
 }
@@ -293,11 +318,22 @@ fn told(decision: &Value) -> String {
         ));
     }
     for failure in list("failures") {
-        lines.push(format!("broke      {} {}", text(&failure["plugin"]), text(&failure["cause"])));
+        let observed = if failure["mode"] == "observe" { show::OBSERVES } else { "" };
+        lines.push(format!("broke      {} {}{observed}", text(&failure["plugin"]), text(&failure["cause"])));
     }
     let findings =
         list("findings").iter().filter_map(|finding| serde_json::from_value::<Finding>(finding.clone()).ok());
     lines.extend(findings.map(|finding| show::brief(&finding)));
+    for observed in list("observing") {
+        let field = |name: &str| text(&observed[name]);
+        lines.push(format!(
+            "observing  {} of {} release {}: {}",
+            field("binding"),
+            field("scope"),
+            field("release"),
+            field("agreement")
+        ));
+    }
     for shadow in list("shadows") {
         lines.extend(beside(shadow));
     }

@@ -1,21 +1,25 @@
 //! `hallmark decision explain`: which rule said what about which line.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::source::Source;
+use super::source::{Candidate, Source};
 use super::{report, show};
 use crate::config::Limits;
 use crate::registry::decode::Format;
-use crate::report::{Finding, Mode};
+use crate::report::Finding;
 
-/// The findings of an explanation, each beside the lines of what was sent.
-pub fn findings(explanation: &Value) -> Vec<String> {
+/// The findings of an explanation, each beside the lines of its publisher's file, where that is at hand, or of what was
+/// sent.
+pub fn findings(explanation: &Value, file: Option<&Candidate>) -> Vec<String> {
     let source = source(explanation);
     let renderer = show::renderer();
     let explained = explanation["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
     let told = |explained: &Value| {
         let finding: Finding = serde_json::from_value(explained.clone()).ok()?;
         let notes = notes(explained, &finding);
+        if let Some(file) = file {
+            return Some(show::located(&renderer, &file.source, show::span(file, &finding), &finding, &notes));
+        }
         Some(match &source {
             Some(source) => {
                 let path = &finding.remark.path;
@@ -30,6 +34,16 @@ pub fn findings(explanation: &Value) -> Vec<String> {
         })
     };
     explained.iter().filter_map(told).collect()
+}
+
+/// Adds to each finding where it is in its publisher's file.
+pub fn add_places(explanation: &mut Value, file: &Candidate) {
+    for explained in explanation["findings"].as_array_mut().into_iter().flatten() {
+        let Ok(finding) = serde_json::from_value::<Finding>(explained.clone()) else { continue };
+        let Some(span) = show::span(file, &finding) else { continue };
+        let (line, column) = file.source.line_and_column(span.start);
+        explained["place"] = json!({"file": file.source.name, "line": line, "column": column});
+    }
 }
 
 /// What was sent, as lines; none where it was not kept.
@@ -58,7 +72,7 @@ fn notes(explained: &Value, finding: &Finding) -> Vec<String> {
         format!(" of {} release {}", text(&release["scope"]), release["number"])
     };
     let place = if finding.remark.path.is_empty() { "the whole submission" } else { &finding.remark.path };
-    let observed = if finding.mode == Mode::Observe { "; it observes, and does not decide" } else { "" };
+    let observed = show::observed(finding);
     let mut notes = vec![format!("{rule}{release} ({}), at {place}{observed}", finding.stage.as_str())];
     if let Some(exempted) = &finding.exemption {
         notes.push(format!("passed by exemption {}: {}", exempted.id, exempted.reason));

@@ -169,6 +169,16 @@ fn read_bytes(path: &Path) -> Result<(String, Vec<u8>), Trouble> {
     Ok((path.display().to_string(), bytes))
 }
 
+/// Reads one file; what cannot be decoded is a value.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read_source(path: &Path, limits: &Limits) -> Result<Result<(Source, Value), Box<Unreadable>>, Trouble> {
+    let (name, bytes) = read_bytes(path)?;
+    let format = format_of(path).unwrap_or_else(|| format_by_look(&bytes));
+    Ok(Source::read(name, &bytes, format, limits))
+}
+
 struct Reader<'a> {
     kinds: &'a [Arc<Kind>],
     named: Option<Arc<Kind>>,
@@ -178,9 +188,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn file(&self, path: &Path, read: &mut Read) -> Result<(), Trouble> {
-        let (name, bytes) = read_bytes(path)?;
-        let format = format_of(path).unwrap_or_else(|| format_by_look(&bytes));
-        let (source, value) = match Source::read(name, &bytes, format, self.limits) {
+        let (source, value) = match read_source(path, self.limits)? {
             Ok(decoded) => decoded,
             Err(unreadable) => {
                 read.unreadable.push(*unreadable);
@@ -250,12 +258,10 @@ impl Reader<'_> {
 fn variables(arguments: &Arguments, limits: &Limits) -> Result<BTreeMap<String, Value>, Trouble> {
     let mut variables = BTreeMap::new();
     if let Some(path) = &arguments.var_file {
-        let (name, bytes) = read_bytes(path)?;
-        let format = format_of(path).unwrap_or_else(|| format_by_look(&bytes));
-        let (_, value) = Source::read(name.clone(), &bytes, format, limits)
-            .map_err(|unreadable| Trouble::Usage(format!("{name}: {}", unreadable.error)))?;
+        let (source, value) = read_source(path, limits)?
+            .map_err(|unreadable| Trouble::Usage(format!("{}: {}", unreadable.source.name, unreadable.error)))?;
         let Value::Object(fields) = value else {
-            return Err(Trouble::Usage(format!("{name}: expected an object of names to values")));
+            return Err(Trouble::Usage(format!("{}: expected an object of names to values", source.name)));
         };
         variables.extend(fields);
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::client::{self, Client};
 use super::{Ended, Outcome, Output, Trouble, report, serve, show};
 use crate::names::{Digest, KeyId};
-use crate::registry::signing::{PluginSignature, SigningKey};
+use crate::registry::signing::{PluginSignature, PublicKey, SigningKey};
 
 /// What `plugin keygen` takes.
 #[derive(Debug, clap::Args)]
@@ -113,6 +113,10 @@ pub fn keygen(arguments: &KeygenArguments) -> Outcome {
 
 /// Signs a component.
 pub fn sign(arguments: &SignArguments) -> Outcome {
+    if fs::read_to_string(&arguments.key).is_ok_and(|text| PublicKey::from_pem(&text).is_ok()) {
+        let message = format!("--key: {} is a public key: give the private one beside it", arguments.key.display());
+        return Err(Trouble::Usage(message));
+    }
     let key = serve::read_secret(&arguments.key)
         .map_err(|error| Trouble::Usage(format!("--key: {error:#}")))?
         .ok_or_else(|| Trouble::Usage(format!("--key: there is no file {}", arguments.key.display())))?;
@@ -169,7 +173,9 @@ pub fn trust(command: &TrustCommand) -> Outcome {
             let required = *rule == Switch::On;
             let told = Client::new(client)?.post("/api/keys/require", &json!({"required": required}))?.body;
             show::out(rule_line(&told));
-            in_force(&told).iter().for_each(|line| show::out(line));
+            if required {
+                in_force(&told).iter().for_each(|line| show::out(line));
+            }
             Ok(Ended::Fine)
         }
     }
@@ -180,7 +186,8 @@ fn add(file: &Path, name: Option<&str>, client: &client::Arguments) -> Outcome {
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let request = json!({"name": name.unwrap_or(&stem), "publicKey": pem});
     let key = Client::new(client)?.post("/api/keys", &request)?.body;
-    show::out(&key_line(&key));
+    let already = if key["created"] == false { " already" } else { "" };
+    show::out(&format!("{}{already}", key_line(&key)));
     Ok(Ended::Fine)
 }
 
@@ -198,7 +205,13 @@ fn list(cursor: Option<&str>, client: &client::Arguments, output: Output) -> Out
     for key in page["items"].as_array().into_iter().flatten() {
         show::out(&key_line(key));
     }
-    in_force(&page).iter().for_each(|line| show::out(line));
+    let unsigned = in_force(&page);
+    match unsigned.len() {
+        count if count > 0 && page["signaturesRequired"] != true => {
+            show::out(&format!("{} in force without a trusted signature", show::counted(count, "binding")));
+        }
+        _ => unsigned.iter().for_each(|line| show::out(line)),
+    }
     if let Some(cursor) = page["nextCursor"].as_str() {
         show::err(&format!("more follow: --cursor {cursor}"));
     }

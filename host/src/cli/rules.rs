@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::activate::{Replaces, put_in_force};
 use super::client::{self, Client};
 use super::folder::{self, Folder, FolderError};
-use super::{Ended, Outcome, Trouble, diff, exemptions, freeze, impact, shadow, show};
+use super::{Ended, Outcome, Trouble, activate, diff, exemptions, freeze, impact, releases, shadow, show};
 use crate::config::Limits;
 use crate::names::Scope;
 use crate::registry::release::Rules;
@@ -39,15 +40,8 @@ pub enum ModuleCommand {
     Activate {
         /// The module.
         module: String,
-        /// The release's number.
-        release: i64,
-        /// Only where at most so many stored manifests would newly fail, by a preview of all of them.
-        #[arg(long, value_name = "NUMBER", conflicts_with_all = ["at", "after_publishes", "after_hours"])]
-        if_impact_at_most: Option<u64>,
         #[command(flatten)]
-        stage: shadow::StageArguments,
-        #[command(flatten)]
-        client: client::Arguments,
+        what: activate::Arguments,
     },
     /// Show what a release that runs beside the active one would have said; start or stop it.
     Shadow {
@@ -62,10 +56,15 @@ pub enum ModuleCommand {
     Rollback {
         /// The module.
         module: String,
-        /// The release's number, lower than that of the active one.
-        release: i64,
         #[command(flatten)]
-        client: client::Arguments,
+        what: activate::RollbackArguments,
+    },
+    /// List the module's releases, newest first: which is active, and which runs beside it.
+    Releases {
+        /// The module.
+        module: String,
+        #[command(flatten)]
+        page: releases::Arguments,
     },
     /// Show which release is active, since when, and whether the module is frozen.
     Status {
@@ -114,17 +113,7 @@ pub enum PolicyCommand {
         options: impact::Options,
     },
     /// Put a release in force, in place of the one that is active; or stage it, to be put in force by itself.
-    Activate {
-        /// The release's number.
-        release: i64,
-        /// Only where at most so many stored manifests would newly fail, by a preview of all of them.
-        #[arg(long, value_name = "NUMBER", conflicts_with_all = ["at", "after_publishes", "after_hours"])]
-        if_impact_at_most: Option<u64>,
-        #[command(flatten)]
-        stage: shadow::StageArguments,
-        #[command(flatten)]
-        client: client::Arguments,
-    },
+    Activate(activate::Arguments),
     /// Show what a release that runs beside the active one would have said; start or stop it.
     Shadow {
         #[command(subcommand)]
@@ -137,12 +126,9 @@ pub enum PolicyCommand {
     /// List the exemptions that hold.
     Exemptions(exemptions::List),
     /// Put an earlier release in force again.
-    Rollback {
-        /// The release's number, lower than that of the active one.
-        release: i64,
-        #[command(flatten)]
-        client: client::Arguments,
-    },
+    Rollback(activate::RollbackArguments),
+    /// List the policies' releases, newest first: which is active, and which runs beside it.
+    Releases(releases::Arguments),
     /// Show which release is active, since when, and whether the policies are frozen.
     Status {
         #[command(flatten)]
@@ -185,11 +171,10 @@ pub fn run_module(command: &ModuleCommand) -> Outcome {
             [module, release] => impact::of_release(&scope_of(module)?, release_number(release)?, options),
             _ => Err(Trouble::Usage("say what to preview: DIR, or MODULE RELEASE".to_owned())),
         },
-        ModuleCommand::Activate { module, release, if_impact_at_most, stage, client } => {
-            activate_or_stage(&scope_of(module)?, *release, *if_impact_at_most, stage, client)
-        }
+        ModuleCommand::Activate { module, what } => activate::activate_or_stage(&scope_of(module)?, what),
         ModuleCommand::Shadow { module, action, report } => shadow::run(&scope_of(module)?, action.as_ref(), report),
-        ModuleCommand::Rollback { module, release, client } => roll_back(&scope_of(module)?, *release, client),
+        ModuleCommand::Rollback { module, what } => activate::roll_back(&scope_of(module)?, what),
+        ModuleCommand::Releases { module, page } => releases::run(&scope_of(module)?, page),
         ModuleCommand::Status { module, client } => freeze::status(&scope_of(module)?, client),
         ModuleCommand::Freeze { module, why } => freeze::freeze(&scope_of(module)?, why),
         ModuleCommand::Unfreeze { module, client } => freeze::unfreeze(&scope_of(module)?, client),
@@ -210,13 +195,12 @@ pub fn run_policies(command: &PolicyCommand) -> Outcome {
             [release] => impact::of_release(&Scope::Policies, release_number(release)?, options),
             _ => Err(Trouble::Usage("say what to preview: DIR, or RELEASE".to_owned())),
         },
-        PolicyCommand::Activate { release, if_impact_at_most, stage, client } => {
-            activate_or_stage(&Scope::Policies, *release, *if_impact_at_most, stage, client)
-        }
+        PolicyCommand::Activate(what) => activate::activate_or_stage(&Scope::Policies, what),
         PolicyCommand::Shadow { action, report } => shadow::run(&Scope::Policies, action.as_ref(), report),
         PolicyCommand::Exempt(arguments) => exemptions::exempt(arguments),
         PolicyCommand::Exemptions(arguments) => exemptions::list(arguments),
-        PolicyCommand::Rollback { release, client } => roll_back(&Scope::Policies, *release, client),
+        PolicyCommand::Rollback(what) => activate::roll_back(&Scope::Policies, what),
+        PolicyCommand::Releases(page) => releases::run(&Scope::Policies, page),
         PolicyCommand::Status { client } => freeze::status(&Scope::Policies, client),
         PolicyCommand::Freeze(why) => freeze::freeze(&Scope::Policies, why),
         PolicyCommand::Unfreeze { client } => freeze::unfreeze(&Scope::Policies, client),
@@ -286,7 +270,7 @@ fn show_changes(title: &str, before: &Value, after: &Value) {
 }
 
 /// The active release's number and rules, in the form in which a folder's are compared with them.
-fn active_rules(client: &Client, scope: &Scope) -> Result<Option<(i64, Value)>, Trouble> {
+pub(super) fn active_rules(client: &Client, scope: &Scope) -> Result<Option<(i64, Value)>, Trouble> {
     let body = match client.try_get(&path(scope))? {
         Ok(answer) => answer.body,
         Err(problem) if problem.status == 404 => return Ok(None),
@@ -297,87 +281,12 @@ fn active_rules(client: &Client, scope: &Scope) -> Result<Option<(i64, Value)>, 
     Ok(Some((number, serde_json::to_value(rules).map_err(anyhow::Error::from)?)))
 }
 
-fn activate_or_stage(
-    scope: &Scope,
-    number: i64,
-    at_most: Option<u64>,
-    stage: &shadow::StageArguments,
-    client: &client::Arguments,
-) -> Outcome {
-    match (stage.request(number)?, at_most) {
-        (Some(_), Some(_)) => {
-            let message =
-                "--if-impact-at-most is for an activation at once: leave it out, or the conditions of a stage";
-            Err(Trouble::Usage(message.to_owned()))
-        }
-        (Some(request), None) => shadow::stage(scope, &request, client),
-        (None, at_most) => activate(scope, number, at_most, client, |_| true),
-    }
-}
-
-fn roll_back(scope: &Scope, number: i64, client: &client::Arguments) -> Outcome {
-    activate(scope, number, None, client, |active| number < active)
-}
-
-/// Puts a release in force where `may` allows it in place of the active one.
-fn activate(
-    scope: &Scope,
-    number: i64,
-    at_most: Option<u64>,
-    client: &client::Arguments,
-    may: impl Fn(i64) -> bool,
-) -> Outcome {
-    let client = Client::new(client)?;
-    let active = active_rules(&client, scope)?.map(|(active, _)| active);
-    if active == Some(number) {
-        show::out(&format!("{scope}: unchanged, release {number} is active already"));
-        return Ok(Ended::Fine);
-    }
-    match active {
-        Some(active) if !may(active) => {
-            let message =
-                format!("release {number} is not earlier than release {active}, which is active: use 'activate'");
-            return Err(Trouble::Usage(message));
-        }
-        None if !may(i64::MIN) => {
-            return Err(Trouble::Usage(format!("{scope} has no active release to go back from: use 'activate'")));
-        }
-        _ => {}
-    }
-    show::out(&put_in_force(&client, scope, number, active, at_most)?);
-    Ok(Ended::Fine)
-}
-
-/// Somebody who activated another release meanwhile must not be overruled unseen.
-fn put_in_force(
-    client: &Client,
-    scope: &Scope,
-    number: i64,
-    active: Option<i64>,
-    at_most: Option<u64>,
-) -> Result<String, Trouble> {
-    let expected = active.map(|active| format!("\"{active}\""));
-    let precondition = match &expected {
-        Some(tag) => ("if-match", tag.as_str()),
-        None => ("if-none-match", "*"),
-    };
-    let mut request = json!({"release": number});
-    if let Some(at_most) = at_most {
-        request["ifImpactAtMost"] = json!(at_most);
-    }
-    client.post_if(&format!("{}/activate", path(scope)), &request, precondition)?;
-    Ok(match active {
-        Some(before) => format!("{scope}: release {number} is active, it was {before}"),
-        None => format!("{scope}: release {number} is active, the first"),
-    })
-}
-
 fn apply(arguments: &Arguments, folders: Result<Vec<Folder>, FolderError>) -> Outcome {
     each_release(arguments, folders, |client, scope, made| match made {
         Made { number, active: Some(active), .. } if active == number => {
             Ok(format!("{scope}: unchanged, release {number} is active and says the same"))
         }
-        Made { number, active, .. } => put_in_force(client, scope, number, active, None),
+        Made { number, active, .. } => put_in_force(client, scope, number, &Replaces::of(active), None),
     })
 }
 

@@ -24,7 +24,7 @@ use crate::registry::access::new_token;
 use crate::registry::activation::Frozen;
 use crate::registry::blobs::Blobs;
 use crate::registry::signing::SigningKey;
-use crate::registry::{Actor, Registry, RegistryError, impact};
+use crate::registry::{Actor, Registry, RegistryError, Releases, impact};
 use crate::sql::Database;
 use crate::telemetry::{self, LogFormat, Metrics};
 
@@ -281,8 +281,11 @@ async fn was_left(registry: &Arc<Registry>, actor: &Actor, folder: &Folder) -> R
     let (scope, (_, digest)) = (&folder.rules.scope, folder.rules.canonical());
     let mut before = None;
     loop {
-        let (page, active) = registry.releases(actor, scope, before, 100).await?;
-        let Some(active) = active else { return Ok(false) };
+        let Releases { page, state, .. } = match registry.releases(actor, scope, before, 100).await {
+            Err(RegistryError::NotFound { .. }) => return Ok(false),
+            releases => releases?,
+        };
+        let Some(active) = state.active.map(|active| active.number) else { return Ok(false) };
         if let Some(same) = page.items.iter().find(|head| head.release.digest == digest) {
             return Ok(same.release.number != active && !is_active(registry, actor, scope, &digest).await?);
         }

@@ -10,6 +10,9 @@ use super::source::{Candidate, Source, Unreadable};
 use crate::registry::decode::DecodeError;
 use crate::report::{Exempted, Finding, Mode, Severity};
 
+/// What is said of a binding whose findings decide nothing.
+pub const OBSERVES: &str = "; it observes, and does not decide";
+
 /// Writes a line to standard output. A reader that went away is no error of ours.
 pub fn out(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
@@ -30,12 +33,15 @@ pub fn renderer() -> Renderer {
 pub fn finding(renderer: &Renderer, candidate: &Candidate, finding: &Finding) -> String {
     let remark = &finding.remark;
     let who = finding.plugin.as_deref().unwrap_or("hallmark");
-    let observed = if finding.mode == Mode::Observe { "; it observes, and does not decide" } else { "" };
-    let exempted = exempted(finding);
+    let (observed, exempted) = (observed(finding), exempted(finding));
     let whose = format!("by {who} ({}), at {}{observed}{exempted}", finding.stage.as_str(), place(&remark.path));
-    let path = &remark.path;
-    let span = if is_of_a_name(&remark.code) { candidate.name_span(path) } else { candidate.span(path) };
-    located(renderer, &candidate.source, span, finding, &[whose])
+    located(renderer, &candidate.source, span(candidate, finding), finding, &[whose])
+}
+
+/// The bytes of the file that a finding is about.
+pub fn span(candidate: &Candidate, finding: &Finding) -> Option<Range<usize>> {
+    let (path, code) = (&finding.remark.path, &finding.remark.code);
+    if is_of_a_name(code) { candidate.name_span(path) } else { candidate.span(path) }
 }
 
 /// A finding with the lines of a source that it is about, and what there is to know of it.
@@ -69,9 +75,14 @@ pub fn brief(finding: &Finding) -> String {
         Severity::Info => "info",
     };
     let who = finding.plugin.as_deref().unwrap_or("hallmark");
-    let exempted = exempted(finding);
-    let text = format!("{severity}[{}] {}: {} ({who}{exempted})", remark.code, place(&remark.path), remark.message);
+    let notes = [observed(finding).to_owned(), exempted(finding)].concat();
+    let text = format!("{severity}[{}] {}: {} ({who}{notes})", remark.code, place(&remark.path), remark.message);
     plain(&text)
+}
+
+/// Whether a finding decides nothing.
+pub fn observed(finding: &Finding) -> &'static str {
+    if finding.mode == Mode::Observe { OBSERVES } else { "" }
 }
 
 /// What lets a finding pass.

@@ -68,6 +68,13 @@ impl Source {
         }
     }
 
+    /// Line and column, both from 1, of a byte of the text.
+    pub fn line_and_column(&self, at: usize) -> (usize, usize) {
+        let before = self.text.get(..at).unwrap_or(&self.text);
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+
     /// The character at which decoding stopped.
     pub fn span_of(&self, malformed: &Malformed) -> Range<usize> {
         let line_start: usize = self.text.split_inclusive('\n').take(malformed.line - 1).map(str::len).sum();
@@ -147,6 +154,11 @@ impl Candidate {
         body.insert(kind.document_field.clone(), document);
         let (source, kind) = (Arc::clone(source), Arc::clone(kind));
         Ok(Self { source, kind, body: Value::Object(body), base, is_bare: true })
+    }
+
+    /// True where the file holds the document alone.
+    pub fn is_bare(&self) -> bool {
+        self.is_bare
     }
 
     /// The entry's id, as far as the submission has one.

@@ -101,7 +101,7 @@ pub fn published(call: &Call, result: &Result<Published, RegistryError>) {
     tell(call, &entity(call), "publish", &told);
 }
 
-/// What shadows would have said of a publish that left a decision.
+/// What ran beside a publish that left a decision.
 fn compared(result: &Result<Published, RegistryError>) {
     let decision = match result {
         Ok(Published::Created { decision, .. }) => decision,
@@ -111,6 +111,10 @@ fn compared(result: &Result<Published, RegistryError>) {
     for shadow in &decision.shadows {
         let took = Duration::from_micros(shadow.micros);
         telemetry::shadow_compared(&shadow.scope.to_string(), shadow.agreement.as_str(), took);
+    }
+    for observed in &decision.observing {
+        let (scope, agreement) = (observed.scope.to_string(), observed.agreement.as_str());
+        telemetry::observing_compared(&scope, &observed.binding, agreement);
     }
 }
 

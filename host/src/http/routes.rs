@@ -51,13 +51,23 @@ pub struct Route {
 
 /// The table. Fixed words win over `{kind}`: the router sees to it, and no module may declare one as a kind.
 pub fn table() -> Vec<Route> {
-    use Intake::{Component, Document, Json, Nothing};
-    use Role::{Admin, Publisher, Reader, Rules};
+    let parts = [of_the_host(), of_rules(), of_the_rest(), of_entries()];
+    parts.into_iter().flatten().collect()
+}
+
+fn of_the_host() -> Vec<Route> {
     vec![
         public("/health", health::health),
         public("/livez", health::livez),
         public("/readyz", health::readyz),
-        get("/metrics", Reader, health::metrics),
+        get("/metrics", Role::Reader, health::metrics),
+    ]
+}
+
+fn of_rules() -> Vec<Route> {
+    use Intake::{Json, Nothing};
+    use Role::{Reader, Rules};
+    vec![
         get("/api/modules", Reader, scopes::list),
         get("/api/modules/{name}", Reader, scopes::show),
         get("/api/modules/{name}/releases", Reader, scopes::releases),
@@ -86,6 +96,14 @@ pub fn table() -> Vec<Route> {
         get("/api/policies/exemptions", Reader, exemptions::list),
         post("/api/policies/exemptions", Rules, Json, exemptions::make),
         post("/api/policies/exemptions/{id}/revoke", Rules, Nothing, exemptions::revoke),
+    ]
+}
+
+/// Previews, plugins, keys, decisions, the log and tokens.
+fn of_the_rest() -> Vec<Route> {
+    use Intake::{Component, Json, Nothing};
+    use Role::{Admin, Reader, Rules};
+    vec![
         get("/api/impacts", Reader, impact::list),
         get("/api/impacts/{id}", Reader, impact::show),
         get("/api/impacts/{id}/page", Reader, impact::page),
@@ -106,10 +124,18 @@ pub fn table() -> Vec<Route> {
         get("/api/decisions/{id}/statement", Reader, decisions::statement),
         get("/api/audit", Rules, audit::list),
         get("/api/audit/status", Rules, audit::status),
+        get("/api/audit/versions", Rules, audit::versions),
         get("/api/tokens", Admin, tokens::list),
         post("/api/tokens", Admin, Json, tokens::create),
         post("/api/tokens/revoke", Admin, Json, tokens::revoke_before),
         post("/api/tokens/{id}/revoke", Admin, Nothing, tokens::revoke),
+    ]
+}
+
+fn of_entries() -> Vec<Route> {
+    use Intake::{Document, Json};
+    use Role::{Publisher, Reader};
+    vec![
         get("/api/{kind}", Reader, entries::list),
         post("/api/{kind}/publish", Publisher, Document, entries::publish),
         post("/api/{kind}/validate", Reader, Document, entries::validate),

@@ -8,10 +8,11 @@ use super::error::{Code, Problem, Success};
 use super::journal;
 use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
+use super::shadow::ShadowView;
 use super::view::{ReleaseView, ScopeView};
 use crate::names::{ModuleName, Scope};
-use crate::registry::RegistryError;
 use crate::registry::release::Rules;
+use crate::registry::{RegistryError, Releases};
 
 /// What the list is of, in its cursors.
 const MODULES: &str = "modules";
@@ -75,10 +76,13 @@ pub async fn show(call: Call) -> Answer {
 }
 
 #[derive(Serialize)]
-struct Releases<'a> {
+struct ReleasesView<'a> {
     #[serde(flatten)]
     page: PageView<ReleaseView<'a>>,
     active: Option<i64>,
+    #[serde(flatten)]
+    state: StateView<'a>,
+    shadow: Option<ShadowView<'a>>,
 }
 
 /// `GET …/releases`
@@ -86,11 +90,14 @@ pub async fn releases(call: Call) -> Answer {
     let scope = call.scope()?;
     let list = format!("releases of {scope}");
     let asked = page::asked(&call, &list)?;
-    let (page, active) = call.registry.releases(&call.actor, &scope, asked.after, asked.limit).await?;
+    let Releases { page, state, shadow } =
+        call.registry.releases(&call.actor, &scope, asked.after, asked.limit).await?;
+    let active = state.active.as_ref().map(|active| active.number);
     let view = |head| ReleaseView::listed(head, active);
     let page = PageView::of(&list, &page, |head| head.release.number, view);
+    let (state, shadow) = (StateView::of(&state, active), shadow.as_ref().map(ShadowView::of));
     let next = page.next(&call);
-    Ok(Reply::json(Success::Found, &Releases { page, active })?.followed_by(next))
+    Ok(Reply::json(Success::Found, &ReleasesView { page, active, state, shadow })?.followed_by(next))
 }
 
 /// `GET …/releases/{number}`

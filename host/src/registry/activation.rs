@@ -12,7 +12,8 @@ use super::{Actor, Registry, RegistryError};
 use crate::clock::{Instant, Millis};
 use crate::names::{Reason, Scope};
 
-/// How often a release is proved again because the releases beside it changed before it was activated.
+/// How often a release is proved again because the releases beside it, or the trusted keys, changed before it was
+/// activated.
 const TRIES_MAX: u32 = 8;
 
 /// Why a release was not activated that others overtook: which one is active now, since when, and by whom.
@@ -93,7 +94,7 @@ impl Registry {
     ///
     /// # Errors
     /// `NotFound`, `ReleaseMoved`, `ScopeFrozen`; `BadRules`, `Unfit` where it does not load beside what is active
-    /// now; `Busy` where the other scopes kept changing; `Store`.
+    /// now; `Unsigned`; `Busy` where other scopes or the trusted keys kept changing; `Store`.
     pub async fn activate(
         self: &Arc<Self>,
         actor: &Actor,
@@ -120,11 +121,11 @@ impl Registry {
                 let what = "the rules of other scopes changed since the preview: ask again".to_owned();
                 return Err(RegistryError::Busy { what });
             }
-            // Proving takes its time, in which a key may have been revoked.
-            self.demand_signatures(actor, &rules.bindings).await?;
+            // Proving takes its time, in which a key may have been revoked; the transaction asks whether one was since.
+            let trust = Some(self.demand_signatures(actor, &rules.bindings).await?);
             let beside = Some(&beside[..]);
             let (staged, at) = (conditions.staged, Millis::now());
-            let wish = Activate { scope, number, expected, beside, staged, actor: &actor.name, at };
+            let wish = Activate { scope, number, expected, beside, trust, staged, actor: &actor.name, at };
             match self.store.activate(&actor.tenant, &wish).await? {
                 Activation::Activated => {
                     tracing::info!(%scope, release = number, actor = actor.name, "registry.release.activated");
@@ -140,7 +141,7 @@ impl Registry {
                 Activation::Frozen(freeze) => {
                     return Err(RegistryError::ScopeFrozen(Box::new(Frozen { scope: scope.clone(), freeze })));
                 }
-                Activation::RulesMoved => {}
+                Activation::RulesMoved | Activation::TrustMoved => {}
                 Activation::NotStaged => {
                     let what = format!("release {number} of {scope} is not staged any more");
                     return Err(RegistryError::BadChange(what));
@@ -148,7 +149,7 @@ impl Registry {
                 Activation::Missing => return Err(not_found("release", &number.to_string())),
             }
         }
-        let what = format!("the rules of other scopes changed {TRIES_MAX} times while the release was tried");
+        let what = format!("other scopes' rules or trusted keys changed {TRIES_MAX} times while the release was tried");
         Err(RegistryError::Busy { what })
     }
 

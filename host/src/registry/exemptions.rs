@@ -90,7 +90,7 @@ fn is_like(pattern: &str, text: &str) -> bool {
 }
 
 /// One exemption.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Exemption {
     /// Its id.
     pub id: String,
@@ -224,18 +224,10 @@ impl Registry {
         let refused = |why: String| RegistryError::BadChange(why);
         let pattern: Pattern = wanted.pattern.parse().map_err(|error: NoPattern| refused(error.to_string()))?;
         self.check_exemption(&wanted, at)?;
-        let kinds = self.kind_names();
-        if !kinds.iter().any(|kind| is_like(&pattern.kind, kind)) {
-            return Err(refused(format!("no kind is like '{}'; known kinds are: {}", pattern.kind, listed(&kinds))));
-        }
-        if let Some(binding) = &wanted.binding {
-            let known = self.rules.load().loaded.judges();
-            if !known.contains(binding) {
-                let known = listed(&known);
-                return Err(refused(format!(
-                    "no validator or policy in force is called '{binding}'; there are: {known}"
-                )));
-            }
+        if self.means_what_is_in_force(&pattern, &wanted).is_err() {
+            // Another host may have put it in force a moment ago.
+            self.look_again().await?;
+            self.means_what_is_in_force(&pattern, &wanted)?;
         }
         let exemption = Exemption {
             id: new_id(at),
@@ -265,6 +257,21 @@ impl Registry {
         );
         self.catch_up().await;
         Ok(exemption)
+    }
+
+    fn means_what_is_in_force(&self, pattern: &Pattern, wanted: &ExemptionWanted) -> Result<(), RegistryError> {
+        let refuse = |why: String| Err(RegistryError::BadChange(why));
+        let kinds = self.kind_names();
+        if !kinds.iter().any(|kind| is_like(&pattern.kind, kind)) {
+            return refuse(format!("no kind is like '{}'; known kinds are: {}", pattern.kind, listed(&kinds)));
+        }
+        let Some(binding) = &wanted.binding else { return Ok(()) };
+        let known = self.rules.load().loaded.judges();
+        if !known.contains(binding) {
+            let known = listed(&known);
+            return refuse(format!("no validator or policy in force is called '{binding}'; there are: {known}"));
+        }
+        Ok(())
     }
 
     fn check_exemption(&self, wanted: &ExemptionWanted, at: Millis) -> Result<(), RegistryError> {

@@ -3,6 +3,7 @@
 //! line calls it, and both get the same answer. It never writes.
 
 pub mod beside;
+pub(super) mod front;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,6 +66,16 @@ pub struct Record {
     pub canonical: Option<(Arc<str>, Digest)>,
     /// The first enforcing binding that broke.
     broke: Option<Failure>,
+    way: Way,
+}
+
+/// How a run's plugins are run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// In turn with those of other submissions.
+    InTurn,
+    /// Beside the gate: no turn is taken, and what breaks is told to whoever asked, and to nobody else.
+    Aside,
 }
 
 impl Record {
@@ -84,6 +95,7 @@ impl Record {
             document: None,
             canonical: None,
             broke: None,
+            way: Way::InTurn,
         }
     }
 
@@ -155,13 +167,15 @@ impl Record {
                 Some(answer)
             }
             Err(failure) => {
-                tracing::warn!(
-                    binding = binding.name,
-                    mode = ?binding.mode,
-                    digest = failure.digest.as_str(),
-                    %failure,
-                    "a plugin broke"
-                );
+                if self.way == Way::InTurn {
+                    tracing::warn!(
+                        binding = binding.name,
+                        mode = ?binding.mode,
+                        digest = failure.digest.as_str(),
+                        %failure,
+                        "a plugin broke"
+                    );
+                }
                 self.failures.push(FailureRecord {
                     plugin: binding.name.clone(),
                     digest: failure.digest.clone(),
@@ -311,7 +325,11 @@ fn resolve(Schemed(mut run): Schemed<'_>) -> Result<Resolved, Stopped> {
         if !binding.sees(&kind.kind.name, &run.record.id) {
             continue;
         }
-        let ran = binding.plugin.resolve(&case, &run.submission.variables);
+        let (plugin, variables) = (&binding.plugin, &run.submission.variables);
+        let ran = match run.record.way {
+            Way::InTurn => plugin.resolve(&case, variables),
+            Way::Aside => plugin.resolve_aside(&case, variables),
+        };
         let Some(resolution) = run.record.take(Stage::Resolve, binding, ran) else { continue };
         run.record.say(Stage::Resolve, binding, resolution.remarks);
         if binding.mode == Mode::Enforce {

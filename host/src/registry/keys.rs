@@ -7,7 +7,7 @@ use super::publish::not_found;
 use super::release::{Binding, ReleaseRef, Rules};
 use super::releasing::parse_rules;
 use super::signing::{KeyError, PluginSignature, PublicKey};
-use super::store::{KeyRow, Page, PluginRow, SignatureRow, Signatures};
+use super::store::{KeyRow, Page, PluginRow, SignatureRow, Signatures, Trust};
 use super::{Actor, Registry, RegistryError};
 use crate::clock::Millis;
 use crate::names::{Digest, KeyId};
@@ -112,7 +112,7 @@ impl Registry {
     /// # Errors
     /// `Store`.
     pub async fn signatures(&self, actor: &Actor) -> Result<Signatures, RegistryError> {
-        Ok(self.store.signatures(&actor.tenant).await?)
+        Ok(self.store.trust(&actor.tenant).await?.signatures)
     }
 
     /// Says whether plugins must be signed, from the next push, release and activation on.
@@ -179,20 +179,22 @@ impl Registry {
         }
     }
 
-    /// Makes sure that a trusted key signed each plugin that is bound, where that is asked for.
+    /// Makes sure that a trusted key signed each plugin that is bound, where that is asked for; gives the number of the
+    /// keys and signatures that it looked in.
     ///
     /// # Errors
     /// `Unsigned`, `Store`.
-    pub(super) async fn demand_signatures(&self, actor: &Actor, bindings: &[Binding]) -> Result<(), RegistryError> {
-        if self.signatures(actor).await? == Signatures::Optional {
-            return Ok(());
+    pub(super) async fn demand_signatures(&self, actor: &Actor, bindings: &[Binding]) -> Result<i64, RegistryError> {
+        let Trust { signatures, number } = self.store.trust(&actor.tenant).await?;
+        if signatures == Signatures::Optional {
+            return Ok(number);
         }
         for Binding { plugin, name, .. } in bindings {
             if let Some(why) = self.lacks_signature(actor, plugin).await? {
                 return Err(RegistryError::Unsigned { plugin: plugin.clone(), binding: Some(name.clone()), why });
             }
         }
-        Ok(())
+        Ok(number)
     }
 
     /// Why the plugin is not believed; none where a trusted key signed it.

@@ -12,8 +12,8 @@ pub use super::gate::Approved;
 use super::gate::{self, Bench, Judgement, Record};
 use super::release::{ReleaseRef, Versioning};
 use super::rules::LoadedKind;
-use super::shadow::{LoadedShadow, ShadowRecord};
-use super::store::{Commit, Committed, DecisionRow, NewEvent, Rollback, RolledBack, ShadowResult, VersionRow};
+use super::shadow::{LoadedShadow, ObservingRecord, ShadowRecord, observations};
+use super::store::{Commit, Committed, DecisionRow, NewEvent, Rollback, RolledBack, VersionRow};
 use super::submission::Submission;
 use super::{
     Actor, Decision, NotJudged, Outcome, Published, Registry, RegistryError, Report, RolledBackTo, SubstitutionRecord,
@@ -40,8 +40,7 @@ impl Registry {
         format: Format,
     ) -> Result<Published, RegistryError> {
         for _ in 0..TRIES_MAX {
-            let rules = self.rules_to_judge_by()?;
-            let kind = Arc::clone(rules.kind(kind)?);
+            let (rules, kind) = self.kind_to_judge_by(kind).await?;
             let bench = self.bench(actor);
             let shadows = self.shadows_beside(&rules, &kind);
             let (judgement, beside) = self.judge(actor, &kind, &bench, body.clone(), format, shadows).await?;
@@ -96,8 +95,7 @@ impl Registry {
         body: Bytes,
         format: Format,
     ) -> Result<Report, RegistryError> {
-        let rules = self.rules_to_judge_by()?;
-        let kind = Arc::clone(rules.kind(kind)?);
+        let (_, kind) = self.kind_to_judge_by(kind).await?;
         let bench = self.bench(actor);
         self.sandbox.run(move || report_on(&kind, &bench, &body, format)).await.map_err(busy)?
     }
@@ -113,8 +111,7 @@ impl Registry {
         id: &str,
         target: &str,
     ) -> Result<RolledBackTo, RegistryError> {
-        let rules = self.rules_to_judge_by()?;
-        let loaded = Arc::clone(rules.kind(kind)?);
+        let (_, loaded) = self.kind_to_judge_by(kind).await?;
         let (_, row) = self.version(actor, kind, id, target).await?;
         within_reach(actor, &row.kind, &row.id)?;
         let stored: Value = parse_stored(&row.manifest)?;
@@ -213,10 +210,10 @@ impl Registry {
         }
         let Some(failure) = failure else {
             let decision = decide(&record, bench, Outcome::Rejected, beside);
-            let (row, shadows) = (decision_row(&decision, Some(record.sent), bench.at), results(&decision));
-            match shadows.is_empty() {
+            let (row, beside) = (decision_row(&decision, Some(record.sent), bench.at), observations(&decision));
+            match beside.is_empty() {
                 true => self.store.insert_decision(&actor.tenant, &row).await?,
-                false => self.store.insert_decision_beside(&actor.tenant, &row, &shadows).await?,
+                false => self.store.insert_observed_decision(&actor.tenant, &row, &beside).await?,
             }
             return Err(RegistryError::Rejected { decision: Box::new(decision) });
         };
@@ -269,7 +266,7 @@ impl Registry {
             tags: shown.tags,
             event: published_event(actor, &version),
             decision: decision_row(&decision, sent, bench.at),
-            shadows: results(&decision),
+            observations: observations(&decision),
             version: version.clone(),
             is_higher: if kind.versioning == Versioning::Semver { semver_is_higher } else { later_is_higher },
         };
@@ -441,10 +438,6 @@ pub(super) struct Beside {
     pub(super) shadows: Vec<ShadowRecord>,
 }
 
-fn results(decision: &Decision) -> Vec<ShadowResult> {
-    decision.shadows.iter().map(ShadowResult::from).collect()
-}
-
 pub(super) fn decide(record: &Record, bench: &Bench, outcome: Outcome, beside: Beside) -> Decision {
     let mut timings = record.timings.clone();
     timings.insert(0, beside.read);
@@ -470,6 +463,7 @@ pub(super) fn decide(record: &Record, bench: &Bench, outcome: Outcome, beside: B
         lookups: record.lookups.clone(),
         timings,
         shadows: beside.shadows,
+        observing: ObservingRecord::all(record, outcome),
     }
 }
 

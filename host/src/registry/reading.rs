@@ -16,15 +16,15 @@ impl Registry {
     /// Entries of a kind by id, after `after`.
     ///
     /// # Errors
-    /// `NoKind`, `Store`.
+    /// `NoKind`, `NotReady`, `Store`.
     pub async fn entries(
-        &self,
+        self: &Arc<Self>,
         actor: &Actor,
         kind: &str,
         after: Option<&EntryId>,
         limit: u32,
     ) -> Result<(Arc<Kind>, Page<EntryRow>), RegistryError> {
-        let kind = self.kind(kind)?;
+        let kind = self.kind_in_force(kind).await?;
         let page = self.store.entries(&actor.tenant, &kind.kind.name, after, limit).await?;
         Ok((Arc::clone(&kind.kind), page))
     }
@@ -32,14 +32,14 @@ impl Registry {
     /// One entry with its active version and the newest of all its versions.
     ///
     /// # Errors
-    /// `NoKind`, `NotFound`, `Store`.
+    /// `NoKind`, `NotReady`, `NotFound`, `Store`.
     pub async fn entry(
-        &self,
+        self: &Arc<Self>,
         actor: &Actor,
         kind: &str,
         id: &str,
     ) -> Result<(Arc<Kind>, EntryRow, VersionRow, Vec<VersionHead>), RegistryError> {
-        let kind = self.kind(kind)?;
+        let kind = self.kind_in_force(kind).await?;
         let name = &kind.kind.name;
         let missing = || not_found("entry", id);
         let parsed: EntryId = id.parse().map_err(|_| missing())?;
@@ -55,16 +55,16 @@ impl Registry {
     /// The versions of an entry, newest first, after `after`.
     ///
     /// # Errors
-    /// `NoKind`, `NotFound`, `Store`.
+    /// `NoKind`, `NotReady`, `NotFound`, `Store`.
     pub async fn versions(
-        &self,
+        self: &Arc<Self>,
         actor: &Actor,
         kind: &str,
         id: &str,
         after: Option<&VersionPlace>,
         limit: u32,
     ) -> Result<Page<VersionHead>, RegistryError> {
-        let kind = self.kind(kind)?;
+        let kind = self.kind_in_force(kind).await?;
         let name = &kind.kind.name;
         let parsed: EntryId = id.parse().map_err(|_| not_found("entry", id))?;
         let page = self.store.versions(&actor.tenant, name, &parsed, after, limit).await?;
@@ -78,15 +78,15 @@ impl Registry {
     /// One version.
     ///
     /// # Errors
-    /// `NoKind`, `NotFound` (the entry, or the version), `Store`.
+    /// `NoKind`, `NotReady`, `NotFound` (the entry, or the version), `Store`.
     pub async fn version(
-        &self,
+        self: &Arc<Self>,
         actor: &Actor,
         kind: &str,
         id: &str,
         version: &str,
     ) -> Result<(Arc<Kind>, VersionRow), RegistryError> {
-        let kind = self.kind(kind)?;
+        let kind = self.kind_in_force(kind).await?;
         let name = &kind.kind.name;
         let parsed: EntryId = id.parse().map_err(|_| not_found("entry", id))?;
         if let Ok(version) = version.parse::<VersionName>()
@@ -116,10 +116,10 @@ impl Registry {
         self.rules.load().loaded.kinds().map(|kind| kind.kind.name.to_string()).collect()
     }
 
-    /// A kind that can be read: also while this host waits for rules that it could not load.
+    /// A kind that this host knows: also while it waits for rules that it could not load.
     ///
     /// # Errors
-    /// `NoKind`.
+    /// `NoKind`, of the rules that it has loaded.
     pub fn kind(&self, name: &str) -> Result<Arc<LoadedKind>, RegistryError> {
         self.rules.load().loaded.kind(name).map(Arc::clone)
     }

@@ -12,8 +12,8 @@ use super::publish::not_found;
 use super::release::{ReleaseRef, Rules};
 use super::rules::{Loading, NotLoaded, RulesInForce, Turns, check};
 use super::signing::PluginSignature;
-use super::store::{NewRelease, Page, PluginPlace, PluginRow, ReleaseHead, ReleaseRow};
-use super::{ActiveScope, Actor, Pushed, Registry, RegistryError, Released};
+use super::store::{NewRelease, Page, PluginPlace, PluginRow, ReleaseRow};
+use super::{ActiveScope, Actor, Pushed, Registry, RegistryError, Released, Releases};
 use crate::clock::Millis;
 use crate::names::{Digest, ModuleName, Scope};
 use crate::plugin::Haste;
@@ -165,21 +165,22 @@ impl Registry {
         release.map(|release| Ok(ActiveScope { rules: parse_rules(&release)?, release })).transpose()
     }
 
-    /// The releases of a scope, newest first, below the number `before`, with the number of the active one.
+    /// The releases of a scope, newest first, below the number `before`.
     ///
     /// # Errors
-    /// `Store`.
+    /// `NotFound` where the scope has no release and never had; `Store`.
     pub async fn releases(
         &self,
         actor: &Actor,
         scope: &Scope,
         before: Option<i64>,
         limit: u32,
-    ) -> Result<(Page<ReleaseHead>, Option<i64>), RegistryError> {
-        let releases = self.store.releases(&actor.tenant, scope, before, limit).await?;
-        let active = self.store.active_release_refs(&actor.tenant).await?;
-        let active = active.into_iter().find(|release| release.scope == *scope).map(|release| release.number);
-        Ok((releases, active))
+    ) -> Result<Releases, RegistryError> {
+        let state = self.scope_state(actor, scope).await?;
+        let page = self.store.releases(&actor.tenant, scope, before, limit).await?;
+        let running = self.store.running_shadows(&actor.tenant).await?;
+        let shadow = running.into_iter().find(|shadow| shadow.release.scope == *scope);
+        Ok(Releases { page, state, shadow })
     }
 
     /// One release with its rules.

@@ -24,16 +24,19 @@ use crate::clock::Millis;
 use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Tenant, VersionName};
 
 pub use activation::{Activate, Activation, ActivationStore, ActiveRelease, Freeze, ScopeState};
-pub use audit::{AuditSpan, AuditStatus, AuditStore};
+pub use audit::{AuditSpan, AuditStatus, AuditStore, AuditedPlace, AuditedVersion};
 pub use decisions::{DecisionFilter, DecisionStore};
 pub use exemptions::{ExemptionMade, ExemptionStore};
 pub use fleet::{FleetStore, Happened, Listener, Notice};
 pub use idempotency::IdempotencyStore;
-pub use impact::{ImpactBegun, ImpactChunk, ImpactRow, ImpactState, ImpactStore, Judged, PublishMark, StoredVersion};
-pub use keys::{KeyRow, KeyStore, SIGNERS_MAX, SignatureRow, Signatures};
+pub use impact::{
+    ChunkDone, HeldExemptions, ImpactBegun, ImpactChunk, ImpactRow, ImpactRules, ImpactState, ImpactStore, Judged,
+    KeptSubmission, NewImpact, PublishMark, Reading, StoredVersion,
+};
+pub use keys::{KeyRow, KeyStore, SIGNERS_MAX, SignatureRow, Signatures, Trust};
 pub use places::{PluginPlace, VersionPlace};
 pub use shadow::{
-    Progress, ProgressAsked, RulesStamp, ShadowCode, ShadowEnd, ShadowExample, ShadowResult, ShadowStore,
+    Observation, ObservationCode, ObservationExample, Progress, ProgressAsked, RulesStamp, ShadowEnd, ShadowStore,
 };
 pub use tokens::{TokenRow, TokenStore};
 
@@ -220,8 +223,8 @@ pub struct Commit<'a> {
     pub decision: DecisionRow,
     /// The event to write.
     pub event: NewEvent,
-    /// What shadows would have said, to be written with the decision.
-    pub shadows: Vec<ShadowResult>,
+    /// What was observed of the decision, to be written with it.
+    pub observations: Vec<Observation>,
     /// Of two versions, the higher: true where the first is higher than the second.
     pub is_higher: fn(&str, &str) -> bool,
 }

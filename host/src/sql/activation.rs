@@ -7,7 +7,7 @@ use super::errors::failed;
 use super::rows::{millis, name, plain};
 use super::rules::{release_ref, select_active_refs, select_release};
 use super::transaction::Transaction;
-use super::{Database, RulesLock, Statement, audit, fleet};
+use super::{Database, RulesLock, Statement, audit, fleet, keys};
 use crate::clock::Millis;
 use crate::names::{Scope, Tenant};
 use crate::registry::audit::AuditRecord;
@@ -92,8 +92,7 @@ async fn activate(database: &Database, tenant: &Tenant, wish: &Activate<'_>) -> 
     };
     let before = state.active.as_ref().map(|active| active.number);
     let refused = match refusal(state, wish) {
-        None if beside_others(&mut transaction, tenant, wish).await? => None,
-        None => Some(Activation::RulesMoved),
+        None => overtaken(&mut transaction, tenant, wish).await?,
         refused => refused,
     };
     if let Some(refused) = refused {
@@ -136,6 +135,21 @@ fn refusal(state: ScopeState, wish: &Activate<'_>) -> Option<Activation> {
         return Some(Activation::Unchanged);
     }
     state.freeze.map(Activation::Frozen)
+}
+
+/// What changed since the release was proved, where something did.
+async fn overtaken(
+    transaction: &mut Transaction,
+    tenant: &Tenant,
+    wish: &Activate<'_>,
+) -> Result<Option<Activation>, StoreError> {
+    if !beside_others(transaction, tenant, wish).await? {
+        return Ok(Some(Activation::RulesMoved));
+    }
+    let Some(looked_in) = wish.trust else { return Ok(None) };
+    let row = keys::select_trust(tenant).fetch_optional(&mut **transaction).await.map_err(failed(ACTIVATING))?;
+    let number = row.as_ref().map_or(Ok(0), |row| keys::trust(row).map(|trust| trust.number))?;
+    Ok((number != looked_in).then_some(Activation::TrustMoved))
 }
 
 /// True where the other scopes' active releases are those that it was proved beside.

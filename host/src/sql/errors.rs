@@ -78,18 +78,31 @@ pub(super) fn is_conflict(error: &StoreError) -> bool {
 
 /// True where a lock was waited for as long as the transaction may.
 pub(super) fn is_lock_wait(error: &StoreError) -> bool {
+    has_code(error, LOCK_NOT_AVAILABLE)
+}
+
+/// True where the transaction stood still for longer than it may. The database has taken it back: even where it was to
+/// be committed next, it was not.
+pub(super) fn was_ended_for_idling(error: &StoreError) -> bool {
+    has_code(error, ENDED_FOR_IDLING)
+}
+
+fn has_code(error: &StoreError, wanted: &str) -> bool {
     match error {
         StoreError::Unavailable(cause) => cause
             .downcast_ref::<sqlx::Error>()
             .and_then(sqlx::Error::as_database_error)
             .and_then(|error| error.code())
-            .is_some_and(|code| code == LOCK_NOT_AVAILABLE),
+            .is_some_and(|code| code == wanted),
         StoreError::Broken(..) => false,
     }
 }
 
 /// PostgreSQL's code for a `lock_timeout` that ran out.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// PostgreSQL's code for an `idle_in_transaction_session_timeout` that ran out.
+const ENDED_FOR_IDLING: &str = "25P03";
 
 #[derive(Debug, PartialEq, Eq)]
 enum Kind {
@@ -121,7 +134,7 @@ fn kind_of_code(code: &str) -> Kind {
     }
     match code {
         "40001" | "40P01" => Kind::Conflict,
-        "53300" | LOCK_NOT_AVAILABLE | "57014" | "57P01" | "57P02" | "57P03" => Kind::Unavailable,
+        "53300" | LOCK_NOT_AVAILABLE | ENDED_FOR_IDLING | "57014" | "57P01" | "57P02" | "57P03" => Kind::Unavailable,
         _ if code.starts_with("08") => Kind::Unavailable,
         _ => Kind::Other,
     }
@@ -138,7 +151,7 @@ mod tests {
 
     #[test]
     fn tells_what_passes_from_what_stays() {
-        for code in ["5", "261", "517", "6", "778", "14", "08006", "57P01", "53300"] {
+        for code in ["5", "261", "517", "6", "778", "14", "08006", "57P01", "53300", "25P03"] {
             assert_eq!(kind_of_code(code), Kind::Unavailable, "{code}");
         }
         for code in ["40001", "40P01"] {

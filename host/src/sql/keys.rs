@@ -3,18 +3,19 @@
 use async_trait::async_trait;
 use sqlx::any::AnyRow;
 
+use super::errors::failed;
 use super::rows::{millis, name, page, plain};
-use super::{Database, Statement};
+use super::{Database, RulesLock, Statement, audit};
 use crate::clock::Millis;
 use crate::names::{Digest, KeyId, Tenant};
 use crate::registry::audit::AuditRecord;
-use crate::registry::store::{KeyRow, KeyStore, Page, SIGNERS_MAX, SignatureRow, Signatures, StoreError};
+use crate::registry::store::{KeyRow, KeyStore, Page, SIGNERS_MAX, SignatureRow, Signatures, StoreError, Trust};
 
 #[async_trait]
 impl KeyStore for Database {
     async fn insert_key(&self, tenant: &Tenant, key: &KeyRow) -> Result<bool, StoreError> {
         let record = AuditRecord::key_trusted(key);
-        self.write_told(tenant, "to write a key", insert_key(tenant, key), record).await
+        change(self, tenant, "to write a key", insert_key(tenant, key), record).await
     }
 
     async fn key(&self, tenant: &Tenant, id: &KeyId) -> Result<Option<KeyRow>, StoreError> {
@@ -34,12 +35,12 @@ impl KeyStore for Database {
         );
         let statement = statement.bind(tenant.to_string()).bind(id.to_string()).bind(by.to_owned()).bind(at.0);
         let record = AuditRecord::key_revoked(by, id, at);
-        self.write_told(tenant, "to revoke a key", statement, record).await
+        change(self, tenant, "to revoke a key", statement, record).await
     }
 
     async fn insert_signature(&self, tenant: &Tenant, signature: &SignatureRow) -> Result<bool, StoreError> {
         let record = AuditRecord::plugin_signed(signature);
-        self.write_told(tenant, "to write a signature", insert_signature(tenant, signature), record).await
+        change(self, tenant, "to write a signature", insert_signature(tenant, signature), record).await
     }
 
     async fn signers(&self, tenant: &Tenant, plugin: &Digest) -> Result<Vec<KeyRow>, StoreError> {
@@ -47,11 +48,9 @@ impl KeyStore for Database {
         rows.iter().map(key).collect()
     }
 
-    async fn signatures(&self, tenant: &Tenant) -> Result<Signatures, StoreError> {
-        let statement = sqlx::query("SELECT signatures_required FROM tenants WHERE id = $1").bind(tenant.to_string());
-        let row = self.read_one("to read a tenant", statement).await?;
-        let required: i64 = row.as_ref().map(|row| plain(row, "signatures_required")).transpose()?.unwrap_or(0);
-        Ok(if required == 0 { Signatures::Optional } else { Signatures::Required })
+    async fn trust(&self, tenant: &Tenant) -> Result<Trust, StoreError> {
+        let row = self.read_one("to read a tenant", select_trust(tenant)).await?;
+        row.as_ref().map_or(Ok(Trust { signatures: Signatures::Optional, number: 0 }), trust)
     }
 
     async fn set_signatures(
@@ -66,8 +65,40 @@ impl KeyStore for Database {
                 .bind(tenant.to_string())
                 .bind(i64::from(rule == Signatures::Required));
         let record = AuditRecord::signatures_set(by, rule, at);
-        self.write_told(tenant, "to write a tenant", statement, record).await
+        change(self, tenant, "to write a tenant", statement, record).await
     }
+}
+
+/// Runs a statement that changes what makes a plugin believed, and says whether it wrote a row.
+async fn change(
+    database: &Database,
+    tenant: &Tenant,
+    what: &'static str,
+    statement: Statement,
+    record: AuditRecord,
+) -> Result<bool, StoreError> {
+    let failed = failed(what);
+    let mut transaction = database.writers.begin_with(RulesLock::Change, tenant).await.map_err(&failed)?;
+    let done = statement.execute(&mut *transaction).await.map_err(&failed)?;
+    if done.rows_affected() == 0 {
+        transaction.roll_back().await.map_err(&failed)?;
+        return Ok(false);
+    }
+    let raise = sqlx::query("UPDATE tenants SET trust = trust + 1 WHERE id = $1").bind(tenant.to_string());
+    raise.execute(&mut *transaction).await.map_err(&failed)?;
+    audit::insert(&mut transaction, tenant, &[record]).await?;
+    transaction.commit().await.map_err(&failed)?;
+    Ok(true)
+}
+
+pub(super) fn select_trust(tenant: &Tenant) -> Statement {
+    sqlx::query("SELECT signatures_required, trust FROM tenants WHERE id = $1").bind(tenant.to_string())
+}
+
+pub(super) fn trust(row: &AnyRow) -> Result<Trust, StoreError> {
+    let signatures =
+        if plain::<i64>(row, "signatures_required")? == 0 { Signatures::Optional } else { Signatures::Required };
+    Ok(Trust { signatures, number: plain(row, "trust")? })
 }
 
 fn insert_key(tenant: &Tenant, key: &KeyRow) -> Statement {

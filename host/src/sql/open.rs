@@ -66,7 +66,8 @@ async fn sqlite(path: &str, limits: &Limits) -> Result<Database, DatabaseError> 
     };
     // One writer, kept open: its statements stay prepared, and the last connection to close is not an idle reader.
     let writers = pool().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None);
-    let writers = Writers { engine: Engine::Sqlite, pool: open(writers, &options).await? };
+    let idle_max_ms = limits.database_idle_max_ms;
+    let writers = Writers { engine: Engine::Sqlite, pool: open(writers, &options).await?, idle_max_ms };
     Ok(Database::of(open(pool(), &options).await?, writers, Channel::default(), Queue::beside(path, limits), limits))
 }
 
@@ -84,7 +85,8 @@ async fn postgres(address: &str, limits: &Limits) -> Result<Database, DatabaseEr
     let connect_max = Duration::from_millis(limits.database_acquire_max_ms);
     let channel = Channel::at(address, connect_max).map_err(|error| DatabaseError::Address(Some(Box::new(error))))?;
     let queue = Queue::on(address, limits)?;
-    Ok(Database::of(pool.clone(), Writers { engine: Engine::Postgres, pool }, channel, queue, limits))
+    let writers = Writers { engine: Engine::Postgres, pool: pool.clone(), idle_max_ms: limits.database_idle_max_ms };
+    Ok(Database::of(pool, writers, channel, queue, limits))
 }
 
 fn connect_options(address: &str) -> Result<AnyConnectOptions, DatabaseError> {

@@ -8,17 +8,18 @@ use std::collections::{HashMap, HashSet};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
-use super::errors::{failed, is_conflict};
+use super::errors::{failed, is_conflict, was_ended_for_idling};
 use super::rows::{places, plain, rows_of_places};
 use super::{Database, RulesLock, Statement, Writers, entries, rules, shadow};
 use crate::names::{EntryId, KindName, Scope, Tenant};
 use crate::registry::audit::AuditRecord;
 use crate::registry::release::ReleaseRef;
 use crate::registry::store::{
-    Commit, Committed, DecisionRow, EntryRow, NewEvent, ShadowResult, Store as _, StoreError, VersionRow,
+    Commit, Committed, DecisionRow, EntryRow, NewEvent, Observation, Store as _, StoreError, VersionRow,
 };
 
-/// Times that a transaction is run before its conflict with others is given up on.
+/// Times that a transaction is run before its conflict with others, or with a host that stands still again and again, is
+/// given up on.
 const ATTEMPTS_MAX: usize = 5;
 
 pub(super) const COMMITTING: &str = "to commit a publish";
@@ -37,7 +38,7 @@ pub(super) struct Publish {
     version: VersionRow,
     decision: DecisionRow,
     event: NewEvent,
-    shadows: Vec<ShadowResult>,
+    observations: Vec<Observation>,
     is_higher: fn(&str, &str) -> bool,
 }
 
@@ -56,7 +57,7 @@ impl Publish {
             version: commit.version.clone(),
             decision: commit.decision.clone(),
             event: commit.event.clone(),
-            shadows: commit.shadows.clone(),
+            observations: commit.observations.clone(),
             is_higher: commit.is_higher,
         }
     }
@@ -113,7 +114,7 @@ impl Publish {
                 published_by: "test".to_owned(),
                 published_at: at,
             },
-            shadows: Vec::new(),
+            observations: Vec::new(),
             is_higher: |_, _| true,
         }
     }
@@ -170,7 +171,9 @@ pub(super) async fn commit_group(
     let mut attempt = 1;
     loop {
         match commit_once(writers, group, rules).await {
-            Err(error) if is_conflict(&error) && attempt < ATTEMPTS_MAX => attempt += 1,
+            Err(error) if (is_conflict(&error) || was_ended_for_idling(&error)) && attempt < ATTEMPTS_MAX => {
+                attempt += 1
+            }
             result => return result,
         }
     }
@@ -208,8 +211,8 @@ async fn try_commit(
     }
     let mut written = write_entries(&mut transaction, group, &open).await?;
     insert_decisions(&mut transaction, group, &open).await?;
-    let beside = open.iter().map(|index| (&group[*index].decision, &group[*index].shadows[..]));
-    shadow::insert_results(&mut transaction, &group[first].tenant, beside).await?;
+    let observed = open.iter().map(|index| (&group[*index].decision, &group[*index].observations[..]));
+    shadow::insert_observations(&mut transaction, &group[first].tenant, observed).await?;
     let new = insert_versions(&mut transaction, group, &open).await?;
     if new.len() < open.len() {
         transaction.roll_back().await.map_err(failed(COMMITTING))?;

@@ -14,7 +14,7 @@ use apalis_sqlite::SqliteStorage;
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, PgPool, SqlitePool};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgPool, SqlitePool};
 use tokio::sync::OnceCell;
 
 use super::Database;
@@ -44,6 +44,7 @@ pub(super) struct Queue {
     heartbeat: Duration,
     poll: Duration,
     connections_max: u32,
+    idle_max_ms: u64,
 }
 
 #[derive(Debug)]
@@ -87,6 +88,7 @@ impl Queue {
             heartbeat: Duration::from_millis(limits.impact_heartbeat_ms.max(1_000)),
             poll: Duration::from_millis(limits.impact_poll_ms.max(1)),
             connections_max: u32::try_from(threads(limits)).unwrap_or(u32::MAX).saturating_add(2),
+            idle_max_ms: limits.database_idle_max_ms,
         }
     }
 
@@ -106,7 +108,13 @@ impl Queue {
                 Ok(Pools::Sqlite(pool))
             }
             Place::Server(options) => {
-                let pool = PgPoolOptions::new().max_connections(self.connections_max);
+                // A host that stands still must not keep the others from the queue.
+                let patience = super::idle_max(self.idle_max_ms);
+                let pool =
+                    PgPoolOptions::new().max_connections(self.connections_max).after_connect(move |connection, _| {
+                        let patience = AssertSqlSafe(format!("SET {patience}"));
+                        Box::pin(async move { connection.execute(patience).await.map(|_| ()) })
+                    });
                 let pool = pool.connect_with((**options).clone()).await.map_err(failed("to open the queue"))?;
                 PostgresStorage::migrations().run(&pool).await.map_err(|error| migrated(error.into()))?;
                 Ok(Pools::Postgres(pool))

@@ -143,8 +143,7 @@ pub async fn refuses_a_release_that_was_proved_beside_others(world: World) {
     let next = world.create("module:agents", "2").await;
     let wish = async |beside: &[ReleaseRef]| {
         let beside = Some(beside);
-        let (scope, number) = (&next.scope, next.number);
-        let wish = Activate { scope, number, expected: None, beside, staged: None, actor: "ada", at: AT };
+        let wish = Activate { beside, ..super::wish(&next.scope, next.number, None) };
         world.database.activate(&world.tenant, &wish).await.expect("an answer")
     };
     assert_eq!(wish(&[]).await, Activation::RulesMoved);

@@ -3,27 +3,14 @@
 use hallmark::config::Limits;
 use hallmark::registry::store::{Activation, Committed};
 use hallmark::sql::Database;
-use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use super::{World, patient, publish};
+use crate::support::waiting::until_waiting;
 
 /// Another program's connection to the same database.
 async fn stranger(world: &World) -> PgConnection {
     PgConnection::connect(&world.address).await.expect("it connects")
-}
-
-/// Waits until so many wait for a lock in this database, of those that match.
-pub async fn until_waiting(stranger: &mut PgConnection, what: &str, count: i64) {
-    let query = format!(
-        "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
-         WHERE NOT granted AND datname = current_database() AND ({what})"
-    );
-    loop {
-        let row = stranger.fetch_one(sqlx::AssertSqlSafe(query.clone())).await.expect("an answer");
-        if row.get::<i64, _>(0) >= count {
-            return;
-        }
-    }
 }
 
 async fn open(address: &str, limits: &Limits) -> Database {

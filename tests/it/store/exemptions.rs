@@ -9,9 +9,9 @@ use hallmark::registry::release::ReleaseRef;
 use hallmark::registry::store::{Committed, ExemptionMade, ExemptionStore as _, Store as _};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
-use super::contention::until_waiting;
 use super::{AT, World, commit, patient};
 use crate::support::approval::approve_under;
+use crate::support::waiting::until_waiting;
 use hallmark::sql::Database;
 
 pub fn exemption() -> Exemption {

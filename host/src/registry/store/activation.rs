@@ -19,6 +19,8 @@ pub struct Activate<'a> {
     pub expected: Option<Option<i64>>,
     /// The active releases of the other scopes that it was proved beside, in order; not compared where it is `None`.
     pub beside: Option<&'a [ReleaseRef]>,
+    /// The number of the keys and signatures that its plugins were looked for in; not compared where it is `None`.
+    pub trust: Option<i64>,
     /// The staged release that is put in force by itself, with what ends it: only while it is staged still.
     pub staged: Option<(&'a ShadowRow, ShadowEnd<'a>)>,
     /// Who asks.
@@ -45,6 +47,8 @@ pub enum Activation {
     Frozen(Freeze),
     /// The releases of other scopes changed since it was proved beside them. Prove again.
     RulesMoved,
+    /// A key or a signature changed since its plugins were looked for. Look again.
+    TrustMoved,
     /// No such release.
     Missing,
 }

@@ -47,10 +47,20 @@ pub enum Signatures {
     Required,
 }
 
+/// What a tenant asks of plugins, and a number that tells one moment's keys and signatures from another's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trust {
+    /// Whether they must be signed.
+    pub signatures: Signatures,
+    /// Raised by every change of a key, of a signature and of what is asked.
+    pub number: i64,
+}
+
 /// Keys of one plugin that are told of.
 pub const SIGNERS_MAX: u32 = 100;
 
-/// What is asked of the database about trusted keys and what they signed.
+/// What is asked of the database about trusted keys and what they signed. Each change raises the tenant's number of
+/// them, which an activation reads in its transaction, and waits for activations, as they do for each other.
 #[async_trait]
 pub trait KeyStore {
     /// Writes a key; false where one with this id is there.
@@ -65,8 +75,9 @@ pub trait KeyStore {
     async fn insert_signature(&self, tenant: &Tenant, signature: &SignatureRow) -> Result<bool, StoreError>;
     /// The keys that signed a plugin, revoked ones too, by id, at most `SIGNERS_MAX`.
     async fn signers(&self, tenant: &Tenant, plugin: &Digest) -> Result<Vec<KeyRow>, StoreError>;
-    /// Whether plugins must be signed.
-    async fn signatures(&self, tenant: &Tenant) -> Result<Signatures, StoreError>;
+    /// Whether plugins must be signed, with the number that was read with it: what is read of keys and signatures
+    /// afterwards is never older.
+    async fn trust(&self, tenant: &Tenant) -> Result<Trust, StoreError>;
     /// Says whether they must; false where it was so before.
     async fn set_signatures(&self, tenant: &Tenant, rule: Signatures, by: &str, at: Millis)
     -> Result<bool, StoreError>;
