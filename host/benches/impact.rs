@@ -137,7 +137,7 @@ async fn ground(folder: &Path) -> (Ground, Rules) {
     let sandbox = Sandbox::start(Arc::clone(&limits), Some(&folder.join("cache"))).expect("a sandbox");
     let tenant = Tenant::default_tenant();
     let registry = Registry::open(Arc::new(database), blobs, sandbox, limits, tenant.clone()).await.expect("it opens");
-    let actor = Actor { tenant, name: "bench".to_owned() };
+    let actor = Actor::trusted(tenant, "bench");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the host lies in the workspace");
     let read = folder::read_module(&root.join("examples/modules/services"), &Limits::default()).expect("the example");
     let cel = std::fs::read(root.join("plugins/target/components/cel.wasm")).expect("`make test` builds it");

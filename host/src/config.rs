@@ -73,6 +73,12 @@ limits! {
     shutdown_max_ms: u64 = 30_000,
     /// Milliseconds between two looks for events that nobody was woken for.
     event_poll_ms: u64 = 1_000,
+    /// Milliseconds for which the answer to a request with an Idempotency-Key is kept and sent again.
+    idempotency_kept_ms: u64 = 24 * 60 * 60 * 1_000,
+    /// Milliseconds after which such a request is believed to have died with its host, and may be run again.
+    idempotency_lease_ms: u64 = 600_000,
+    /// Bytes of an answer that is kept; a request with a larger one is run again where it is sent again.
+    idempotency_answer_max_bytes: usize = 1024 * 1024,
     /// Milliseconds after a commit in which more events are gathered, to be announced together.
     event_gather_ms: u64 = 20,
     /// Milliseconds between two looks for rows of the audit log that are not sealed.

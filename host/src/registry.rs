@@ -22,6 +22,7 @@ pub mod decisions;
 pub mod explain;
 mod facts;
 pub mod fleet;
+pub mod idempotency;
 pub mod keys;
 mod looking;
 mod reading;
@@ -44,6 +45,7 @@ use crate::clock::Millis;
 use crate::config::Limits;
 use crate::names::{DecisionId, Digest, EntryId, KindName, NameError, Scope, Tenant, VersionName};
 use crate::plugin::{Failure, Inspection, Lookup, Sandbox, Unfit};
+use crate::registry::access::Grants;
 use crate::registry::blobs::Blobs;
 use crate::registry::fleet::Behind;
 use crate::registry::release::{Kind, ReleaseRef, Rules};
@@ -62,6 +64,17 @@ pub struct Actor {
     pub tenant: Tenant,
     /// The token's name.
     pub name: String,
+    /// What the token lets its holder do.
+    pub grants: Grants,
+    /// The token's id; none where the host itself acts.
+    pub token: Option<String>,
+}
+
+impl Actor {
+    /// Somebody who may do everything and holds no token: the host itself.
+    pub fn trusted(tenant: Tenant, name: &str) -> Self {
+        Self { tenant, name: name.to_owned(), grants: Grants::everything(), token: None }
+    }
 }
 
 /// What one run of the gate found: the answer of `validate`, and the body of every decision.
@@ -307,6 +320,18 @@ pub enum RegistryError {
         kind: String,
         /// The kinds there are, with commas, or `none`.
         known: String,
+    },
+    /// The caller's token is not for this entry.
+    #[error("the token '{token}' may change {reach}, not {kind}/{id}: ask an admin for one that may")]
+    OutOfReach {
+        /// What the token is called.
+        token: String,
+        /// What it may change.
+        reach: String,
+        /// The kind.
+        kind: KindName,
+        /// The entry.
+        id: EntryId,
     },
     /// No such entry, version, decision, plugin, module or release.
     #[error("no {what} '{name}'")]

@@ -5,6 +5,7 @@ mod agreement;
 mod attestations;
 mod audit;
 mod browser;
+mod caching;
 mod cli;
 mod cli_server;
 mod corpus;
@@ -15,6 +16,7 @@ mod fleet;
 mod frozen;
 mod hostile;
 mod http;
+mod idempotency;
 mod impact;
 mod javascript;
 mod keys;
@@ -30,6 +32,7 @@ mod shadow;
 mod store;
 mod templates;
 mod tidy;
+mod tokens;
 mod trust;
 
 #[path = "../support/mod.rs"]

@@ -13,6 +13,7 @@ mod reading;
 mod rules;
 mod schema;
 mod shadow;
+mod tokens;
 
 use hallmark::clock::{Millis, new_id};
 use hallmark::config::Limits;
@@ -99,7 +100,6 @@ on_every_engine! {
     reading:
         pages_entries_in_byte_order,
         keeps_tenants_apart,
-        finds_tokens_by_hash,
         keeps_decisions,
         gives_events_in_order_until_announced,
         pages_versions_newest_first;
@@ -115,6 +115,10 @@ on_every_engine! {
         writes_what_was_observed_with_the_decision,
         counts_over_several_hosts,
         lets_one_of_two_end_a_shadow;
+    tokens:
+        finds_tokens_by_hash,
+        keeps_when_a_token_was_used_last,
+        revokes_tokens_that_were_made_before;
     schema:
         says_what_to_run_on_an_empty_database,
         says_what_to_run_on_an_older_schema,

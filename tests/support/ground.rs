@@ -98,7 +98,7 @@ impl Ground {
         let (sandbox, tenant) = (Arc::clone(&SANDBOX.0), Tenant::default_tenant());
         let store = Arc::clone(&database) as _;
         let registry = Registry::open(store, blobs, sandbox, Arc::new(limits), tenant.clone()).await.expect("it opens");
-        Member { registry, database, actor: Actor { tenant, name: "ada".to_owned() } }
+        Member { registry, database, actor: Actor::trusted(tenant, "ada") }
     }
 }
 

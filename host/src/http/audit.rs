@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::cursor;
 use super::error::{Code, Problem, Success};
-use super::page::{Asked, PageView, asked, size};
+use super::page::{self, Asked, PageView, asked, size};
 use super::reply::{Answer, Reply};
 use crate::clock::{Instant, Millis, NoInstant};
 use crate::names::Digest;
@@ -29,7 +29,7 @@ pub async fn list(call: Call) -> Answer {
     };
     let (span, page) = call.registry.audit_rows(&call.actor, asked, limit).await?;
     let place = |row: &AuditRow| AuditSpan { after: row.place, ..span };
-    Reply::json(Success::Found, &PageView::<Value>::of(AUDIT, &page, place, AuditRow::line))
+    page::answer(&call, &PageView::<Value>::of(AUDIT, &page, place, AuditRow::line))
 }
 
 fn instant(name: &str, given: Option<String>) -> Result<Option<Millis>, Problem> {
@@ -56,7 +56,7 @@ impl<'a> VersionView<'a> {
 pub async fn versions(call: Call) -> Answer {
     let Asked { after, limit } = asked::<AuditedPlace>(&call, VERSIONS)?;
     let page = call.registry.audit_versions(&call.actor, &after.unwrap_or_default(), limit).await?;
-    Reply::json(Success::Found, &PageView::of(VERSIONS, &page, |version| &version.place, VersionView::of))
+    page::answer(&call, &PageView::of(VERSIONS, &page, |version| &version.place, VersionView::of))
 }
 
 #[derive(Serialize)]

@@ -176,7 +176,7 @@ pub async fn list(call: Call) -> Answer {
     let asked = page::asked::<DecisionId>(&call, IMPACTS)?;
     let page = call.registry.impacts(&call.actor, asked.after.as_ref().map(DecisionId::as_str), asked.limit).await?;
     let view = PageView::of(IMPACTS, &page, |(row, _)| &row.id, |(row, what)| RunView::of(row, *what));
-    Reply::json(Success::Found, &view)
+    page::answer(&call, &view)
 }
 
 /// `GET /api/impacts/{id}`

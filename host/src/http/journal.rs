@@ -48,6 +48,7 @@ fn not_done(error: &RegistryError) -> Told<'_> {
         | Error::BadImpact(_)
         | Error::BadChange(_) => "refused",
         Error::NoKind { .. } | Error::NotFound { .. } => "missed",
+        Error::OutOfReach { .. } => "forbidden",
         Error::VersionExists { .. }
         | Error::ReleaseMoved(_)
         | Error::ScopeFrozen(_)
@@ -66,6 +67,7 @@ fn not_done(error: &RegistryError) -> Told<'_> {
             version: decision.version.as_str(),
             decision: decision.id.as_str(),
         },
+        Error::OutOfReach { id, .. } => Told { outcome, entry: id.as_str(), ..Told::default() },
         Error::VersionExists { id, version, .. } => {
             Told { outcome, entry: id.as_str(), version: version.as_str(), ..Told::default() }
         }
@@ -169,6 +171,15 @@ pub fn trust<T>(call: &Call, action: &'static str, outcome: &'static str, result
         Err(error) => not_done(error),
     };
     tell(call, "key", action, &told);
+}
+
+/// A token that was made, or tokens that were revoked.
+pub fn token<T>(call: &Call, action: &'static str, outcome: &'static str, result: &Result<T, RegistryError>) {
+    let told = match result {
+        Ok(_) => Told { outcome, ..Told::default() },
+        Err(error) => not_done(error),
+    };
+    tell(call, "token", action, &told);
 }
 
 /// A decision that was run again.

@@ -16,7 +16,7 @@ use super::store::{
     Signatures, TokenRow, VersionRow,
 };
 use super::{Actor, Registry, RegistryError};
-use crate::clock::{Millis, new_id};
+use crate::clock::{Instant, Millis, new_id};
 use crate::names::{EntryId, KeyId, KindName, Scope, VersionName};
 
 /// What happened, as the log keeps it. It holds no secret.
@@ -120,10 +120,21 @@ impl AuditRecord {
         Self::new("scope.unfrozen", actor, scope.to_string(), json!({}), at)
     }
 
-    /// A token that was made by `actor`.
-    pub fn token_created(actor: &str, token: &TokenRow) -> Self {
-        let body = json!({"token": token.id, "role": token.role});
-        Self::new("token.created", actor, format!("tokens/{}", token.name), body, token.created_at)
+    /// A token that was made.
+    pub fn token_created(token: &TokenRow) -> Self {
+        let roles: Vec<&str> = token.grants.roles().iter().map(|role| role.as_str()).collect();
+        let body = json!({
+            "token": token.id,
+            "roles": roles,
+            "entries": token.grants.entries(),
+            "expiresAt": token.expires_at.map(Instant),
+        });
+        Self::new("token.created", &token.created_by, format!("tokens/{}", token.name), body, token.created_at)
+    }
+
+    /// A token that was revoked.
+    pub fn token_revoked(actor: &str, id: &str, name: &str, at: Millis) -> Self {
+        Self::new("token.revoked", actor, format!("tokens/{name}"), json!({"token": id}), at)
     }
 }
 

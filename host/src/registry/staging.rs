@@ -263,7 +263,7 @@ impl Registry {
         reason: String,
         now: Millis,
     ) -> Result<Option<Due>, RegistryError> {
-        let actor = Actor { tenant: self.tenant.clone(), name: shadow.started_by.clone() };
+        let actor = Actor::trusted(self.tenant.clone(), &shadow.started_by);
         let ReleaseRef { scope, number, .. } = &shadow.release;
         let end = ShadowEnd { to: ShadowState::Activated, reason: &reason, by: &shadow.started_by, at: now };
         let conditions = Conditions { beside: None, staged: Some((shadow, end)) };

@@ -6,10 +6,12 @@ mod audit;
 mod decisions;
 mod exemptions;
 mod fleet;
+mod idempotency;
 mod impact;
 mod keys;
 mod places;
 mod shadow;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ pub use audit::{AuditSpan, AuditStatus, AuditStore, AuditedPlace, AuditedVersion
 pub use decisions::{DecisionFilter, DecisionStore};
 pub use exemptions::{ExemptionMade, ExemptionStore};
 pub use fleet::{FleetStore, Happened, Listener, Notice};
+pub use idempotency::IdempotencyStore;
 pub use impact::{
     ChunkDone, HeldExemptions, ImpactBegun, ImpactChunk, ImpactRow, ImpactRules, ImpactState, ImpactStore, Judged,
     KeptSubmission, NewImpact, PublishMark, Reading, StoredVersion,
@@ -35,6 +38,7 @@ pub use places::{PluginPlace, VersionPlace};
 pub use shadow::{
     Observation, ObservationCode, ObservationExample, Progress, ProgressAsked, RulesStamp, ShadowEnd, ShadowStore,
 };
+pub use tokens::{TokenRow, TokenStore};
 
 /// The database could not do what was asked. Causes go to the log; strangers see none of them.
 #[derive(Debug, thiserror::Error)]
@@ -310,27 +314,6 @@ pub enum RolledBack {
     NoVersion,
 }
 
-/// A token's row. The token itself is nowhere.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenRow {
-    /// Its id.
-    pub id: String,
-    /// Whose.
-    pub tenant: Tenant,
-    /// What people call it; findings, decisions and logs name the publisher by it.
-    pub name: String,
-    /// Its first characters, to tell tokens apart.
-    pub prefix: String,
-    /// SHA-256 of the token, hexadecimal.
-    pub hash: String,
-    /// `admin`.
-    pub role: String,
-    /// When it was made.
-    pub created_at: Millis,
-    /// When it was revoked.
-    pub revoked_at: Option<Millis>,
-}
-
 /// One page of a stable order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
@@ -349,9 +332,11 @@ pub trait Store:
     + DecisionStore
     + ExemptionStore
     + FleetStore
+    + IdempotencyStore
     + ImpactStore
     + KeyStore
     + ShadowStore
+    + TokenStore
     + Send
     + Sync
 {
@@ -360,10 +345,6 @@ pub trait Store:
 
     /// Makes sure that the tenant exists.
     async fn ensure_tenant(&self, tenant: &Tenant, at: Millis) -> Result<(), StoreError>;
-    /// Writes a token that `actor` makes; false where one with the same hash exists.
-    async fn insert_token(&self, token: &TokenRow, actor: &str) -> Result<bool, StoreError>;
-    /// The token with this hash (of any tenant), revoked or not.
-    async fn token_by_hash(&self, hash: &str) -> Result<Option<TokenRow>, StoreError>;
 
     /// Writes a plugin's row; false where it is there.
     async fn insert_plugin(&self, tenant: &Tenant, plugin: &PluginRow) -> Result<bool, StoreError>;

@@ -176,6 +176,27 @@ const MIGRATIONS: &[Migration] = &[
         up: include_str!("../../../migrations/0025_audit_blocks.postgres.sql"),
         down: include_str!("../../../migrations/0025_audit_blocks.postgres.down.sql"),
     },
+    Migration {
+        number: 26,
+        name: "tokens",
+        only: None,
+        up: include_str!("../../../migrations/0026_tokens.sql"),
+        down: include_str!("../../../migrations/0026_tokens.down.sql"),
+    },
+    Migration {
+        number: 27,
+        name: "idempotency",
+        only: None,
+        up: include_str!("../../../migrations/0027_idempotency.sql"),
+        down: include_str!("../../../migrations/0027_idempotency.down.sql"),
+    },
+    Migration {
+        number: 28,
+        name: "idempotency.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0028_idempotency.postgres.sql"),
+        down: include_str!("../../../migrations/0028_idempotency.postgres.down.sql"),
+    },
 ];
 
 /// The steps that were applied are kept here, by number, with the digest of their text.

@@ -2,11 +2,12 @@
 
 use futures_util::future::join_all;
 use hallmark::names::Digest;
+use hallmark::registry::access::Grants;
 use hallmark::registry::audit::chain::{Broken, Checked, Verifier};
 use hallmark::registry::shadow::{ShadowRow, ShadowState};
 use hallmark::registry::store::{
     ActivationStore as _, AuditSpan, AuditStore as _, AuditedPlace, AuditedVersion, ExemptionStore as _, Freeze,
-    KeyStore as _, PluginRow, Rollback, ShadowEnd, ShadowStore as _, Signatures, Store as _, TokenRow,
+    KeyStore as _, PluginRow, Rollback, ShadowEnd, ShadowStore as _, Signatures, Store as _, TokenRow, TokenStore as _,
 };
 use hallmark::sql::Database;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
@@ -61,13 +62,16 @@ pub async fn tells_of_every_change(world: World) {
         name: "admin".to_owned(),
         prefix: "hm_1".to_owned(),
         hash: "h".to_owned(),
-        role: "admin".to_owned(),
+        grants: Grants::everything(),
+        created_by: "serve".to_owned(),
         created_at: AT,
-        revoked_at: None,
+        expires_at: None,
+        last_used_at: None,
+        revoked: None,
     };
     for _ in 0..2 {
         world.database.insert_plugin(&world.tenant, &plugin).await.expect("an answer");
-        world.database.insert_token(&token, "serve").await.expect("an answer");
+        world.database.insert_token(&token).await.expect("an answer");
     }
     world.activate(&judged[0].scope, 1, None).await;
     let told: Vec<String> = written(&world).await.iter().map(|line| without_decision(line)).collect();
@@ -84,7 +88,8 @@ pub async fn tells_of_every_change(world: World) {
                 "plugin.pushed ada plugins/{} {{\"name\":\"cel\",\"sizeBytes\":7,\"version\":\"0.1.0\"}}",
                 plugin.digest
             ),
-            "token.created serve tokens/admin {\"role\":\"admin\",\"token\":\"1\"}".to_owned(),
+            "token.created serve tokens/admin {\"entries\":[],\"expiresAt\":null,\"roles\":[\"admin\"],\"token\":\"1\"}"
+                .to_owned(),
         ]
     );
 }
