@@ -243,11 +243,13 @@ fn an_explanation_says_which_rule_said_what_about_which_line() {
     assert_eq!(explained["submission"]["serviceId"], "example");
 }
 
+/// A manifest that names a service which nobody knows.
+const UNKNOWN_DEPENDENCY: &str = "examples/manifests/invalid/service-unknown-dependency.yaml";
+
 #[test]
 fn an_explanation_points_into_the_publishers_own_file() {
     let host = Options::examples().start();
-    let folder = TempDir::new().expect("a folder");
-    let manifest = "examples/manifests/invalid/service-unknown-dependency.yaml";
+    let manifest = UNKNOWN_DEPENDENCY;
     assert_eq!(against(&host, &["publish", manifest]).status.code(), Some(1));
     let id = ids(&host, "").remove(0);
     let told = against(&host, &["decision", "explain", &id, "--source", manifest]);
@@ -272,7 +274,14 @@ fn an_explanation_points_into_the_publishers_own_file() {
     let told: Value = serde_json::from_slice(&told.stdout).expect("JSON");
     assert_eq!(told["source"], json!({"file": manifest, "note": "what was judged"}));
     assert_eq!(told["findings"][0]["place"], json!({"file": manifest, "line": 7, "column": 95}));
+}
 
+#[test]
+fn a_file_that_is_not_what_was_judged_is_told_from_it() {
+    let host = Options::examples().start();
+    let folder = TempDir::new().expect("a folder");
+    assert_eq!(against(&host, &["publish", UNKNOWN_DEPENDENCY]).status.code(), Some(1));
+    let id = ids(&host, "").remove(0);
     // A list of several, in JSON; and one of the same entry that was mended since.
     let sent = host.get(&format!("/api/decisions/{id}/explanation")).body["submission"].take();
     let mut mended = sent.clone();
