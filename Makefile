@@ -17,7 +17,7 @@ build:
 	cargo build --release --locked --bin hallmark
 
 plugins: build
-	$(HALLMARK) plugin build plugins/placeholders plugins/agent-rules plugins/service-rules plugins/cel
+	$(HALLMARK) plugin build plugins/placeholders plugins/agent-rules plugins/service-rules plugins/template-rules plugins/cel
 
 setup-run:
 	@.ci/setup run

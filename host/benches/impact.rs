@@ -2,8 +2,9 @@
 //! real chunk runner on a real SQLite file, in processor time of the whole process; beside it, in the same run, the gate
 //! alone over the same manifests. `taskset -c 0 cargo bench -p hallmark --bench impact`
 //!
-//! The rules are two plugins, service-rules and 50 CEL rules, and the resolver of placeholders, which a preview does not
-//! run: what is stored is resolved.
+//! The rules are two plugins, service-rules and 50 CEL rules, and the resolver of placeholders, which a preview runs only
+//! where it is what differs: what is stored is resolved. What a preview compiles for itself, plugins of nothing but what
+//! differs in settings, is told beside its rate, and done here however few manifests repay it.
 
 #![expect(clippy::print_stdout, reason = "the comparison is what it is run for")]
 
@@ -22,7 +23,7 @@ use hallmark::plugin::Sandbox;
 use hallmark::registry::blobs::Blobs;
 use hallmark::registry::decode::Format;
 use hallmark::registry::impact::{Candidate, What};
-use hallmark::registry::release::{Binding, Rules};
+use hallmark::registry::release::{Binding, Declaration, Rules};
 use hallmark::registry::{Actor, Registry};
 use hallmark::report::{Mode, Stage};
 use hallmark::sql::Database;
@@ -101,7 +102,9 @@ impl Ground {
         let candidate = Candidate::Rules(Box::new(rules));
         let row = self.registry.begin_impact(&self.actor, &scope, candidate, What::Active).await.expect("it begins");
         // Loads the rules.
+        let began = processor_time();
         self.registry.run_chunk(&self.actor.tenant, &row.id, 1).await.expect("a chunk");
+        let loading = processor_time() - began;
         let (began, on_the_wall) = (processor_time(), Instant::now());
         for number in 2..=row.chunks {
             self.registry.run_chunk(&self.actor.tenant, &row.id, number).await.expect("a chunk");
@@ -114,18 +117,19 @@ impl Ground {
         let each = used.as_secs_f64() / judged;
         println!(
             "{name}: {:.0} us of processor time each, {:.0} a second and core ({:.0} a second on the wall), {:.2} of the \
-             gate; {:?}",
+             gate; {:.1} s to prepare; {:?}",
             each * 1e6,
             1.0 / each,
             judged / waited.as_secs_f64(),
             each / gate.as_secs_f64(),
+            (loading.as_secs_f64() - each * first).max(0.0),
             impact.report.counts
         );
     }
 }
 
 async fn ground(folder: &Path) -> (Ground, Rules) {
-    let limits = Arc::new(Limits::default());
+    let limits = Arc::new(Limits { impact_reduced_versions_min: 0, ..Limits::default() });
     let database =
         Database::connect(&format!("sqlite:{}/bench.db", folder.display()), &limits).await.expect("it opens");
     database.migrate(Millis::now()).await.expect("it migrates");
@@ -133,7 +137,7 @@ async fn ground(folder: &Path) -> (Ground, Rules) {
     let sandbox = Sandbox::start(Arc::clone(&limits), Some(&folder.join("cache"))).expect("a sandbox");
     let tenant = Tenant::default_tenant();
     let registry = Registry::open(Arc::new(database), blobs, sandbox, limits, tenant.clone()).await.expect("it opens");
-    let actor = Actor { tenant, name: "bench".to_owned() };
+    let actor = Actor::trusted(tenant, "bench");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the host lies in the workspace");
     let read = folder::read_module(&root.join("examples/modules/services"), &Limits::default()).expect("the example");
     let cel = std::fs::read(root.join("plugins/target/components/cel.wasm")).expect("`make test` builds it");
@@ -154,9 +158,19 @@ async fn run() {
     let gate = ground.gate_alone().await;
     println!("the gate alone: {:.0} us of processor time each", gate.as_secs_f64() * 1e6);
 
-    let mut changed = rules.clone();
-    changed["rules"][0]["expression"] = json!("size(manifest.services) < 6");
-    ground.preview("one of 50 CEL rules changes", ground.policies(&[("cel", changed)]), gate).await;
+    // An expression in the place of each of the first rules.
+    let changed = |count: usize, expression: &str| {
+        let mut changed = rules.clone();
+        (0..count).for_each(|index| changed["rules"][index]["expression"] = json!(expression));
+        ground.policies(&[("cel", changed)])
+    };
+    let (holds, fails) = ("size(manifest.services) < 60", "size(manifest.services) < 6");
+    let fails_for_few = "!submission.serviceId.endsWith('00')";
+    ground.preview("one of 50 CEL rules changes, nothing fails", changed(1, holds), gate).await;
+    ground.preview("one of 50 CEL rules changes, 1 % newly fails", changed(1, fails_for_few), gate).await;
+    ground.preview("one of 50 CEL rules changes, everything newly fails", changed(1, fails), gate).await;
+    ground.preview("five of 50 CEL rules change, nothing fails", changed(5, holds), gate).await;
+    ground.preview("all 50 CEL rules change, nothing fails", changed(50, holds), gate).await;
     let one = json!({"rules": [{
         "id": "new", "title": "New", "expression": "size(manifest.services) < 6", "message": "no", "severity": "error",
     }]});
@@ -166,10 +180,16 @@ async fn run() {
     let binding = stricter.bindings.iter_mut().find(|binding| binding.name == "service-rules").expect("it is bound");
     binding.settings = json!({"literal_members": ["devCommand"], "slug_length_max": 9});
     ground.preview("service-rules changes", stricter, gate).await;
-    let mut schema = services;
+    let mut schema = services.clone();
     schema.kinds[0].schema["maxProperties"] = json!(1_000);
     ground.preview("the schema changes", schema, gate).await;
-    ground.preview("nothing changes", ground.policies(&[("cel", rules)]), gate).await;
+    let mut defaults = services;
+    let (name, default) = ("DATA_ROOT".to_owned(), Some("/srv".to_owned()));
+    defaults.placeholders.push(Declaration { name, description: None, default, secret: false });
+    ground.preview("a placeholder's default changes every manifest", defaults, gate).await;
+    ground.preview("nothing changes", ground.policies(&[("cel", rules.clone())]), gate).await;
+    ground.put_in_force(ground.policies(&[])).await;
+    ground.preview("the 50 CEL rules are added where there were none", ground.policies(&[("cel", rules)]), gate).await;
 }
 
 fn main() {

@@ -30,6 +30,7 @@ mod serve;
 mod shadow;
 mod show;
 mod source;
+mod token;
 mod validate;
 mod verify;
 
@@ -73,6 +74,9 @@ enum Command {
     /// Plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
+    /// Who may ask a server for what.
+    #[command(subcommand)]
+    Token(token::Command),
     /// The audit log.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -135,6 +139,7 @@ pub fn run() -> ExitCode {
         Command::Module(command) => rules::run_module(&command),
         Command::Policy(command) => rules::run_policies(&command),
         Command::Plugin(command) => plugin::run(&command),
+        Command::Token(command) => token::run(&command),
         Command::Audit(command) => audit::run(&command),
         Command::Decision(command) => decision::run(&command),
         Command::Verify(arguments) => verify::run(&arguments),

@@ -63,6 +63,8 @@ limits! {
     changes_in_flight_max: usize = 8,
     /// Decisions run again at once, beside the gate's threads; past it the host answers 503.
     replays_in_flight_max: usize = 2,
+    /// Pages of the audit log read at once, each for an export or a check; past it the host answers 503.
+    audit_reads_in_flight_max: usize = 4,
     /// Milliseconds that a client may take to send a request's body.
     request_read_max_ms: u64 = 30_000,
     /// Connections held at once; past it new ones wait to be accepted.
@@ -71,6 +73,12 @@ limits! {
     shutdown_max_ms: u64 = 30_000,
     /// Milliseconds between two looks for events that nobody was woken for.
     event_poll_ms: u64 = 1_000,
+    /// Milliseconds for which the answer to a request with an Idempotency-Key is kept and sent again.
+    idempotency_kept_ms: u64 = 24 * 60 * 60 * 1_000,
+    /// Milliseconds after which such a request is believed to have died with its host, and may be run again.
+    idempotency_lease_ms: u64 = 600_000,
+    /// Bytes of an answer that is kept; a request with a larger one is run again where it is sent again.
+    idempotency_answer_max_bytes: usize = 1024 * 1024,
     /// Milliseconds after a commit in which more events are gathered, to be announced together.
     event_gather_ms: u64 = 20,
     /// Milliseconds between two looks for rows of the audit log that are not sealed.
@@ -169,6 +177,8 @@ limits! {
     impact_threads: usize = 0,
     /// Entries of one chunk of a preview, which one host judges as a whole.
     impact_chunk_entries: u32 = 500,
+    /// Versions that a preview must have for each plugin that it compiles of nothing but what differs in settings.
+    impact_reduced_versions_min: u32 = 10_000,
     /// Examples that are kept of each finding code of a preview.
     impact_examples_max: usize = 5,
     /// Finding codes that are told apart in each part of a preview's report; the others are told as one.

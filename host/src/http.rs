@@ -6,6 +6,7 @@ mod cursor;
 mod error;
 mod front;
 mod health;
+mod idempotency;
 mod intake;
 mod journal;
 mod page;
@@ -24,6 +25,7 @@ mod keys;
 mod plugins;
 mod scopes;
 mod shadow;
+mod tokens;
 
 use std::sync::{Arc, OnceLock};
 

@@ -24,6 +24,7 @@ mod error;
 pub mod explain;
 mod facts;
 pub mod fleet;
+pub mod idempotency;
 pub mod keys;
 mod looking;
 mod reading;
@@ -48,11 +49,12 @@ use crate::clock::Millis;
 use crate::config::Limits;
 use crate::names::{DecisionId, Digest, EntryId, KindName, Tenant, VersionName};
 use crate::plugin::{Failure, Inspection, Lookup, Sandbox};
+use crate::registry::access::Grants;
 use crate::registry::blobs::Blobs;
 use crate::registry::fleet::Behind;
 use crate::registry::release::{Kind, ReleaseRef, Rules};
 use crate::registry::rules::RulesInForce;
-use crate::registry::shadow::{ShadowRecord, ShadowRow, ShadowsInForce};
+use crate::registry::shadow::{ObservingRecord, ShadowRecord, ShadowRow, ShadowsInForce};
 use crate::registry::signing::SigningKey;
 use crate::registry::store::{EntryRow, Page, PluginRow, ReleaseHead, ReleaseRow, ScopeState, Store, VersionRow};
 use crate::report::{Finding, Placeholder, Substitution, Timing};
@@ -64,6 +66,17 @@ pub struct Actor {
     pub tenant: Tenant,
     /// The token's name.
     pub name: String,
+    /// What the token lets its holder do.
+    pub grants: Grants,
+    /// The token's id; none where the host itself acts.
+    pub token: Option<String>,
+}
+
+impl Actor {
+    /// Somebody who may do everything and holds no token: the host itself.
+    pub fn trusted(tenant: Tenant, name: &str) -> Self {
+        Self { tenant, name: name.to_owned(), grants: Grants::everything(), token: None }
+    }
 }
 
 /// What one run of the gate found: the answer of `validate`, and the body of every decision.
@@ -130,6 +143,9 @@ pub struct Decision {
     /// What releases that ran beside those would have said; none decides anything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadows: Vec<ShadowRecord>,
+    /// What the bindings that observed it would have changed; none decides anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observing: Vec<ObservingRecord>,
 }
 
 /// How a run of the gate ended.
@@ -314,6 +330,8 @@ pub struct Registry {
     trials: Arc<Semaphore>,
     /// Decisions that are run again now.
     replays: Arc<Semaphore>,
+    /// Pages of the audit log that are read now.
+    audit_reads: Semaphore,
     /// What statements are signed with; a registry that nobody gave a key signs none.
     signing_key: OnceLock<SigningKey>,
     /// One refresh at a time; the others wait and find its work done.
@@ -355,6 +373,7 @@ impl Registry {
         let registry = Arc::new(Self {
             trials,
             replays,
+            audit_reads: Semaphore::new(limits.audit_reads_in_flight_max.min(Semaphore::MAX_PERMITS)),
             signing_key: OnceLock::new(),
             store,
             blobs,

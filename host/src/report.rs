@@ -123,7 +123,12 @@ pub struct Exempted {
 impl Finding {
     /// True where this finding alone rejects the submission.
     pub fn rejects(&self) -> bool {
-        self.mode == Mode::Enforce && self.remark.severity == Severity::Error && self.exemption.is_none()
+        self.mode == Mode::Enforce && self.would_reject()
+    }
+
+    /// True where it rejects or, in a binding that observes, would if that enforced.
+    pub fn would_reject(&self) -> bool {
+        self.remark.severity == Severity::Error && self.exemption.is_none()
     }
 }
 

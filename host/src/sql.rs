@@ -10,6 +10,7 @@ mod events;
 mod exemptions;
 mod fleet;
 mod group_commit;
+mod idempotency;
 mod impact;
 mod keys;
 mod migrations;
@@ -21,7 +22,11 @@ mod rows;
 mod rules;
 mod shadow;
 mod tenants;
+mod tokens;
 mod transaction;
+
+/// What reads the audit log, for a test that looks at how the databases would run it.
+pub use audit::READS as AUDIT_READS;
 
 use async_trait::async_trait;
 use sqlx::any::AnyRow;
@@ -35,7 +40,7 @@ use crate::registry::audit::AuditRecord;
 use crate::registry::release::ReleaseRef;
 use crate::registry::store::{
     Commit, Committed, DecisionRow, EntryRow, EventRow, NewRelease, Page, PluginPlace, PluginRow, ReleaseHead,
-    ReleaseRow, Rollback, RolledBack, Store, StoreError, TokenRow, VersionHead, VersionPlace, VersionRow,
+    ReleaseRow, Rollback, RolledBack, Store, StoreError, VersionHead, VersionPlace, VersionRow,
 };
 
 pub use errors::DatabaseError;
@@ -236,16 +241,6 @@ impl Store for Database {
 
     async fn ensure_tenant(&self, tenant: &Tenant, at: Millis) -> Result<(), StoreError> {
         tenants::ensure(self, tenant, at).await
-    }
-
-    async fn insert_token(&self, token: &TokenRow, actor: &str) -> Result<bool, StoreError> {
-        let (statement, record) = (tenants::insert_token(token), AuditRecord::token_created(actor, token));
-        self.write_told(&token.tenant, "to write a token", statement, record).await
-    }
-
-    async fn token_by_hash(&self, hash: &str) -> Result<Option<TokenRow>, StoreError> {
-        let row = self.read_one("to read a token", tenants::token_by_hash(hash)).await?;
-        row.as_ref().map(tenants::token).transpose()
     }
 
     async fn insert_plugin(&self, tenant: &Tenant, plugin: &PluginRow) -> Result<bool, StoreError> {

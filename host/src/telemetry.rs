@@ -120,6 +120,10 @@ fn describe() {
         "hallmark_shadow_publishes_total",
         "Publishes that a shadow ran beside, by scope and how the two compare"
     );
+    describe_counter!(
+        "hallmark_observing_publishes_total",
+        "Publishes that a binding observed, by scope, binding and what it would have changed"
+    );
     describe_histogram!("hallmark_shadow_duration_seconds", Unit::Seconds, "Time that a shadow took beside a publish");
     describe_counter!("hallmark_shadow_ended_total", "Shadows that ended by themselves, by scope and state");
     describe_counter!("registry_events_announced_total", "Committed events announced, by what happened");
@@ -139,6 +143,18 @@ pub fn shadow_compared(scope: &str, agreement: &'static str, took: Duration) {
     metrics::counter!("hallmark_shadow_publishes_total", "scope" => scope.clone(), "agreement" => agreement)
         .increment(1);
     metrics::histogram!("hallmark_shadow_duration_seconds", "scope" => scope).record(took.as_secs_f64());
+}
+
+/// What a binding that observes would have changed of one publish.
+pub fn observing_compared(scope: &str, binding: &str, agreement: &'static str) {
+    let (scope, binding) = (scope.to_owned(), binding.to_owned());
+    metrics::counter!(
+        "hallmark_observing_publishes_total",
+        "scope" => scope,
+        "binding" => binding,
+        "agreement" => agreement,
+    )
+    .increment(1);
 }
 
 /// A staged release that activated or demoted itself, or a shadow that ended with its release's activation.

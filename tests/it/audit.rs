@@ -3,6 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use sqlx::{Connection as _, Executor as _};
 use tempfile::TempDir;
 
 use crate::support::command::{against, argument, hallmark, text};
@@ -45,11 +46,13 @@ fn the_log_is_exported_and_verified() {
     );
     let hash = rows[4]["hash"].as_str().expect("a hash");
     let head = format!("5:{hash}");
-    let kept = format!("head {head}: keep it elsewhere, and check with --head that a later log still holds it\n");
+    let kept = format!("head {head}\nkeep the head elsewhere, and check with --head that a later log still holds it\n");
     let (said, code) = told(&host, &["audit", "verify", "--head", &head]);
     let rest = "no row waits to be sealed\n2 versions stored: the log tells of each\n";
     assert_eq!((said, code), (format!("rows 1 to 5 follow from one another\n{kept}{rest}"), Some(0)));
-    assert_eq!(host.get("/api/audit/status").body["head"], json!({"place": 5, "hash": hash}));
+    assert_eq!(host.get("/api/audit/status").body, json!({"head": {"place": 5, "hash": hash}, "waiting": 0}));
+    let status = format!("head {head}\nno row waits to be sealed\n");
+    assert_eq!(told(&host, &["audit", "status"]), (status, Some(0)));
 
     let page = host.get("/api/audit?limit=3").body;
     assert_eq!(page["items"], json!(rows[..3]));
@@ -75,6 +78,90 @@ fn the_log_is_exported_and_verified() {
     check_files(folder.path(), &lines, &late, &kept);
 }
 
+#[test]
+fn a_version_that_the_log_does_not_tell_of_is_named() {
+    let folder = TempDir::new().expect("a folder");
+    let (modules, data) = (folder.path().join("modules"), folder.path().join("data"));
+    module(&modules, "note", "");
+    let host = Options::new().modules(&modules).data(&data).limit("audit_seal_ms", 10).start();
+    for number in 0..13 {
+        assert_eq!(host.post("/api/notes/publish", &submission("note", &format!("n{number:02}"))).status, 201);
+    }
+    until("the rows are sealed", || is_sealed(&host));
+    let page = host.get("/api/audit/versions?limit=2").body;
+    assert_eq!(
+        (&page["items"][1]["subject"], &page["items"][1]["waiting"]),
+        (&json!("notes/n01@1.0.0"), &json!(false))
+    );
+    let next = page["nextCursor"].as_str().expect("a cursor");
+    let next = host.get(&format!("/api/audit/versions?limit=2&cursor={next}")).body;
+    assert_eq!(next["items"][0]["subject"], "notes/n02@1.0.0");
+    // Stored by somebody who went around the gate.
+    let address = format!("sqlite:{}", data.join("hallmark.db").display());
+    meddle(&address, "UPDATE versions SET digest = 'sha256:00' WHERE entry_id <> 'n12'");
+    let (said, code) = told(&host, &["audit", "verify"]);
+    assert_eq!(code, Some(1), "{said}");
+    let named =
+        |number: usize| format!("the log does not tell that notes/n{number:02}@1.0.0 was published as it is stored");
+    let expected: Vec<String> = (0..10).map(named).chain(["and so of 2 more".to_owned()]).collect();
+    assert_eq!(said.lines().skip(4).collect::<Vec<_>>(), expected);
+}
+
+/// Changes the database behind the host's back.
+fn meddle(address: &str, statement: &'static str) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        sqlx::any::install_default_drivers();
+        let mut connection = sqlx::AnyConnection::connect(address).await.expect("it opens");
+        connection.execute(statement).await.expect("it is done");
+        connection.close().await.expect("it closes");
+    });
+}
+
+#[test]
+fn what_waits_to_be_sealed_is_told_and_is_no_fault() {
+    let folder = TempDir::new().expect("a folder");
+    let modules = folder.path().join("modules");
+    module(&modules, "note", "");
+    let host = Options::new().modules(&modules).limit("audit_seal_ms", 3_600_000).start();
+    assert_eq!(host.post("/api/notes/publish", &submission("note", "a")).status, 201);
+    let none = "the audit log has no sealed rows\n4 rows wait to be sealed";
+    assert_eq!(told(&host, &["audit", "status"]), (format!("{none}\n"), Some(0)));
+    let rest = ", and are not checked\n1 version stored: the log tells of 0, what tells of the others waits\n";
+    assert_eq!(told(&host, &["audit", "verify"]), (format!("{none}{rest}"), Some(0)));
+}
+
+#[test]
+fn a_host_reads_the_log_for_no_more_at_once_than_it_may() {
+    let host = Options::new().limit("audit_reads_in_flight_max", 0).start();
+    for path in ["/api/audit", "/api/audit/status", "/api/audit/versions"] {
+        let answer = host.get(path);
+        assert_eq!((answer.status, &answer.body["code"]), (503, &json!("busy")), "{path}");
+        let detail = "the host is busy: it reads the audit log for others (audit_reads_in_flight_max = 0)";
+        assert_eq!(answer.body["detail"], detail);
+    }
+}
+
+#[test]
+fn exports_that_meet_each_other_wait() {
+    let folder = TempDir::new().expect("a folder");
+    let modules = folder.path().join("modules");
+    module(&modules, "note", "");
+    let options = Options::new().modules(&modules).limit("audit_seal_ms", 10).limit("audit_reads_in_flight_max", 1);
+    let host = options.start();
+    for number in 0..120 {
+        assert_eq!(host.post("/api/notes/publish", &submission("note", &format!("n{number}"))).status, 201);
+    }
+    until("the rows are sealed", || is_sealed(&host));
+    std::thread::scope(|scope| {
+        let exports: Vec<_> = (0..8).map(|_| scope.spawn(|| told(&host, &["audit", "export"]))).collect();
+        for export in exports {
+            let (lines, code) = export.join().expect("no panic");
+            assert_eq!((lines.lines().count(), code), (123, Some(0)), "{lines}");
+        }
+    });
+}
+
 /// What was exported is checked without a server.
 fn check_files(folder: &std::path::Path, lines: &str, late: &str, kept: &str) {
     let file = folder.join("log.jsonl");
@@ -97,7 +184,7 @@ fn check_files(folder: &std::path::Path, lines: &str, late: &str, kept: &str) {
         ),
         "{said}"
     );
-    let head = kept.split([' ', ',']).nth(1).expect("a head").trim_end_matches(':');
+    let head = kept.split([' ', '\n']).nth(1).expect("a head");
     let four: String = lines.lines().take(4).map(|line| format!("{line}\n")).collect();
     let shorter =
         "the audit log does not hold: the log ends at row 4, before the head 5: rows were removed from its end\n";

@@ -46,7 +46,7 @@ fn names(folder: &Path) -> Vec<String> {
 #[test]
 fn every_valid_example_is_valid() {
     let output = validate(&["examples/manifests/valid"]);
-    assert_eq!(text(&output.stdout), "4 manifests: 4 valid, 0 rejected (0 errors, 0 warnings)\n");
+    assert_eq!(text(&output.stdout), "8 manifests: 8 valid, 0 rejected (0 errors, 0 warnings)\n");
     assert_eq!((text(&output.stderr).as_str(), output.status.code()), ("", Some(0)));
 }
 
@@ -76,6 +76,21 @@ const INVALID: &[(&str, &[&str])] = &[
     ("service-port-claimed-twice.yaml", &["error ports.duplicate /manifest/services/1/baseUrl"]),
     ("service-secret-in-clear.yaml", &["error rule.service.secrets /manifest/services"]),
     ("service-unknown-dependency.yaml", &["error dependencies.unknown /manifest/services/0/dependsOn/0"]),
+    ("template-blank.yaml", &["error content.blank /content"]),
+    ("template-duplicate-parameter.yaml", &["error parameters.duplicate /content/parameters/1"]),
+    ("template-extends-itself.yaml", &["error references.self /content/extends"]),
+    ("template-file-outside.yaml", &["error files.path /content/files/0/path"]),
+    ("template-in-clear.yaml", &["error urls.in-clear /content"]),
+    ("template-member-of-text.yaml", &["error placeholders.member /content/body"]),
+    ("template-required-default.yaml", &["error parameters.required /content/parameters/0/required"]),
+    ("template-secret-in-clear.yaml", &["error secrets.in-clear /content"]),
+    ("template-section.yaml", &["error placeholders.form /content/body", "error placeholders.form /content/body"]),
+    ("template-unclosed-placeholder.yaml", &["error placeholders.unclosed /content/body"]),
+    ("template-undeclared-parameter.yaml", &["error placeholders.undeclared /content"]),
+    ("template-unknown-category.yaml", &["error category.unknown /category"]),
+    ("template-unknown-field.yaml", &["error schema.additional-properties /content/paramters"]),
+    ("template-unknown-include.yaml", &["error references.unknown /content/includes/0"]),
+    ("template-wrong-default.yaml", &["error parameters.default /content/parameters/0/default"]),
 ];
 
 #[test]

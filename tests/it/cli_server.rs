@@ -48,17 +48,20 @@ fn applying_rules_twice_changes_nothing() {
         "pushed placeholders 0.1.0",
         "pushed agent-rules 0.1.0",
         "pushed service-rules 0.1.0",
+        "pushed template-rules 0.1.0",
         "module:agents: release 1 is active, the first",
         "module:services: release 1 is active, the first",
+        "module:templates: release 1 is active, the first",
     ] {
         assert!(lines.contains(&line), "{line} in {lines:?}");
     }
-    assert_eq!(lines.len(), 5, "a component that two modules use is pushed once");
+    assert_eq!(lines.len(), 7, "a component that two modules use is pushed once");
     let (second, error, code) = told(&host, &["module", "apply", "examples/modules"]);
     assert_eq!(
         second,
         "module:agents: unchanged, release 1 is active and says the same\n\
-         module:services: unchanged, release 1 is active and says the same\n"
+         module:services: unchanged, release 1 is active and says the same\n\
+         module:templates: unchanged, release 1 is active and says the same\n"
     );
     assert_eq!((error.as_str(), code), ("", 0));
     let (policies, error, code) = told(&host, &["policy", "apply", "examples/policies"]);
@@ -74,13 +77,15 @@ fn manifests_are_published_read_and_rolled_back() {
     let (text, error, code) = told(&host, &["publish", "examples/manifests/valid", "--dry-run"]);
     assert_eq!(
         (text.as_str(), error.as_str(), code),
-        ("4 manifests: 4 valid, 0 rejected (0 errors, 0 warnings)\n", "", 0)
+        ("8 manifests: 8 valid, 0 rejected (0 errors, 0 warnings)\n", "", 0)
     );
     let (text, error, code) = told(&host, &["publish", "examples/manifests/valid"]);
     assert_eq!(
         without_ids(&text),
         "published agents/release-notes 1.0.0 (decision ID)\npublished agents/triage 0.3.0 (decision ID)\n\
-         published agents/translator 2.1.0-rc.1 (decision ID)\npublished services/weather 1.0.0 (decision ID)"
+         published agents/translator 2.1.0-rc.1 (decision ID)\npublished services/weather 1.0.0 (decision ID)\n\
+         published templates/order-shipped 1.0.0 (decision ID)\npublished templates/house-style 1.0.0 (decision ID)\n\
+         published templates/summarise-ticket 0.2.0 (decision ID)\npublished templates/worker 1.1.0 (decision ID)"
     );
     assert_eq!((error.as_str(), code), ("", 0));
     let (text, _, code) = told(&host, &["publish", "examples/manifests/valid/agent.yaml"]);

@@ -178,7 +178,7 @@ fn decisions_are_listed_newest_first_and_found_by_what_they_are_about() {
     assert_eq!(seen, all.iter().map(|id| json!(id)).collect::<Vec<_>>());
     let outcomes: Vec<_> = ["approved", "rejected", "failed"].map(|it| ids(&host, &format!("&outcome={it}"))).into();
     assert_eq!(outcomes.iter().map(Vec::len).sum::<usize>(), all.len());
-    assert!(outcomes[0].len() == 4 && outcomes[2].is_empty(), "{outcomes:?}");
+    assert!(outcomes[0].len() == 8 && outcomes[2].is_empty(), "{outcomes:?}");
     assert_eq!(ids(&host, "&kind=agents&entry=triage").len(), 1);
     assert_eq!(ids(&host, "&kind=agents&entry=nobody"), [""; 0]);
     let refused = ids(&host, "&kind=services&entry=example");

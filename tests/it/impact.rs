@@ -1,15 +1,57 @@
 //! Previews through the built binary: what they find and how they tell it, and that a run is finished whatever becomes
 //! of the hosts that judge it.
 
+mod held;
+mod independent;
+mod resolvers;
+
 use std::path::Path;
 
+use hallmark::clock::Millis;
+use hallmark::registry::impact::{Candidate, Impact, What};
+use hallmark::registry::release::Rules;
+use hallmark::registry::store::{ImpactRow, ImpactState};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::command::{against, argument, text};
+use crate::support::ground::Member;
 use crate::support::host::{Host, Options, component, until};
 use crate::support::new_postgres_database;
 use crate::support::rules::own_copy;
+
+impl Member {
+    /// Begins a preview of rules over every active manifest.
+    async fn begin_preview(&self, rules: Value) -> ImpactRow {
+        self.begin_preview_over(rules, What::Active).await
+    }
+
+    async fn begin_preview_over(&self, rules: Value, what: What) -> ImpactRow {
+        let rules: Rules = serde_json::from_value(rules).expect("rules");
+        let (scope, candidate) = (rules.scope.clone(), Candidate::Rules(Box::new(rules)));
+        self.registry.begin_impact(&self.actor, &scope, candidate, what).await.expect("it begins")
+    }
+
+    /// Judges every chunk of a preview.
+    async fn finish_preview(&self, row: &ImpactRow) -> Impact {
+        for number in 1..=row.chunks {
+            self.registry.run_chunk(&self.actor.tenant, &row.id, number).await.expect("a chunk");
+        }
+        let impact = self.registry.impact(&self.actor, &row.id).await.expect("it is there");
+        assert_eq!((impact.row.state, &impact.row.why), (ImpactState::Done, &None));
+        impact
+    }
+
+    /// Previews rules over every active manifest.
+    async fn preview(&self, rules: Value) -> Impact {
+        self.finish_preview(&self.begin_preview(rules).await).await
+    }
+
+    /// The same over every version since an instant.
+    async fn preview_since(&self, rules: Value, since: Millis) -> Impact {
+        self.finish_preview(&self.begin_preview_over(rules, What::Since(since)).await).await
+    }
+}
 
 /// Rules of the module `notes`, whose titles have this schema, with these bindings.
 fn rules(title: &Value, bindings: &Value) -> Value {
@@ -174,7 +216,8 @@ fn a_report_is_a_page_that_needs_nothing_else() {
         "<h1>Preview of module:notes: release 3</h1>",
         "<tr><td>1</td><td>1</td><td>1</td><td>0</td><td>1</td></tr>",
         "<tr><td>notes/d 1.0.0</td><td><code>/content/title</code></td><td>the text does not match the pattern \
-         ^[a-z-]+$</td></tr>",
+         ^[a-z-]+$</td><td>the host</td></tr>",
+        "<tr><th scope=\"row\">Exemptions</th><td>none held when it began</td></tr>",
     ] {
         assert!(page.contains(part), "{part} is missing: {page}");
     }
@@ -282,6 +325,25 @@ fn a_plugin_that_breaks_is_told_and_rests_for_nobody() {
     // The same component judges publishes.
     publish(&host, "after", "1.0.0", "title");
     assert_eq!(host.get("/health").body["plugins"]["quarantined"], json!([]));
+}
+
+#[test]
+fn what_plugins_would_let_pass_again_is_told_as_what_they_would_not() {
+    let folder = TempDir::new().expect("a folder");
+    let host = Options::new().start();
+    put_in_force(&host, &rules(&json!({}), &json!([])));
+    publish_many(&host, 2);
+    let objects =
+        |damage: &str| rules(&json!({}), &json!([hostile(&host, folder.path(), "guest", &json!({"break": damage}))]));
+    put_in_force(&host, &objects("error"));
+    let preview = |damage: &str| ended(&host, &begin(&host, &json!({"rules": objects(damage)})));
+    let passes = preview("warning");
+    assert_eq!(counts(&passes), [0, 2, 0, 0, 0], "{passes}");
+    assert_eq!(passes["newlyPass"][0]["code"], "hostile.error");
+    let other = preview("nonsense-code");
+    assert_eq!(counts(&other), [0, 0, 0, 2, 0], "{other}");
+    let told = ended(&host, &begin(&host, &json!({"rules": rules(&json!({"maxLength": 1}), &json!([]))})));
+    assert_eq!((counts(&told), &told["changed"][0]["code"]), ([0, 0, 2, 0, 0], &json!("hostile.error")), "{told}");
 }
 
 /// A host whose candidate takes its time: `count` chunks of a manifest each.

@@ -10,10 +10,10 @@ use hallmark::registry::replay::Replay;
 use hallmark::registry::shadow::{Agreement, Plan, ShadowReport, ShadowRow, ShadowState, ShadowWanted};
 use hallmark::registry::staging::Budget;
 use hallmark::registry::store::{NewRelease, ShadowStore as _, Store as _};
-use hallmark::registry::{Decision, Outcome, RegistryError};
+use hallmark::registry::{Decision, Outcome};
 use serde_json::{Value, json};
 
-use crate::support::command::{against, text};
+use crate::support::command::{against, text, told};
 use crate::support::ground::{Ground, Member, limits, notes, notes_scope, on_both_engines};
 use crate::support::host::{Host, Options, until};
 use crate::support::rules::module;
@@ -23,10 +23,10 @@ const HOUR_MS: i64 = 3_600_000;
 on_both_engines! {
     what_a_shadow_would_say_is_in_decisions_and_counted,
     a_share_of_entries_is_shadowed,
-    a_binding_that_observes_sees_a_share_of_entries,
     a_scope_has_one_shadow,
     a_staged_release_is_activated_once,
     a_staged_release_demotes_itself_and_says_so,
+    a_staged_release_demotes_itself_beyond_each_budget,
     a_shadow_that_breaks_touches_nothing,
     a_shadow_that_cannot_be_loaded_keeps_nobody_from_being_judged,
 }
@@ -63,7 +63,13 @@ impl Member {
 }
 
 fn counts(report: &ShadowReport) -> Vec<(Agreement, i64)> {
-    report.counts.iter().filter(|(_, count, _)| *count > 0).map(|(agreement, count, _)| (*agreement, *count)).collect()
+    report
+        .tally
+        .counts
+        .iter()
+        .filter(|(_, count, _)| *count > 0)
+        .map(|(agreement, count, _)| (*agreement, *count))
+        .collect()
 }
 
 async fn what_a_shadow_would_say_is_in_decisions_and_counted(ground: Ground) {
@@ -105,7 +111,7 @@ async fn what_a_shadow_would_say_is_in_decisions_and_counted(ground: Ground) {
 
     let report = other.report(&notes_scope()).await;
     assert_eq!(counts(&report), [(Agreement::Agreed, agreed_before + 7), (Agreement::NewlyRejected, 6)]);
-    let (code, examples) = &report.codes[0];
+    let (code, examples) = &report.tally.codes[0];
     assert_eq!((code.code.as_str(), code.publishes, examples.len()), ("schema.required", 6, 3));
     assert_eq!(examples[0].kind.as_str(), "notes");
     let stopped = other.registry.stop_shadow(&other.actor, &notes_scope(), Millis::now()).await.expect("it stops");
@@ -129,38 +135,6 @@ async fn a_share_of_entries_is_shadowed(ground: Ground) {
         seen += decision.shadows.len();
     }
     assert!((1..40).contains(&seen), "{seen}");
-}
-
-async fn a_binding_that_observes_sees_a_share_of_entries(ground: Ground) {
-    let host = ground.host(limits()).await;
-    let plugin = host.push("hostile-policy").await;
-    host.apply(notes(json!({"type": "object"}))).await;
-    let mut rules = policies(&plugin, json!({"break": "error"}));
-    rules["bindings"][0]["mode"] = json!("observe");
-    rules["bindings"][0]["percent"] = json!(40);
-    host.apply(rules.clone()).await;
-    let kind = "notes".parse().expect("a kind");
-    for number in 0..12 {
-        let id = format!("n{number}");
-        let decision = host.decide(&id, "1.0.0", json!({})).await;
-        let is_within = hallmark::registry::sample::is_within(40, &kind, &id.parse().expect("an id"));
-        assert_eq!((decision.outcome, decision.findings.len()), (Outcome::Approved, usize::from(is_within)), "{id}");
-    }
-    for (mode, percent, why) in [
-        ("observe", 0, "percent is 1 to 100, not 0"),
-        (
-            "enforce",
-            40,
-            "only a binding that observes can see a share of the entries: set mode = \"observe\", or remove percent",
-        ),
-    ] {
-        rules["bindings"][0]["mode"] = json!(mode);
-        rules["bindings"][0]["percent"] = json!(percent);
-        let rules = serde_json::from_value(rules.clone()).expect("rules");
-        let refused = host.registry.create_release(&host.actor, rules, String::new()).await.expect_err("refused");
-        let RegistryError::BadRules(remarks) = refused else { panic!("{refused}") };
-        assert_eq!((remarks[0].path.as_str(), remarks[0].message.as_str()), ("/bindings/0/percent", why));
-    }
 }
 
 async fn a_scope_has_one_shadow(ground: Ground) {
@@ -243,7 +217,7 @@ async fn a_staged_release_demotes_itself_and_says_so(ground: Ground) {
     // Its time has come, and it disagreed: it is demoted and not activated.
     let later = Millis(start.0 + 2 * HOUR_MS);
     let advanced = host.registry.advance_staged(later).await.expect("an answer");
-    let why = "it would newly reject at least 1 of the publishes it saw, its budget is 0";
+    let why = "it would newly reject at least 1 publish, its budget of rejections is 0";
     assert_eq!((advanced[0].state, advanced[0].reason.as_str()), (ShadowState::Demoted, why));
     let report = host.report(&notes_scope()).await;
     assert_eq!((report.shadow.state, report.shadow.reason.as_str()), (ShadowState::Demoted, why));
@@ -251,7 +225,7 @@ async fn a_staged_release_demotes_itself_and_says_so(ground: Ground) {
     assert_eq!(host.decide("n2", "1.0.0", json!({})).await.releases[0].number, first);
 
     // Within its budget it goes on.
-    let budget = Budget { disagreements: 1, ..Budget::default() };
+    let budget = Budget { rejections: 1, ..Budget::default() };
     host.shadow(wanted(candidate, Some(Plan { budget, ..plan.clone() })), start).await;
     host.decide("n3", "1.0.0", json!({})).await;
     assert!(host.registry.advance_staged(start).await.expect("an answer").is_empty());
@@ -266,6 +240,69 @@ async fn a_staged_release_demotes_itself_and_says_so(ground: Ground) {
     host.registry.activate(&host.actor, &notes_scope(), candidate, Some(Some(third))).await.expect("it is activated");
     let advanced = host.registry.advance_staged(start).await.expect("an answer");
     assert_eq!((advanced[0].state, advanced[0].reason.as_str()), (ShadowState::Activated, "activated by hand"));
+}
+
+/// Why a staged release of the policies demotes itself: after so many publishes, and not before.
+async fn demotes_itself(host: &Member, release: i64, budget: Budget, publishes: usize) -> String {
+    let start = Millis(1_800_000_000_000);
+    let plan = Plan { at: Some(Millis(start.0 + HOUR_MS)), budget, ..Plan::default() };
+    let wanted = wanted(release, Some(plan));
+    let shadow = host.registry.start_shadow(&host.actor, &Scope::Policies, wanted, start).await.expect("it starts");
+    for number in 0..publishes {
+        let advanced = host.registry.advance_staged(start).await.expect("an answer");
+        assert!(advanced.is_empty(), "after {number} publishes: {}", advanced[0].reason);
+        let decision = host.decide(&shadow.id, &format!("1.0.{number}"), json!({})).await;
+        assert_eq!(decision.shadows.len(), 1);
+    }
+    let mut advanced = host.registry.advance_staged(start).await.expect("an answer");
+    let ended = advanced.pop().expect("it demotes itself");
+    assert_eq!(ended.state, ShadowState::Demoted);
+    ended.reason
+}
+
+async fn a_staged_release_demotes_itself_beyond_each_budget(ground: Ground) {
+    let host = ground.host(limits()).await;
+    let plugin = host.push("hostile-policy").await;
+    host.apply(notes(json!({"type": "object"}))).await;
+    host.apply(policies(&plugin, json!({}))).await;
+    let release = |settings: Value| host.release(policies(&plugin, settings));
+    let rejects = release(json!({"break": "error"})).await;
+    let warns = release(json!({"break": "warning"})).await;
+    let breaks = release(json!({"break": "panic"})).await;
+    let spins = release(json!({"break": "spin", "amount": 5_000_000})).await;
+    let some = Budget { rejections: 1, ..Budget::default() };
+    assert_eq!(
+        demotes_itself(&host, rejects, some, 2).await,
+        "it would newly reject at least 2 publishes, its budget of rejections is 1"
+    );
+    // A new rejection is a disagreement too; so is a finding that rejects nothing.
+    let few = |disagreements| Budget { rejections: 9, disagreements: Some(disagreements), ..Budget::default() };
+    assert_eq!(
+        demotes_itself(&host, rejects, few(0), 1).await,
+        "it disagrees with the active release over at least 1 publish, its budget of disagreements is 0"
+    );
+    assert_eq!(
+        demotes_itself(&host, warns, few(2), 3).await,
+        "it disagrees with the active release over at least 3 publishes, its budget of disagreements is 2"
+    );
+    let some = Budget { failures: 1, ..Budget::default() };
+    assert_eq!(
+        demotes_itself(&host, breaks, some, 2).await,
+        "it failed over at least 2 publishes, its budget of failures is 1"
+    );
+    let fast = Budget { slower_ms: Some(0), ..Budget::default() };
+    let slower = demotes_itself(&host, spins, fast, 10).await;
+    let (start, end) =
+        ("it is ", " ms slower than the active release on average over 10 publishes, its budget is 0 ms");
+    assert!(slower.starts_with(start) && slower.ends_with(end), "{slower}");
+
+    // Where everything is rejected, a release that approves disagrees.
+    let active = rejects;
+    host.registry.activate(&host.actor, &Scope::Policies, active, None).await.expect("it is activated");
+    assert_eq!(
+        demotes_itself(&host, spins, few(1), 2).await,
+        "it disagrees with the active release over at least 2 publishes, its budget of disagreements is 1"
+    );
 }
 
 /// Policies with one binding.
@@ -334,13 +371,6 @@ async fn a_shadow_that_cannot_be_loaded_keeps_nobody_from_being_judged(ground: G
     assert!(report.unable.expect("this host cannot run it").contains("house"), "it names the binding");
 }
 
-/// What a command writes that goes well.
-fn told(host: &Host, arguments: &[&str]) -> String {
-    let output = against(host, arguments);
-    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
-    text(&output.stdout)
-}
-
 /// What a command writes that is refused.
 fn refused(host: &Host, arguments: &[&str]) -> String {
     let output = against(host, arguments);
@@ -360,7 +390,8 @@ fn shadows_are_started_shown_and_staged_from_the_command_line() {
     fs::write(home.join("schema.json"), r#"{"type": "object", "required": ["text"]}"#).expect("a file");
     let scope = ["module", "shadow", "notes"];
     let shadow = |more: &[&'static str]| [&scope[..], more].concat();
-    assert_eq!(told(&host, &scope), "module:notes: no release was ever run as a shadow\n");
+    let never = "module:notes: no release was ever run as a shadow, and no binding of the active one observes\n";
+    assert_eq!(told(&host, &scope), never);
     let rules = host.get("/api/modules/notes").body["rules"].clone();
     let mut stricter = rules.clone();
     stricter["kinds"][0]["schema"] = json!({"type": "object", "required": ["text"]});
@@ -397,6 +428,14 @@ fn shadows_are_started_shown_and_staged_from_the_command_line() {
     is_staged_from_the_command_line(&host);
 }
 
+/// The plan that the audit log has of the newest staged release, once it is sealed.
+fn audited_plan(host: &Host) -> Value {
+    let rows = || host.get("/api/audit?limit=100").body["items"].as_array().cloned().unwrap_or_default();
+    let staged = || rows().into_iter().rfind(|row| row["what"] == "shadow.staged");
+    until("the row is sealed", || staged().is_some());
+    staged().expect("a row")["body"]["plan"].clone()
+}
+
 /// What the second release, which is stricter, is staged with, and what becomes of it.
 fn is_staged_from_the_command_line(host: &Host) {
     let scope = ["module", "shadow", "notes"];
@@ -406,13 +445,20 @@ fn is_staged_from_the_command_line(host: &Host) {
     assert_eq!(refused(host, &with(&["--budget-failures", "1"])), lacks);
     let no_time = refused(host, &with(&["--at", "soon"]));
     assert!(no_time.contains("at: 'soon' is not an instant: write it as in 2026-12-31"), "{no_time}");
+    let past = refused(host, &with(&["--at", "2020-01-01"]));
+    assert!(past.contains("at: 2020-01-01T00:00:00.000Z is past: name an instant to come, in UTC"), "{past}");
+    let allowed = ["--budget-rejections", "1", "--budget-disagreements", "5", "--budget-slower-ms", "600000"];
     assert_eq!(
-        told(host, &with(&["--after-publishes", "2", "--budget-disagreements", "1", "--budget-slower-ms", "600000"])),
+        told(host, &with(&[&["--after-publishes", "2"], &allowed[..]].concat())),
         "module:notes: release 2 is staged to take the place of release 1\n"
     );
     let shown = told(host, &scope);
-    let plan = "plan       after 2 publishes in the place of release 1; budget: 1 newly rejected, 0 failed, 600000 ms slower\n";
+    let plan = "plan       after 2 publishes in the place of release 1; budget: 1 newly rejected, 5 disagreeing, 0 failed, \
+                600000 ms slower\n";
     assert!(shown.contains(plan), "{shown}");
+    let audited = audited_plan(host);
+    let budget = json!({"rejections": 1, "disagreements": 5, "failures": 0, "slowerMs": 600_000});
+    assert_eq!((&audited["afterPublishes"], &audited["budget"]), (&json!(2), &budget));
     host.post("/api/notes/publish", &note("b", "1.0.0", json!({})));
     host.post("/api/notes/publish", &note("c", "1.0.0", json!({"text": "a"})));
     until("the staged release is activated", || told(host, &scope).contains("release 2 is activated"));
@@ -425,6 +471,8 @@ fn is_staged_from_the_command_line(host: &Host) {
     assert_eq!((stage.status, &stage.body["plan"]["at"]), (201, &json!("2100-01-01T00:00:00.000Z")));
     let nothing = host.post("/api/modules/notes/stage", &json!({"release": 2}));
     assert_eq!((nothing.status, &nothing.body["code"]), (422, &json!("bad-change")));
+    let unknown = json!({"release": 2, "afterHours": 1, "budget": {"surprises": 1}});
+    assert_eq!(host.post("/api/modules/notes/stage", &unknown).status, 400, "a budget that nobody knows");
     host.post("/api/notes/publish", &note("e", "1.0.0", json!({})));
     until("the staged release demotes itself", || told(host, &scope).contains("release 2 is demoted"));
     assert_eq!(host.get("/api/modules/notes").body["release"]["number"], json!(1));

@@ -2,15 +2,18 @@
 
 mod activation;
 mod audit;
+mod audit_times;
 mod contention;
 mod decisions;
 mod exemptions;
+mod impact;
 mod keys;
 mod publishing;
 mod reading;
 mod rules;
 mod schema;
 mod shadow;
+mod tokens;
 
 use hallmark::clock::{Millis, new_id};
 use hallmark::config::Limits;
@@ -55,12 +58,17 @@ on_every_engine! {
         proves_again_what_was_activated_beside;
     audit:
         tells_of_every_change,
+        tells_of_every_change_beside_rules,
         keeps_every_row,
         seals_every_row_once,
         misses_no_row_that_is_seen_late,
         names_the_row_that_somebody_worked_on,
-        spans_the_log_by_time,
+        lists_versions_to_compare_with_the_log,
         tells_of_versions_from_before_the_log;
+    audit_times:
+        spans_the_log_by_time,
+        spans_the_log_by_time_exactly_over_blocks,
+        reads_no_more_of_the_log_than_it_gives;
     decisions:
         finds_decisions_by_what_they_are_about;
     keys:
@@ -92,17 +100,25 @@ on_every_engine! {
     reading:
         pages_entries_in_byte_order,
         keeps_tenants_apart,
-        finds_tokens_by_hash,
         keeps_decisions,
         gives_events_in_order_until_announced,
         pages_versions_newest_first;
     exemptions:
         refuses_a_commit_whose_exemptions_changed,
         commits_nothing_under_exemptions_that_were_taken_back;
+    impact:
+        keeps_the_exemptions_that_a_run_judges_by,
+        pages_the_results_of_chunks_in_line,
+        begins_a_run_again_and_believes_no_claim,
+        reads_versions_with_what_was_sent;
     shadow:
-        writes_what_a_shadow_would_have_said_with_the_decision,
+        writes_what_was_observed_with_the_decision,
         counts_over_several_hosts,
         lets_one_of_two_end_a_shadow;
+    tokens:
+        finds_tokens_by_hash,
+        keeps_when_a_token_was_used_last,
+        revokes_tokens_that_were_made_before;
     schema:
         says_what_to_run_on_an_empty_database,
         says_what_to_run_on_an_older_schema,
@@ -254,7 +270,7 @@ pub fn commit<'a>(tenant: &'a Tenant, approved: &'a Approved, id: &str, version:
         },
         event: event("entry.published", id),
         version,
-        shadows: Vec::new(),
+        observations: Vec::new(),
         is_higher: |one, other| semver(one) > semver(other),
     }
 }

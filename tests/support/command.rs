@@ -24,6 +24,13 @@ pub fn against(host: &Host, arguments: &[&str]) -> Output {
     hallmark(&[arguments, &["--server", &host.url, "--token", &host.token]].concat())
 }
 
+/// What a client's command writes that goes well.
+pub fn told(host: &Host, arguments: &[&str]) -> String {
+    let output = against(host, arguments);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
 /// The results of a command with `--output json`.
 pub fn results(output: &Output) -> Vec<Value> {
     let document: Value = serde_json::from_slice(&output.stdout)

@@ -1,5 +1,6 @@
 //! Registries of one database in this process, as hosts of a fleet have them: for tests that pass the time in.
 
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
@@ -97,7 +98,7 @@ impl Ground {
         let (sandbox, tenant) = (Arc::clone(&SANDBOX.0), Tenant::default_tenant());
         let store = Arc::clone(&database) as _;
         let registry = Registry::open(store, blobs, sandbox, Arc::new(limits), tenant.clone()).await.expect("it opens");
-        Member { registry, database, actor: Actor { tenant, name: "ada".to_owned() } }
+        Member { registry, database, actor: Actor::trusted(tenant, "ada") }
     }
 }
 
@@ -119,7 +120,12 @@ pub fn notes_scope() -> Scope {
 impl Member {
     /// Pushes a component.
     pub async fn push(&self, name: &str) -> String {
-        let bytes = Bytes::from(std::fs::read(component(name)).expect("a component"));
+        self.push_file(&component(name)).await
+    }
+
+    /// Pushes a component's file.
+    pub async fn push_file(&self, file: &Path) -> String {
+        let bytes = Bytes::from(std::fs::read(file).expect("a component"));
         let pushed = self.registry.push_plugin(&self.actor, bytes, None, Arc::new(|_| {})).await.expect("it is pushed");
         pushed.plugin.digest.to_string()
     }

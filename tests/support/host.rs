@@ -196,7 +196,49 @@ impl Answer {
     }
 }
 
+/// A host, asked with another token than the admin's.
+pub struct Caller<'a> {
+    host: &'a Host,
+    token: &'a str,
+}
+
+impl Caller<'_> {
+    /// GET.
+    pub fn get(&self, path: &str) -> Answer {
+        self.host.get_with(path, ("Authorization", &format!("Bearer {}", self.token)))
+    }
+
+    /// POST of JSON.
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        let request = agent()
+            .post(format!("{}{path}", self.host.url))
+            .header("Authorization", format!("Bearer {}", self.token))
+            .header("Content-Type", "application/json");
+        answer(request.send(body.to_string().as_bytes()).expect("an answer"))
+    }
+}
+
 impl Host {
+    /// Asks with this token.
+    pub fn by<'a>(&'a self, token: &'a str) -> Caller<'a> {
+        Caller { host: self, token }
+    }
+
+    /// GET with a header and nothing else.
+    pub fn get_with(&self, path: &str, (name, value): (&str, &str)) -> Answer {
+        let request = agent().get(format!("{}{path}", self.url)).header(name, value);
+        answer(request.call().expect("an answer"))
+    }
+
+    /// GET with the admin's token and a header more.
+    pub fn get_if(&self, path: &str, (name, value): (&str, &str)) -> Answer {
+        let request = agent()
+            .get(format!("{}{path}", self.url))
+            .header("Authorization", format!("Bearer {}", self.token))
+            .header(name, value);
+        answer(request.call().expect("an answer"))
+    }
+
     /// GET with the admin's token.
     pub fn get(&self, path: &str) -> Answer {
         let request =
@@ -241,11 +283,21 @@ impl Host {
     /// Sends a POST of JSON and does not wait for its answer. A stream that is dropped hangs up; the host would not see
     /// that of one that it was told to close.
     pub fn begin(&self, path: &str, body: &Value) -> TcpStream {
+        self.begin_with(path, body, "")
+    }
+
+    /// The same with further lines of the head, each with its end.
+    pub fn begin_with(&self, path: &str, body: &Value, lines: &str) -> TcpStream {
+        self.begin_by(&self.token, path, body, lines)
+    }
+
+    /// The same with another token.
+    pub fn begin_by(&self, token: &str, path: &str, body: &Value, lines: &str) -> TcpStream {
         let body = body.to_string();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {}\r\n\
+            "POST {path} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {}\r\n{lines}\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            self.token,
+            token,
             body.len()
         );
         let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).expect("a connection");

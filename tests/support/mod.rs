@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub mod approval;
+pub mod browser;
 pub mod command;
 pub mod fleet;
 pub mod ground;

@@ -1,9 +1,12 @@
 //! `hallmark audit`: takes the audit log out, and checks that nobody worked on it. The check is made here, from the rows
 //! as they are exported, so that it needs no trust in the server and none at all where the rows are in a file.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -11,14 +14,27 @@ use serde_json::Value;
 use super::client::{self, Client};
 use super::{Ended, Outcome, Trouble, show};
 use crate::clock::{Instant, NoInstant};
+use crate::names::Digest;
 use crate::registry::audit::chain::{Broken, Checked, Head, Verifier};
 
 /// Rows that are asked for at once.
 const PAGE_ROWS: u32 = 100;
 
+/// How often a page is asked for where the server is busy, and how long is waited between.
+const BUSY_TRIES_MAX: u32 = 40;
+const BUSY_PAUSE: Duration = Duration::from_millis(250);
+
+/// Versions that are named of which the log does not tell.
+const NAMED_MAX: usize = 10;
+
 /// What is done with the log.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// Show how far the log is sealed: the head to keep elsewhere, and the rows that wait.
+    Status {
+        #[command(flatten)]
+        client: client::Arguments,
+    },
     /// Write the log as JSON lines, a row each.
     Export {
         /// Leave out what was written before: a date, or an instant as in 2026-11-20T17:40:56Z.
@@ -52,6 +68,7 @@ fn instant(text: &str) -> Result<Instant, NoInstant> {
 /// Runs what is asked.
 pub fn run(command: &Command) -> Outcome {
     match command {
+        Command::Status { client } => status(client),
         Command::Export { since, until, out, client } => export([*since, *until], out.as_deref(), client),
         Command::Verify { file: Some(file), head, .. } => verify_file(file, head.clone()),
         Command::Verify { file: None, head, client } => verify_server(head.clone(), client),
@@ -76,20 +93,41 @@ fn read_rows(
     [since, until]: [Option<Instant>; 2],
     mut take: impl FnMut(Value) -> Result<(), Halt>,
 ) -> Result<(), Halt> {
-    let mut query = vec![("limit", PAGE_ROWS.to_string())];
     let bounds = [("since", since), ("until", until)];
-    query.extend(bounds.into_iter().filter_map(|(name, at)| Some((name, at?.to_string()))));
+    let bounds = bounds.into_iter().filter_map(|(name, at)| Some((name, at?.to_string()))).collect();
+    read_pages(client, "/api/audit", bounds, &mut take)
+}
+
+/// Gives each thing of a list to `take`, in order.
+fn read_pages<E: From<Trouble>>(
+    client: &Client,
+    path: &str,
+    mut query: Vec<(&str, String)>,
+    mut take: impl FnMut(Value) -> Result<(), E>,
+) -> Result<(), E> {
     loop {
+        query.push(("limit", PAGE_ROWS.to_string()));
         let text = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&query).finish();
-        let mut page = client.get(&format!("/api/audit?{text}"))?.body;
+        let mut page = patiently(client, &format!("{path}?{text}"))?;
         let Value::Array(items) = page["items"].take() else {
             return Err(Trouble::CouldNotRun(anyhow::anyhow!("the server's answer has no rows")).into());
         };
         items.into_iter().try_for_each(&mut take)?;
-        // It holds the bounds that the first page was asked for.
+        // It holds what the first page was asked for.
         let Some(next) = page["nextCursor"].as_str() else { return Ok(()) };
-        query = vec![("limit", PAGE_ROWS.to_string()), ("cursor", next.to_owned())];
+        query = vec![("cursor", next.to_owned())];
     }
+}
+
+/// Asks again where others read the log: an export of many pages would else end at the first that meets them.
+fn patiently(client: &Client, path: &str) -> Result<Value, Trouble> {
+    for _ in 1..BUSY_TRIES_MAX {
+        match client.try_get(path)? {
+            Err(problem) if problem.code == "busy" => thread::sleep(BUSY_PAUSE),
+            answer => return Ok(answer?.body),
+        }
+    }
+    Ok(client.get(path)?.body)
 }
 
 fn export(bounds: [Option<Instant>; 2], file: Option<&Path>, client: &client::Arguments) -> Outcome {
@@ -125,10 +163,21 @@ fn verify_file(path: &Path, head: Option<Head>) -> Outcome {
     })
 }
 
+/// The versions are read before the rows: one that does not wait by then has its row among those that follow.
 fn verify_server(head: Option<Head>, client: &client::Arguments) -> Outcome {
     let client = Client::new(client)?;
+    let mut versions = Versions::read(&client)?;
     let mut verifier = Verifier::new(head);
-    let checked = match read_rows(&client, [None, None], |row| verifier.take(row).map_err(Halt::Broken)) {
+    let take = |row: Value| {
+        let told = mark(&row["subject"], &row["body"]["digest"]);
+        let is_publish = row["what"] == "entry.published";
+        verifier.take(row).map_err(Halt::Broken)?;
+        if is_publish {
+            versions.told(told);
+        }
+        Ok(())
+    };
+    let checked = match read_rows(&client, [None, None], take) {
         Err(Halt::Trouble(trouble)) => return Err(trouble),
         Err(Halt::Broken(broken)) => Err(broken),
         Ok(()) => verifier.end(),
@@ -136,9 +185,70 @@ fn verify_server(head: Option<Head>, client: &client::Arguments) -> Outcome {
     match checked {
         Ok(checked) => {
             let ended = tell_checked(&checked);
-            Ok(ended.max(tell_status(&client.get("/api/audit/status")?.body)))
+            tell_waiting(&patiently(&client, "/api/audit/status")?, [", and is not checked", ", and are not checked"]);
+            Ok(ended.max(versions.tell(&client)?))
         }
         Err(broken) => Ok(tell_broken(&broken)),
+    }
+}
+
+/// A version with its digest, in 16 bytes: there may be many.
+fn mark(subject: &Value, digest: &Value) -> u128 {
+    let text = format!("{} {}", subject.as_str().unwrap_or_default(), digest.as_str().unwrap_or_default());
+    let digest = Digest::of(text.as_bytes());
+    u128::from_str_radix(&digest.hex()[..32], 16).expect("32 hexadecimal digits have 128 bits")
+}
+
+/// The stored versions that the log was not found to tell of yet.
+#[derive(Default)]
+struct Versions {
+    count: usize,
+    untold: HashSet<u128>,
+    /// Their rows wait to be sealed.
+    waiting: HashSet<u128>,
+}
+
+impl Versions {
+    fn read(client: &Client) -> Result<Self, Trouble> {
+        let mut versions = Self::default();
+        read_pages(client, "/api/audit/versions", Vec::new(), |version| {
+            versions.count += 1;
+            let is_waiting = version["waiting"] == true;
+            let which = if is_waiting { &mut versions.waiting } else { &mut versions.untold };
+            which.insert(mark(&version["subject"], &version["digest"]));
+            Ok::<_, Trouble>(())
+        })?;
+        Ok(versions)
+    }
+
+    fn told(&mut self, version: u128) {
+        self.untold.remove(&version);
+        self.waiting.remove(&version);
+    }
+
+    fn tell(&self, client: &Client) -> Outcome {
+        if self.untold.is_empty() {
+            let stored = format!("{} stored: the log tells of", show::counted(self.count, "version"));
+            match self.waiting.len() {
+                0 => show::out(&format!("{stored} each")),
+                waiting => show::out(&format!("{stored} {}, what tells of the others waits", self.count - waiting)),
+            }
+            return Ok(Ended::Fine);
+        }
+        // Their names were not kept.
+        let mut named = 0;
+        read_pages(client, "/api/audit/versions", Vec::new(), |version| {
+            if named < NAMED_MAX && self.untold.contains(&mark(&version["subject"], &version["digest"])) {
+                let version = show::plain(version["subject"].as_str().unwrap_or("?"));
+                show::out(&format!("the log does not tell that {version} was published as it is stored"));
+                named += 1;
+            }
+            Ok::<_, Trouble>(())
+        })?;
+        if named < self.untold.len() {
+            show::out(&format!("and so of {} more", self.untold.len() - named));
+        }
+        Ok(Ended::Findings)
     }
 }
 
@@ -156,26 +266,26 @@ fn tell_checked(checked: &Checked) -> Ended {
     if first > 1 {
         show::out(&format!("what comes before row {first} is not here, so row {first} is taken as it stands"));
     }
-    show::out(&format!("head {head}: keep it elsewhere, and check with --head that a later log still holds it"));
+    show::out(&format!("head {head}"));
+    show::out("keep the head elsewhere, and check with --head that a later log still holds it");
     Ended::Fine
 }
 
-/// What the server knows beside the rows.
-fn tell_status(status: &Value) -> Ended {
-    let count = |name: &str| usize::try_from(status[name].as_u64().unwrap_or(0)).unwrap_or(usize::MAX);
-    match count("waiting") {
-        0 => show::out("no row waits to be sealed"),
-        1 => show::out("1 row waits to be sealed, and is not checked"),
-        waiting => show::out(&format!("{waiting} rows wait to be sealed, and are not checked")),
+fn status(client: &client::Arguments) -> Outcome {
+    let status = patiently(&Client::new(client)?, "/api/audit/status")?;
+    match (status["head"]["place"].as_i64(), status["head"]["hash"].as_str()) {
+        (Some(place), Some(hash)) => show::out(&format!("head {place}:{hash}")),
+        _ => show::out("the audit log has no sealed rows"),
     }
-    let unrecorded = status["unrecorded"].as_array().map(Vec::as_slice).unwrap_or_default();
-    for version in unrecorded {
-        let version = show::plain(version.as_str().unwrap_or("?"));
-        show::out(&format!("the log does not tell that {version} was published as it is stored"));
-    }
-    if unrecorded.is_empty() {
-        show::out(&format!("{} stored: the log tells of each", show::counted(count("versions"), "version")));
-        return Ended::Fine;
-    }
-    Ended::Findings
+    tell_waiting(&status, ["", ""]);
+    Ok(Ended::Fine)
+}
+
+/// How many rows wait, with what there is to say of one or of several.
+fn tell_waiting(status: &Value, [of_one, of_several]: [&str; 2]) {
+    show::out(&match status["waiting"].as_u64().unwrap_or(0) {
+        0 => "no row waits to be sealed".to_owned(),
+        1 => format!("1 row waits to be sealed{of_one}"),
+        waiting => format!("{waiting} rows wait to be sealed{of_several}"),
+    });
 }

@@ -212,7 +212,8 @@ fn explain_one(ExplainArguments { decision: arguments, source }: &ExplainArgumen
     }
     for failure in decision["failures"].as_array().into_iter().flatten() {
         let text = |field: &str| failure[field].as_str().unwrap_or("?");
-        show::out(&show::plain(&format!("the binding '{}' broke: it {}", text("plugin"), text("cause"))));
+        let observed = if failure["mode"] == "observe" { show::OBSERVES } else { "" };
+        show::out(&show::plain(&format!("the binding '{}' broke: it {}{observed}", text("plugin"), text("cause"))));
     }
     Ok(Ended::Fine)
 }
@@ -317,11 +318,22 @@ fn told(decision: &Value) -> String {
         ));
     }
     for failure in list("failures") {
-        lines.push(format!("broke      {} {}", text(&failure["plugin"]), text(&failure["cause"])));
+        let observed = if failure["mode"] == "observe" { show::OBSERVES } else { "" };
+        lines.push(format!("broke      {} {}{observed}", text(&failure["plugin"]), text(&failure["cause"])));
     }
     let findings =
         list("findings").iter().filter_map(|finding| serde_json::from_value::<Finding>(finding.clone()).ok());
     lines.extend(findings.map(|finding| show::brief(&finding)));
+    for observed in list("observing") {
+        let field = |name: &str| text(&observed[name]);
+        lines.push(format!(
+            "observing  {} of {} release {}: {}",
+            field("binding"),
+            field("scope"),
+            field("release"),
+            field("agreement")
+        ));
+    }
     for shadow in list("shadows") {
         lines.extend(beside(shadow));
     }

@@ -6,7 +6,7 @@ use super::source::{Candidate, Source};
 use super::{report, show};
 use crate::config::Limits;
 use crate::registry::decode::Format;
-use crate::report::{Finding, Mode};
+use crate::report::Finding;
 
 /// The findings of an explanation, each beside the lines of its publisher's file, where that is at hand, or of what was
 /// sent.
@@ -72,7 +72,7 @@ fn notes(explained: &Value, finding: &Finding) -> Vec<String> {
         format!(" of {} release {}", text(&release["scope"]), release["number"])
     };
     let place = if finding.remark.path.is_empty() { "the whole submission" } else { &finding.remark.path };
-    let observed = if finding.mode == Mode::Observe { "; it observes, and does not decide" } else { "" };
+    let observed = show::observed(finding);
     let mut notes = vec![format!("{rule}{release} ({}), at {place}{observed}", finding.stage.as_str())];
     if let Some(exempted) = &finding.exemption {
         notes.push(format!("passed by exemption {}: {}", exempted.id, exempted.reason));

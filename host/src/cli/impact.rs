@@ -199,6 +199,17 @@ fn text(run: &Value) -> String {
         word(&run["scope"]),
         if beside.is_empty() { "nothing".to_owned() } else { beside.join(", ") }
     );
+    match run["exemptions"].as_i64() {
+        None | Some(0) => {}
+        Some(1) => text.push_str("1 exemption held when it began\n"),
+        Some(count) => text.push_str(&format!("{count} exemptions held when it began\n")),
+    }
+    if let Some(bindings) = run["notIndependent"].as_str() {
+        text.push_str(&format!(
+            "{} declares settings independent that are not: the preview began again, by whole settings\n",
+            show::plain(bindings)
+        ));
+    }
     if run["state"] != "done" {
         let why = run["why"].as_str().map(|why| format!(": {}", show::plain(why))).unwrap_or_default();
         text.push_str(&format!("the preview is {}{why}; so far\n", word(&run["state"])));

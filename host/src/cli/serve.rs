@@ -119,6 +119,7 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
         telemetry::shadow_ended(&ended.shadow.release.scope.to_string(), ended.state.as_str());
     }));
     let sealer = tokio::spawn(Arc::clone(&opened.registry).keep_audit_sealed());
+    let sweeper = tokio::spawn(Arc::clone(&opened.registry).sweep_keys());
     greet(&format!("http://{address}"), &opened.token_file, &opened.registry);
     serving.await.context("the server broke off")?.context("the server ended")?;
 
@@ -129,6 +130,7 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
     previewers.iter().for_each(tokio::task::JoinHandle::abort);
     stager.abort();
     sealer.abort();
+    sweeper.abort();
     announcer.await.context("the announcer ended early")?;
     if let Err(error) = opened.registry.seal_audit().await {
         tracing::warn!(%error, "rows of the audit log are sealed at the next start");
@@ -306,7 +308,7 @@ async fn is_active(
 
 /// Brings a scope to what its folder says; what is so already stays.
 async fn apply(registry: &Arc<Registry>, folder: Folder) -> Result<(), Trouble> {
-    let actor = Actor { tenant: Tenant::default_tenant(), name: "serve".to_owned() };
+    let actor = Actor::trusted(Tenant::default_tenant(), "serve");
     let scope = folder.rules.scope.clone();
     let refused = |error: RegistryError| refusal(&scope, &error);
     if is_kept_by_freeze(registry, &actor, &folder).await.map_err(refused)? {

@@ -1,5 +1,5 @@
-//! `hallmark module|policy shadow`: run a release beside the active one, see what it would have said, and stop it; and
-//! `activate` with conditions, which stages a release.
+//! `hallmark module|policy shadow`: run a release beside the active one, see what it and the bindings that observe would
+//! have said, and stop it; and `activate` with conditions, which stages a release.
 
 use serde_json::{Value, json};
 
@@ -52,6 +52,10 @@ pub struct StageArguments {
     #[arg(long, value_name = "H")]
     after_hours: Option<u32>,
     /// Publishes that it may newly reject as a shadow before it demotes itself; none unless told.
+    #[arg(long, value_name = "R")]
+    budget_rejections: Option<u32>,
+    /// Publishes over which it may disagree as a shadow (newly rejected, newly approved, other findings) before it
+    /// demotes itself; not compared unless told.
     #[arg(long, value_name = "D")]
     budget_disagreements: Option<u32>,
     /// Publishes that it may fail over as a shadow before it demotes itself; none unless told.
@@ -68,20 +72,22 @@ impl StageArguments {
     /// # Errors
     /// A budget without a condition.
     pub fn request(&self, release: i64) -> Result<Option<Value>, Trouble> {
-        let has_budget = [self.budget_disagreements, self.budget_failures, self.budget_slower_ms];
+        let stated = [self.budget_rejections, self.budget_disagreements, self.budget_failures, self.budget_slower_ms];
         if self.at.is_none() && self.after_publishes.is_none() && self.after_hours.is_none() {
-            if has_budget.iter().any(Option::is_some) {
+            if stated.iter().any(Option::is_some) {
                 let message = "a budget is for a staged release: add --at, --after-publishes or --after-hours";
                 return Err(Trouble::Usage(message.to_owned()));
             }
             return Ok(None);
         }
         let mut budget = json!({
-            "disagreements": self.budget_disagreements.unwrap_or(0),
+            "rejections": self.budget_rejections.unwrap_or(0),
             "failures": self.budget_failures.unwrap_or(0),
         });
-        if let Some(slower_ms) = self.budget_slower_ms {
-            budget["slowerMs"] = slower_ms.into();
+        for (name, most) in [("disagreements", self.budget_disagreements), ("slowerMs", self.budget_slower_ms)] {
+            if let Some(most) = most {
+                budget[name] = most.into();
+            }
         }
         Ok(Some(json!({
             "release": release,
@@ -136,10 +142,30 @@ fn text(value: &Value) -> String {
 }
 
 fn told(report: &Value) -> String {
-    let shadow = &report["shadow"];
-    if shadow.is_null() {
-        return format!("{}: no release was ever run as a shadow", text(&report["scope"]));
+    let observing = report["observing"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let scope = text(&report["scope"]);
+    let mut lines = match (report["shadow"].is_null(), observing.is_empty()) {
+        (false, _) => shadow(report),
+        (true, false) => vec![format!("{scope}: no release was ever run as a shadow")],
+        (true, true) => {
+            vec![format!("{scope}: no release was ever run as a shadow, and no binding of the active one observes")]
+        }
+    };
+    for binding in observing {
+        let field = |name: &str| text(&binding[name]);
+        lines.push(format!(
+            "observing  {} of release {}, for {} % of entries",
+            field("binding"),
+            field("release"),
+            field("percent")
+        ));
+        lines.extend(tally(binding));
     }
+    lines.iter().map(|line| show::plain(line)).collect::<Vec<_>>().join("\n")
+}
+
+fn shadow(report: &Value) -> Vec<String> {
+    let shadow = &report["shadow"];
     let field = |name: &str| text(&shadow[name]);
     let mut lines = vec![format!(
         "{}: release {} is {}, for {} % of entries, started {} by {}",
@@ -159,30 +185,36 @@ fn told(report: &Value) -> String {
     if let Some(why) = report["unable"].as_str() {
         lines.push(format!("unable     {why}"));
     }
-    let count = |agreement: &str| text(&report["publishes"][agreement]);
-    let publishes = if report["seen"] == 1 { "publish" } else { "publishes" };
-    lines.push(format!(
-        "seen       {} {publishes}: {} agreed, {} newly rejected, {} newly approved, {} with other findings, {} failed",
-        text(&report["seen"]),
-        count("agreed"),
-        count("newly-rejected"),
-        count("newly-approved"),
-        count("other-findings"),
-        count("failed")
-    ));
-    if let Some(micros) = report["slowerMicros"].as_i64() {
+    lines.extend(tally(report));
+    lines
+}
+
+/// What was counted: of a binding, nothing is newly approved.
+fn tally(tally: &Value) -> Vec<String> {
+    let counts = [
+        ("agreed", "agreed"),
+        ("newly-rejected", "newly rejected"),
+        ("newly-approved", "newly approved"),
+        ("other-findings", "with other findings"),
+        ("failed", "failed"),
+    ];
+    let counted = counts.iter().filter_map(|(count, told)| Some(format!("{} {told}", tally["publishes"].get(count)?)));
+    let counted: Vec<String> = counted.collect();
+    let publishes = if tally["seen"] == 1 { "publish" } else { "publishes" };
+    let mut lines = vec![format!("seen       {} {publishes}: {}", text(&tally["seen"]), counted.join(", "))];
+    if let Some(micros) = tally["slowerMicros"].as_i64() {
         lines.push(format!("slower     {micros} us on average"));
     }
-    for code in report["codes"].as_array().into_iter().flatten() {
+    for code in tally["codes"].as_array().into_iter().flatten() {
         let (change, name, publishes) = (text(&code["change"]), text(&code["code"]), text(&code["publishes"]));
         lines.push(format!("{change:10} {name} in {publishes}"));
         lines.extend(examples(&code["examples"]));
     }
-    if let Some(failed) = report["examples"].get("failed") {
+    if let Some(failed) = tally["examples"].get("failed") {
         lines.push("failed     over".to_owned());
         lines.extend(examples(failed));
     }
-    lines.iter().map(|line| show::plain(line)).collect::<Vec<_>>().join("\n")
+    lines
 }
 
 fn examples(rows: &Value) -> Vec<String> {
@@ -204,18 +236,24 @@ fn plan(plan: &Value) -> String {
     if let Some(at) = plan["at"].as_str() {
         when.push(format!("at {at}"));
     }
-    for (field, of) in [("afterPublishes", "publishes"), ("afterHours", "hours")] {
-        if plan[field].as_u64().is_some_and(|count| count > 0) {
-            when.push(format!("after {} {of}", text(&plan[field])));
+    for (field, one, many) in [("afterPublishes", "publish", "publishes"), ("afterHours", "hour", "hours")] {
+        match plan[field].as_u64() {
+            None | Some(0) => {}
+            Some(1) => when.push(format!("after 1 {one}")),
+            Some(count) => when.push(format!("after {count} {many}")),
         }
     }
-    let budget = &plan["budget"];
-    let slower = budget["slowerMs"].as_u64().map_or_else(String::new, |slower| format!(", {slower} ms slower"));
+    let parts = [
+        ("rejections", "newly rejected"),
+        ("disagreements", "disagreeing"),
+        ("failures", "failed"),
+        ("slowerMs", "ms slower"),
+    ];
+    let stated = parts.iter().filter_map(|(part, told)| Some(format!("{} {told}", plan["budget"][*part].as_u64()?)));
     format!(
-        "{} in the place of release {}; budget: {} newly rejected, {} failed{slower}",
+        "{} in the place of release {}; budget: {}",
         when.join(" and "),
         text(&plan["replaces"]),
-        text(&budget["disagreements"]),
-        text(&budget["failures"])
+        stated.collect::<Vec<_>>().join(", ")
     )
 }

@@ -10,6 +10,9 @@ use super::source::{Candidate, Source, Unreadable};
 use crate::registry::decode::DecodeError;
 use crate::report::{Exempted, Finding, Mode, Severity};
 
+/// What is said of a binding whose findings decide nothing.
+pub const OBSERVES: &str = "; it observes, and does not decide";
+
 /// Writes a line to standard output. A reader that went away is no error of ours.
 pub fn out(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
@@ -30,8 +33,7 @@ pub fn renderer() -> Renderer {
 pub fn finding(renderer: &Renderer, candidate: &Candidate, finding: &Finding) -> String {
     let remark = &finding.remark;
     let who = finding.plugin.as_deref().unwrap_or("hallmark");
-    let observed = if finding.mode == Mode::Observe { "; it observes, and does not decide" } else { "" };
-    let exempted = exempted(finding);
+    let (observed, exempted) = (observed(finding), exempted(finding));
     let whose = format!("by {who} ({}), at {}{observed}{exempted}", finding.stage.as_str(), place(&remark.path));
     located(renderer, &candidate.source, span(candidate, finding), finding, &[whose])
 }
@@ -73,9 +75,14 @@ pub fn brief(finding: &Finding) -> String {
         Severity::Info => "info",
     };
     let who = finding.plugin.as_deref().unwrap_or("hallmark");
-    let exempted = exempted(finding);
-    let text = format!("{severity}[{}] {}: {} ({who}{exempted})", remark.code, place(&remark.path), remark.message);
+    let notes = [observed(finding).to_owned(), exempted(finding)].concat();
+    let text = format!("{severity}[{}] {}: {} ({who}{notes})", remark.code, place(&remark.path), remark.message);
     plain(&text)
+}
+
+/// Whether a finding decides nothing.
+pub fn observed(finding: &Finding) -> &'static str {
+    if finding.mode == Mode::Observe { OBSERVES } else { "" }
 }
 
 /// What lets a finding pass.

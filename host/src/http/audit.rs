@@ -6,31 +6,30 @@ use serde_json::Value;
 use super::call::Call;
 use super::cursor;
 use super::error::{Code, Problem, Success};
-use super::page::{PageView, size};
+use super::page::{self, Asked, PageView, asked, size};
 use super::reply::{Answer, Reply};
 use crate::clock::{Instant, Millis, NoInstant};
 use crate::names::Digest;
+use crate::registry::audit::AuditAsked;
 use crate::registry::audit::chain::AuditRow;
-use crate::registry::store::AuditSpan;
+use crate::registry::store::{AuditSpan, AuditedPlace, AuditedVersion};
 
-/// What the list is of, in its cursors.
+/// What the lists are of, in their cursors.
 const AUDIT: &str = "audit";
+const VERSIONS: &str = "audit-versions";
 
 /// `GET /api/audit`
 pub async fn list(call: Call) -> Answer {
     let [limit, cursor, since, until] = call.query(["limit", "cursor", "since", "until"])?;
     let limit = size(limit.as_deref())?;
-    let span: AuditSpan = match cursor {
+    let asked = match cursor {
         // It holds the span that the first page was asked for.
-        Some(cursor) => cursor::read(AUDIT, &cursor)?,
-        None => {
-            let (since, until) = (instant("since", since)?, instant("until", until)?);
-            call.registry.audit_span(&call.actor, since, until).await?
-        }
+        Some(cursor) => AuditAsked::Rest(cursor::read(AUDIT, &cursor)?),
+        None => AuditAsked::Times { since: instant("since", since)?, until: instant("until", until)? },
     };
-    let page = call.registry.audit_rows(&call.actor, span, limit).await?;
+    let (span, page) = call.registry.audit_rows(&call.actor, asked, limit).await?;
     let place = |row: &AuditRow| AuditSpan { after: row.place, ..span };
-    Reply::json(Success::Found, &PageView::<Value>::of(AUDIT, &page, place, AuditRow::line))
+    page::answer(&call, &PageView::<Value>::of(AUDIT, &page, place, AuditRow::line))
 }
 
 fn instant(name: &str, given: Option<String>) -> Result<Option<Millis>, Problem> {
@@ -41,11 +40,29 @@ fn instant(name: &str, given: Option<String>) -> Result<Option<Millis>, Problem>
 }
 
 #[derive(Serialize)]
+struct VersionView<'a> {
+    subject: String,
+    digest: &'a str,
+    waiting: bool,
+}
+
+impl<'a> VersionView<'a> {
+    fn of(version: &'a AuditedVersion) -> Self {
+        Self { subject: version.place.subject(), digest: &version.digest, waiting: version.waits }
+    }
+}
+
+/// `GET /api/audit/versions`
+pub async fn versions(call: Call) -> Answer {
+    let Asked { after, limit } = asked::<AuditedPlace>(&call, VERSIONS)?;
+    let page = call.registry.audit_versions(&call.actor, &after.unwrap_or_default(), limit).await?;
+    page::answer(&call, &PageView::of(VERSIONS, &page, |version| &version.place, VersionView::of))
+}
+
+#[derive(Serialize)]
 struct StatusView {
     head: Option<HeadView>,
     waiting: i64,
-    versions: i64,
-    unrecorded: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -58,6 +75,5 @@ struct HeadView {
 pub async fn status(call: Call) -> Answer {
     let status = call.registry.audit_status(&call.actor).await?;
     let head = status.head().map(|head| HeadView { place: head.place, hash: head.hash });
-    let (waiting, versions, unrecorded) = (status.waiting, status.versions, status.unrecorded);
-    Reply::json(Success::Found, &StatusView { head, waiting, versions, unrecorded })
+    Reply::json(Success::Found, &StatusView { head, waiting: status.waiting })
 }

@@ -38,7 +38,7 @@ pub async fn list(call: Call) -> Answer {
         return Err(Problem::new(Code::BadQuery, "an entry is known by its kind and its id: add kind=KIND"));
     }
     let page = call.registry.decisions(&call.actor, &filter, asked.after.as_ref(), asked.limit).await?;
-    Reply::json(Success::Found, &PageView::of(DECISIONS, &page, |decision| &decision.id, DecisionHead::of))
+    page::answer(&call, &PageView::of(DECISIONS, &page, |decision| &decision.id, DecisionHead::of))
 }
 
 fn read_outcome(text: &str) -> Result<Outcome, Problem> {

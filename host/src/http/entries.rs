@@ -70,7 +70,7 @@ pub async fn list(call: Call) -> Answer {
     let asked = page::asked(&call, kind)?;
     let (kind, page) = call.registry.entries(&call.actor, kind, asked.after.as_ref(), asked.limit).await?;
     let view = |entry| EntryView::listed(&kind, entry);
-    Reply::json(Success::Found, &PageView::of(kind.name.as_str(), &page, |entry| &entry.id, view))
+    page::answer(&call, &PageView::of(kind.name.as_str(), &page, |entry| &entry.id, view))
 }
 
 /// `GET /api/{kind}/{id}`
@@ -92,7 +92,7 @@ pub async fn versions(call: Call) -> Answer {
     let list = format!("versions of {kind}/{id}");
     let asked = page::asked(&call, &list)?;
     let page = call.registry.versions(&call.actor, kind, id, asked.after.as_ref(), asked.limit).await?;
-    Reply::json(Success::Found, &PageView::of(&list, &page, VersionHead::place, VersionView::of))
+    page::answer(&call, &PageView::of(&list, &page, VersionHead::place, VersionView::of))
 }
 
 /// `GET /api/{kind}/{id}/versions/{version}`
@@ -101,6 +101,13 @@ pub async fn version(call: Call) -> Answer {
     let (kind, row) = call.registry.version(&call.actor, kind, id, version).await?;
     let stored = Stored::of(&row)?;
     Reply::json(Success::Found, &EntryView::version(&kind, &row, &stored))
+}
+
+/// `GET /api/{kind}/{id}/versions/{version}/manifest`
+pub async fn manifest(call: Call) -> Answer {
+    let (kind, id, version) = (call.word("kind"), call.word("id"), call.word("version"));
+    let (_, row) = call.registry.version(&call.actor, kind, id, version).await?;
+    Ok(Reply::forever(&row.digest, row.manifest.to_string().into()))
 }
 
 #[derive(Deserialize)]

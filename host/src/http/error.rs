@@ -58,6 +58,8 @@ codes! {
     BadHeader = "bad-header", BAD_REQUEST, "A header cannot be read";
     /// No token, or one that nobody holds.
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "A valid token is needed";
+    /// The token is not for this.
+    Forbidden = "forbidden", FORBIDDEN, "The token is not for this";
     /// Nothing is served at this path.
     NoRoute = "no-route", NOT_FOUND, "Nothing is served here";
     /// No module declares the kind.
@@ -68,6 +70,10 @@ codes! {
     NoMethod = "no-method", METHOD_NOT_ALLOWED, "The method is not served here";
     /// The body came too slowly.
     TooSlow = "too-slow", REQUEST_TIMEOUT, "The body came too slowly";
+    /// A request with the same idempotency key runs.
+    IdempotencyRunning = "idempotency-running", CONFLICT, "The request runs already";
+    /// The answer to a request that was run once held a secret.
+    IdempotencyGone = "idempotency-gone", CONFLICT, "The answer was told once";
     /// The version is there with other content.
     VersionExists = "version-exists", CONFLICT, "The version is published with other content";
     /// The scope's active release may not be replaced.
@@ -84,6 +90,8 @@ codes! {
     MediaType = "media-type", UNSUPPORTED_MEDIA_TYPE, "The media type is not read here";
     /// The gate's findings reject the submission.
     Rejected = "rejected", UNPROCESSABLE_ENTITY, "The gate rejects the submission";
+    /// Another request came with the same idempotency key.
+    IdempotencyReused = "idempotency-reused", UNPROCESSABLE_ENTITY, "The idempotency key was used for another request";
     /// The submission does not say what it is.
     Unidentified = "unidentified", UNPROCESSABLE_ENTITY, "The submission does not say what it is";
     /// The rules cannot be a release.
@@ -114,7 +122,7 @@ impl Code {
     /// Seconds after which it is worth trying again.
     fn retry_after_s(self) -> Option<&'static str> {
         match self {
-            Self::Busy | Self::NotReady | Self::Unavailable => Some("1"),
+            Self::Busy | Self::NotReady | Self::Unavailable | Self::IdempotencyRunning => Some("1"),
             Self::PluginFailed => Some("5"),
             _ => None,
         }
@@ -132,6 +140,8 @@ pub enum Success {
     Skipped,
     /// It was begun and goes on.
     Begun,
+    /// The reader has it already.
+    Unchanged,
     /// The answer is complete and says that the host is unwell.
     Unwell,
 }
@@ -143,9 +153,15 @@ impl Success {
             Self::Found => StatusCode::OK,
             Self::Created => StatusCode::CREATED,
             Self::Skipped | Self::Begun => StatusCode::ACCEPTED,
+            Self::Unchanged => StatusCode::NOT_MODIFIED,
             Self::Unwell => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
+}
+
+/// The status of an answer that was kept.
+pub fn kept_status(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// A request that was not served, and everything that its sender is told.
@@ -232,6 +248,11 @@ impl Problem {
     fn found(mut self, findings: Findings) -> Self {
         self.0.more.findings = Some(findings);
         self
+    }
+
+    /// True where asking again would not help: the host did its part.
+    pub fn is_final(&self) -> bool {
+        !self.0.code.status().is_server_error()
     }
 
     /// Its code.
@@ -383,6 +404,7 @@ impl From<RegistryError> for Problem {
             RegistryError::TooLarge { limit_bytes } => Self::too_large("document_size_max_bytes", limit_bytes),
             RegistryError::NoKind { .. } => Self::new(Code::NoKind, text),
             RegistryError::NotFound { .. } => Self::new(Code::NotFound, text),
+            RegistryError::OutOfReach { .. } => Self::new(Code::Forbidden, text),
             RegistryError::Rejected { decision } => {
                 let mut problem = Self::new(Code::Rejected, text).found(Findings::Gate(decision.findings));
                 problem.0.more.decision_id = Some(decision.id);

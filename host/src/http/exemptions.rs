@@ -72,7 +72,7 @@ pub async fn list(call: Call) -> Answer {
     };
     let page = call.registry.exemptions(&call.actor, holding_at, after.as_deref(), limit).await?;
     let view = |exemption| ExemptionView::of(exemption, now);
-    Reply::json(Success::Found, &PageView::of(EXEMPTIONS, &page, |exemption| &exemption.id, view))
+    page::answer(&call, &PageView::of(EXEMPTIONS, &page, |exemption| &exemption.id, view))
 }
 
 #[derive(Deserialize)]

@@ -10,17 +10,23 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts as _, RawPathParams, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{Method, Response, Uri};
+use axum::http::{HeaderName, HeaderValue, Method, Response, Uri};
 use futures_util::FutureExt as _;
 use tokio::sync::SemaphorePermit;
 
 use super::Host;
 use super::call::{Call, Correlation, REQUEST_ID, no_route as nothing_at};
 use super::error::{Code, Problem};
+use super::idempotency;
 use super::intake::Intake;
-use super::reply::{Answer, refusal};
+use super::reply::{Answer, Known, refusal};
+use crate::clock::Millis;
+use crate::registry::access::Role;
 use crate::registry::{Actor, Registry};
 use crate::telemetry;
+
+/// Another header for a token.
+static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// How a route is called in metrics.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +35,15 @@ pub struct Label {
     pub method: &'static str,
     /// The path, with its parameters' names.
     pub path: &'static str,
+}
+
+/// What a route demands of who asks, and of what is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Guard {
+    /// The role.
+    pub role: Role,
+    /// What is read.
+    pub intake: Intake,
 }
 
 /// Serves a route that everybody may ask.
@@ -44,16 +59,10 @@ where
 }
 
 /// Serves a route that takes a token.
-pub async fn guarded<H, F>(
-    label: Label,
-    intake: Intake,
-    host: Arc<Host>,
-    request: Request,
-    handler: H,
-) -> Response<Body>
+pub async fn guarded<H, F>(label: Label, guard: Guard, host: Arc<Host>, request: Request, handler: H) -> Response<Body>
 where
     H: FnOnce(Call) -> F,
-    F: Future<Output = Answer>,
+    F: Future<Output = Answer> + Send + 'static,
 {
     let started = Instant::now();
     let correlation = Correlation::of(request.headers());
@@ -66,23 +75,32 @@ where
             let detail = format!("the host is busy (requests_in_flight_max = {limit}): try again");
             Problem::new(Code::Busy, detail).limited_by("requests_in_flight_max")
         })?;
-        let _change = intake.is_change().then(|| change(&host)).transpose()?;
-        handler(admit(Arc::clone(&host), intake, request, admitted, started).await?).await
+        let _change = guard.intake.is_change().then(|| change(&host)).transpose()?;
+        let call = admit(Arc::clone(&host), guard, request, admitted, started).await?;
+        if label.method == "GET" {
+            let known = Known::of(&call.headers);
+            return Ok(handler(call).await?.unless_known(&known));
+        }
+        match idempotency::key(&call.headers)? {
+            Some(key) => idempotency::once(key, label, call, handler).await,
+            None => handler(call).await,
+        }
     };
     conclude(label, &correlation, started, work).await
 }
 
 async fn admit(
     host: Arc<Host>,
-    intake: Intake,
+    Guard { role, intake }: Guard,
     request: Request,
     correlation: Correlation,
     started: Instant,
 ) -> Result<Call, Problem> {
     let (mut parts, body) = request.into_parts();
-    let token = bearer(&parts)?;
+    let token = token(&parts)?;
     let registry = Arc::clone(host.registry().ok_or_else(starting)?);
     let actor = authenticate(&registry, token).await?;
+    demand(&actor, role)?;
     let format = intake.format(&parts.headers)?;
     let words = RawPathParams::from_request_parts(&mut parts, &())
         .await
@@ -105,10 +123,28 @@ fn starting() -> Problem {
     Problem::new(Code::NotReady, "the host is starting: try again")
 }
 
-fn bearer(parts: &Parts) -> Result<&str, Problem> {
-    let value = parts.headers.get(AUTHORIZATION).ok_or_else(|| {
-        Problem::new(Code::Unauthenticated, "the request has no token: send the header 'Authorization: Bearer TOKEN'")
-    })?;
+/// The token: of the `Authorization` header (RFC 6750, 2.1), or of `X-API-Key`.
+fn token(parts: &Parts) -> Result<&str, Problem> {
+    match (parts.headers.get(AUTHORIZATION), parts.headers.get(&API_KEY)) {
+        (Some(value), None) => bearer(value),
+        (None, Some(key)) => key
+            .to_str()
+            .ok()
+            .map(str::trim)
+            .filter(|key| !key.is_empty())
+            .ok_or_else(|| Problem::new(Code::Unauthenticated, "the X-API-Key header holds no token")),
+        (Some(_), Some(_)) => {
+            let detail = "the request has two tokens: send 'Authorization' or 'X-API-Key', not both";
+            Err(Problem::new(Code::Unauthenticated, detail))
+        }
+        (None, None) => {
+            let detail = "the request has no token: send the header 'Authorization: Bearer TOKEN'";
+            Err(Problem::new(Code::Unauthenticated, detail))
+        }
+    }
+}
+
+fn bearer(value: &HeaderValue) -> Result<&str, Problem> {
     value
         .to_str()
         .ok()
@@ -123,9 +159,19 @@ fn bearer(parts: &Parts) -> Result<&str, Problem> {
 }
 
 async fn authenticate(registry: &Registry, token: &str) -> Result<Actor, Problem> {
-    registry.authenticate(token).await?.ok_or_else(|| {
-        Problem::new(Code::Unauthenticated, "nobody holds this token: it was never given out, or it was revoked")
-    })
+    let known = registry.authenticate(token, Millis::now()).await?;
+    known.map_err(|why| Problem::new(Code::Unauthenticated, why.to_string()))
+}
+
+/// Makes sure that who asks has the role.
+fn demand(actor: &Actor, role: Role) -> Result<(), Problem> {
+    if actor.grants.include(role) {
+        return Ok(());
+    }
+    let (name, held) = (&actor.name, actor.grants.roles_text());
+    let asked = if role == Role::Admin { "admin".to_owned() } else { format!("{role} or admin") };
+    let detail = format!("this asks for the role {asked}, and the token '{name}' has {held}: use another token");
+    Err(Problem::new(Code::Forbidden, detail))
 }
 
 /// Answers a path that no route has.

@@ -110,6 +110,11 @@ struct RunView<'a> {
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'a str>,
+    /// How many exemptions held when it began; those let findings pass.
+    exemptions: i64,
+    /// The bindings that declare settings independent which are not: it judged whole settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_independent: Option<&'a str>,
     progress: Progress,
     author: &'a str,
     created_at: Instant,
@@ -126,6 +131,8 @@ impl<'a> RunView<'a> {
             what: what.into(),
             state: row.state.as_str(),
             why: row.why.as_deref(),
+            exemptions: row.exemptions.count,
+            not_independent: row.not_independent.as_deref(),
             progress: Progress {
                 versions: row.versions,
                 judged: row.judged,
@@ -169,7 +176,7 @@ pub async fn list(call: Call) -> Answer {
     let asked = page::asked::<DecisionId>(&call, IMPACTS)?;
     let page = call.registry.impacts(&call.actor, asked.after.as_ref().map(DecisionId::as_str), asked.limit).await?;
     let view = PageView::of(IMPACTS, &page, |(row, _)| &row.id, |(row, what)| RunView::of(row, *what));
-    Reply::json(Success::Found, &view)
+    page::answer(&call, &view)
 }
 
 /// `GET /api/impacts/{id}`

@@ -48,6 +48,7 @@ fn not_done(error: &RegistryError) -> Told<'_> {
         | Error::BadImpact(_)
         | Error::BadChange(_) => "refused",
         Error::NoKind { .. } | Error::NotFound { .. } => "missed",
+        Error::OutOfReach { .. } => "forbidden",
         Error::VersionExists { .. }
         | Error::ReleaseMoved(_)
         | Error::ScopeFrozen(_)
@@ -66,6 +67,7 @@ fn not_done(error: &RegistryError) -> Told<'_> {
             version: decision.version.as_str(),
             decision: decision.id.as_str(),
         },
+        Error::OutOfReach { id, .. } => Told { outcome, entry: id.as_str(), ..Told::default() },
         Error::VersionExists { id, version, .. } => {
             Told { outcome, entry: id.as_str(), version: version.as_str(), ..Told::default() }
         }
@@ -99,7 +101,7 @@ pub fn published(call: &Call, result: &Result<Published, RegistryError>) {
     tell(call, &entity(call), "publish", &told);
 }
 
-/// What shadows would have said of a publish that left a decision.
+/// What ran beside a publish that left a decision.
 fn compared(result: &Result<Published, RegistryError>) {
     let decision = match result {
         Ok(Published::Created { decision, .. }) => decision,
@@ -109,6 +111,10 @@ fn compared(result: &Result<Published, RegistryError>) {
     for shadow in &decision.shadows {
         let took = Duration::from_micros(shadow.micros);
         telemetry::shadow_compared(&shadow.scope.to_string(), shadow.agreement.as_str(), took);
+    }
+    for observed in &decision.observing {
+        let (scope, agreement) = (observed.scope.to_string(), observed.agreement.as_str());
+        telemetry::observing_compared(&scope, &observed.binding, agreement);
     }
 }
 
@@ -165,6 +171,15 @@ pub fn trust<T>(call: &Call, action: &'static str, outcome: &'static str, result
         Err(error) => not_done(error),
     };
     tell(call, "key", action, &told);
+}
+
+/// A token that was made, or tokens that were revoked.
+pub fn token<T>(call: &Call, action: &'static str, outcome: &'static str, result: &Result<T, RegistryError>) {
+    let told = match result {
+        Ok(_) => Told { outcome, ..Told::default() },
+        Err(error) => not_done(error),
+    };
+    tell(call, "token", action, &told);
 }
 
 /// A decision that was run again.

@@ -88,7 +88,9 @@ async fn trusting(call: &Call, what: impl Serialize) -> Answer {
 pub async fn list(call: Call) -> Answer {
     let asked = page::asked(&call, KEYS)?;
     let page = call.registry.keys(&call.actor, asked.after.as_ref(), asked.limit).await?;
-    trusting(&call, PageView::of(KEYS, &page, |row| &row.id, KeyView::of)).await
+    let view = PageView::of(KEYS, &page, |row| &row.id, KeyView::of);
+    let next = view.next(&call);
+    Ok(trusting(&call, view).await?.followed_by(next))
 }
 
 #[derive(Deserialize)]

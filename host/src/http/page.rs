@@ -5,10 +5,12 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use serde::Serialize;
+use url::form_urlencoded;
 
 use super::call::Call;
 use super::cursor;
-use super::error::{Code, Problem};
+use super::error::{Code, Problem, Success};
+use super::reply::{Answer, Reply};
 use crate::registry::store::Page;
 
 /// Things of a page where the query does not say.
@@ -56,6 +58,14 @@ pub fn size(given: Option<&str>) -> Result<u32, Problem> {
     })
 }
 
+/// The answer to a list.
+///
+/// # Errors
+/// As `Reply::json`.
+pub fn answer<V: Serialize>(call: &Call, page: &PageView<V>) -> Answer {
+    Ok(Reply::json(Success::Found, page)?.followed_by(page.next(call)))
+}
+
 /// A page as it is shown.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -65,6 +75,15 @@ pub struct PageView<V> {
 }
 
 impl<V> PageView<V> {
+    /// Where the next page is (RFC 8288), asked as this one was; none where there is none.
+    pub fn next(&self, call: &Call) -> Option<String> {
+        let cursor = self.next_cursor.as_deref()?;
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let asked = form_urlencoded::parse(call.uri.query().unwrap_or_default().as_bytes());
+        query.extend_pairs(asked.filter(|(name, _)| name != "cursor")).append_pair("cursor", cursor);
+        Some(format!("<{}?{}>; rel=\"next\"", call.uri.path(), query.finish()))
+    }
+
     /// Shows each thing by `view`; the next page of the list follows the `place` of the last.
     pub fn of<'a, T, P: Display>(
         list: &str,

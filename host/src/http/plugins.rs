@@ -25,7 +25,7 @@ const PLUGINS: &str = "plugins";
 pub async fn list(call: Call) -> Answer {
     let asked = page::asked(&call, PLUGINS)?;
     let page = call.registry.plugins(&call.actor, asked.after.as_ref(), asked.limit).await?;
-    Reply::json(Success::Found, &PageView::of(PLUGINS, &page, PluginRow::place, PluginView::listed))
+    page::answer(&call, &PageView::of(PLUGINS, &page, PluginRow::place, PluginView::listed))
 }
 
 /// `POST /api/plugins`

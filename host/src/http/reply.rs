@@ -3,26 +3,57 @@
 use std::convert::Infallible;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, Response};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use futures_util::stream;
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::error::{Problem, Success};
+use super::error::{Problem, Success, kept_status};
+use crate::names::Digest;
+use crate::registry::idempotency::KeptAnswer;
+
+/// Says that an answer was given before, to the same request.
+static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// What a handler gives.
 pub type Answer = Result<Reply, Problem>;
 
+/// The answers that a reader has: the tags of its `If-None-Match`.
+pub struct Known(Vec<HeaderValue>);
+
+impl Known {
+    /// Those of a request.
+    pub fn of(headers: &HeaderMap) -> Self {
+        Self(headers.get_all(IF_NONE_MATCH).iter().cloned().collect())
+    }
+
+    /// True where this tag is among them; weak ones compare as strong ones do (RFC 9110, 8.8.3.2), and our tags have no
+    /// commas.
+    fn names(&self, tag: &HeaderValue) -> bool {
+        let listed = self.0.iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
+        let mut bare = listed.map(|one| one.trim()).map(|one| one.strip_prefix("W/").unwrap_or(one));
+        bare.any(|one| one == "*" || one.as_bytes() == tag.as_bytes())
+    }
+}
+
 /// A request that was served.
 #[derive(Debug)]
 pub struct Reply {
-    success: Success,
+    status: StatusCode,
     content_type: HeaderValue,
     location: Option<HeaderValue>,
     etag: Option<HeaderValue>,
+    link: Option<HeaderValue>,
+    cache: Option<HeaderValue>,
     body: Content,
+    /// It is an answer that was given before.
+    is_again: bool,
+    /// It may be kept nowhere.
+    is_secret: bool,
 }
 
 #[derive(Debug)]
@@ -39,20 +70,60 @@ impl Reply {
     /// The value cannot be written, which is a defect.
     pub fn json(success: Success, value: &impl Serialize) -> Answer {
         let body = serde_json::to_vec(value).map_err(Problem::internal)?;
-        let content_type = HeaderValue::from_static("application/json");
-        Ok(Self { success, content_type, location: None, etag: None, body: Content::Whole(body.into()) })
+        Ok(Self::of(success, "application/json", Content::Whole(body.into())))
+    }
+
+    fn of(success: Success, content_type: &'static str, body: Content) -> Self {
+        let content_type = HeaderValue::from_static(content_type);
+        let (status, (location, etag, link, cache)) = (success.status(), Default::default());
+        Self { status, content_type, location, etag, link, cache, body, is_again: false, is_secret: false }
     }
 
     /// A text answer.
     pub fn text(content_type: &'static str, text: String) -> Self {
-        let content_type = HeaderValue::from_static(content_type);
-        Self { success: Success::Found, content_type, location: None, etag: None, body: Content::Whole(text.into()) }
+        Self::of(Success::Found, content_type, Content::Whole(text.into()))
     }
 
     /// JSON lines, each sent as it comes, until their sender is gone.
     pub fn lines(lines: UnboundedReceiver<Bytes>) -> Self {
-        let content_type = HeaderValue::from_static("application/x-ndjson");
-        Self { success: Success::Found, content_type, location: None, etag: None, body: Content::Lines(lines) }
+        Self::of(Success::Found, "application/x-ndjson", Content::Lines(lines))
+    }
+
+    /// An answer that was kept; none where its body was not.
+    pub fn again(kept: KeptAnswer) -> Option<Self> {
+        let header = |text: Option<String>| text.and_then(|text| HeaderValue::try_from(text).ok());
+        Some(Self {
+            status: kept_status(kept.status),
+            content_type: HeaderValue::try_from(kept.content_type).ok()?,
+            location: header(kept.location),
+            etag: header(kept.etag),
+            link: None,
+            cache: None,
+            body: Content::Whole(kept.body?.into()),
+            is_again: true,
+            is_secret: false,
+        })
+    }
+
+    /// The same; what it says is kept nowhere.
+    #[must_use]
+    pub fn secret(mut self) -> Self {
+        self.is_secret = true;
+        self
+    }
+
+    /// What is kept of it; none where it is not whole, or longer than may be kept.
+    pub fn to_keep(&self, limit_bytes: usize) -> Option<KeptAnswer> {
+        let Content::Whole(bytes) = &self.body else { return None };
+        let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= limit_bytes)?;
+        let header = |value: &HeaderValue| value.to_str().map(str::to_owned).ok();
+        Some(KeptAnswer {
+            status: self.status.as_u16(),
+            content_type: header(&self.content_type)?,
+            location: self.location.as_ref().and_then(header),
+            etag: self.etag.as_ref().and_then(header),
+            body: (!self.is_secret).then(|| text.to_owned()),
+        })
     }
 
     /// Where the thing that was made is. Names have only characters that a path may have, save for `+` and `:`,
@@ -60,6 +131,38 @@ impl Reply {
     #[must_use]
     pub fn at(mut self, path: &str) -> Self {
         self.location = HeaderValue::from_str(path).ok();
+        self
+    }
+
+    /// Where the next page is, as a link.
+    #[must_use]
+    pub fn followed_by(mut self, next: Option<String>) -> Self {
+        self.link = next.and_then(|link| HeaderValue::try_from(link).ok());
+        self
+    }
+
+    /// What is there under this digest and will never be anything else.
+    pub fn forever(digest: &Digest, text: Bytes) -> Self {
+        let etag = HeaderValue::try_from(format!("\"{digest}\"")).ok();
+        let cache = Some(HeaderValue::from_static("private, max-age=31536000, immutable"));
+        Self { etag, cache, ..Self::of(Success::Found, "application/json", Content::Whole(text)) }
+    }
+
+    /// The answer to a reader who may have it already (RFC 9110, 13.1.2): a strong tag over its bytes, and no body where
+    /// the reader named it. A tag that says something else than the bytes is left as it is.
+    #[must_use]
+    pub fn unless_known(mut self, known: &Known) -> Self {
+        let Content::Whole(bytes) = &self.body else { return self };
+        if self.status != Success::Found.status() || (self.etag.is_some() && self.cache.is_none()) {
+            return self;
+        }
+        let tag = self.etag.take().or_else(|| HeaderValue::try_from(format!("\"{}\"", Digest::of(bytes).hex())).ok());
+        self.cache.get_or_insert(HeaderValue::from_static("private, no-cache"));
+        if tag.as_ref().is_some_and(|tag| known.names(tag)) {
+            self.status = Success::Unchanged.status();
+            self.body = Content::Whole(Bytes::new());
+        }
+        self.etag = tag;
         self
     }
 
@@ -79,13 +182,22 @@ impl Reply {
             })),
         };
         let mut response = Response::new(body);
-        *response.status_mut() = self.success.status();
+        *response.status_mut() = self.status;
         response.headers_mut().insert(CONTENT_TYPE, self.content_type);
         if let Some(location) = self.location {
             response.headers_mut().insert(LOCATION, location);
         }
         if let Some(etag) = self.etag {
             response.headers_mut().insert(ETAG, etag);
+        }
+        if let Some(link) = self.link {
+            response.headers_mut().insert(LINK, link);
+        }
+        if let Some(cache) = self.cache {
+            response.headers_mut().insert(CACHE_CONTROL, cache);
+        }
+        if self.is_again {
+            response.headers_mut().insert(&REPLAYED, HeaderValue::from_static("true"));
         }
         response
     }

@@ -8,18 +8,32 @@ use axum::http::Uri;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::call::Call;
-use super::front::{self, Label};
+use super::front::{self, Guard, Label};
 use super::intake::Intake;
 use super::reply::Answer;
-use super::{Host, activation, audit, decisions, entries, exemptions, health, impact, keys, plugins, scopes, shadow};
+use super::{
+    Host, activation, audit, decisions, entries, exemptions, health, impact, keys, plugins, scopes, shadow, tokens,
+};
+use crate::registry::access::Role;
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Everybody.
     Public,
-    /// Who holds a token.
-    Token,
+    /// Who holds a token with this role.
+    Role(Role),
+}
+
+impl Access {
+    /// As docs/API.md calls it.
+    #[cfg(test)]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "everybody",
+            Self::Role(role) => role.as_str(),
+        }
+    }
 }
 
 /// One row of the table.
@@ -37,70 +51,102 @@ pub struct Route {
 
 /// The table. Fixed words win over `{kind}`: the router sees to it, and no module may declare one as a kind.
 pub fn table() -> Vec<Route> {
-    use Intake::{Component, Document, Json, Nothing, Rules};
+    let parts = [of_the_host(), of_rules(), of_the_rest(), of_entries()];
+    parts.into_iter().flatten().collect()
+}
+
+fn of_the_host() -> Vec<Route> {
     vec![
         public("/health", health::health),
         public("/livez", health::livez),
         public("/readyz", health::readyz),
-        get("/metrics", health::metrics),
-        get("/api/modules", scopes::list),
-        get("/api/modules/{name}", scopes::show),
-        get("/api/modules/{name}/releases", scopes::releases),
-        post("/api/modules/{name}/releases", Rules, scopes::release),
-        get("/api/modules/{name}/releases/{number}", scopes::show_release),
-        post("/api/modules/{name}/activate", Json, activation::activate),
-        post("/api/modules/{name}/freeze", Json, activation::freeze),
-        post("/api/modules/{name}/unfreeze", Json, activation::unfreeze),
-        post("/api/modules/{name}/impact", Rules, impact::begin),
-        post("/api/modules/{name}/stage", Json, shadow::stage),
-        get("/api/modules/{name}/shadow", shadow::show),
-        post("/api/modules/{name}/shadow", Json, shadow::start),
-        post("/api/modules/{name}/shadow/stop", Nothing, shadow::stop),
-        get("/api/policies", scopes::show),
-        get("/api/policies/releases", scopes::releases),
-        post("/api/policies/releases", Rules, scopes::release),
-        get("/api/policies/releases/{number}", scopes::show_release),
-        post("/api/policies/activate", Json, activation::activate),
-        post("/api/policies/freeze", Json, activation::freeze),
-        post("/api/policies/unfreeze", Json, activation::unfreeze),
-        post("/api/policies/impact", Rules, impact::begin),
-        post("/api/policies/stage", Json, shadow::stage),
-        get("/api/policies/shadow", shadow::show),
-        post("/api/policies/shadow", Json, shadow::start),
-        post("/api/policies/shadow/stop", Nothing, shadow::stop),
-        get("/api/policies/exemptions", exemptions::list),
-        post("/api/policies/exemptions", Json, exemptions::make),
-        post("/api/policies/exemptions/{id}/revoke", Nothing, exemptions::revoke),
-        get("/api/impacts", impact::list),
-        get("/api/impacts/{id}", impact::show),
-        get("/api/impacts/{id}/page", impact::page),
-        post("/api/impacts/{id}/cancel", Json, impact::cancel),
-        get("/api/plugins", plugins::list),
-        post("/api/plugins", Component, plugins::push),
-        get("/api/plugins/{digest}", plugins::show),
-        post("/api/plugins/{digest}/signatures", Json, keys::sign),
-        get("/api/keys", keys::list),
-        post("/api/keys", Json, keys::add),
-        post("/api/keys/require", Json, keys::require),
-        post("/api/keys/{id}/revoke", Nothing, keys::revoke),
-        get("/api/signing-key", decisions::signing_key),
-        get("/api/decisions", decisions::list),
-        get("/api/decisions/{id}", decisions::show),
-        get("/api/decisions/{id}/explanation", decisions::explain),
-        post("/api/decisions/{id}/replay", Nothing, decisions::replay),
-        get("/api/decisions/{id}/statement", decisions::statement),
-        get("/api/audit", audit::list),
-        get("/api/audit/status", audit::status),
-        get("/api/{kind}", entries::list),
-        post("/api/{kind}/publish", Document, entries::publish),
-        post("/api/{kind}/validate", Document, entries::validate),
+        get("/metrics", Role::Reader, health::metrics),
+    ]
+}
+
+fn of_rules() -> Vec<Route> {
+    use Intake::{Json, Nothing};
+    use Role::{Reader, Rules};
+    vec![
+        get("/api/modules", Reader, scopes::list),
+        get("/api/modules/{name}", Reader, scopes::show),
+        get("/api/modules/{name}/releases", Reader, scopes::releases),
+        post("/api/modules/{name}/releases", Rules, Intake::Rules, scopes::release),
+        get("/api/modules/{name}/releases/{number}", Reader, scopes::show_release),
+        post("/api/modules/{name}/activate", Rules, Json, activation::activate),
+        post("/api/modules/{name}/freeze", Rules, Json, activation::freeze),
+        post("/api/modules/{name}/unfreeze", Rules, Json, activation::unfreeze),
+        post("/api/modules/{name}/impact", Rules, Intake::Rules, impact::begin),
+        post("/api/modules/{name}/stage", Rules, Json, shadow::stage),
+        get("/api/modules/{name}/shadow", Reader, shadow::show),
+        post("/api/modules/{name}/shadow", Rules, Json, shadow::start),
+        post("/api/modules/{name}/shadow/stop", Rules, Nothing, shadow::stop),
+        get("/api/policies", Reader, scopes::show),
+        get("/api/policies/releases", Reader, scopes::releases),
+        post("/api/policies/releases", Rules, Intake::Rules, scopes::release),
+        get("/api/policies/releases/{number}", Reader, scopes::show_release),
+        post("/api/policies/activate", Rules, Json, activation::activate),
+        post("/api/policies/freeze", Rules, Json, activation::freeze),
+        post("/api/policies/unfreeze", Rules, Json, activation::unfreeze),
+        post("/api/policies/impact", Rules, Intake::Rules, impact::begin),
+        post("/api/policies/stage", Rules, Json, shadow::stage),
+        get("/api/policies/shadow", Reader, shadow::show),
+        post("/api/policies/shadow", Rules, Json, shadow::start),
+        post("/api/policies/shadow/stop", Rules, Nothing, shadow::stop),
+        get("/api/policies/exemptions", Reader, exemptions::list),
+        post("/api/policies/exemptions", Rules, Json, exemptions::make),
+        post("/api/policies/exemptions/{id}/revoke", Rules, Nothing, exemptions::revoke),
+    ]
+}
+
+/// Previews, plugins, keys, decisions, the log and tokens.
+fn of_the_rest() -> Vec<Route> {
+    use Intake::{Component, Json, Nothing};
+    use Role::{Admin, Reader, Rules};
+    vec![
+        get("/api/impacts", Reader, impact::list),
+        get("/api/impacts/{id}", Reader, impact::show),
+        get("/api/impacts/{id}/page", Reader, impact::page),
+        post("/api/impacts/{id}/cancel", Rules, Json, impact::cancel),
+        get("/api/plugins", Reader, plugins::list),
+        post("/api/plugins", Rules, Component, plugins::push),
+        get("/api/plugins/{digest}", Reader, plugins::show),
+        post("/api/plugins/{digest}/signatures", Rules, Json, keys::sign),
+        get("/api/keys", Reader, keys::list),
+        post("/api/keys", Admin, Json, keys::add),
+        post("/api/keys/require", Admin, Json, keys::require),
+        post("/api/keys/{id}/revoke", Admin, Nothing, keys::revoke),
+        get("/api/signing-key", Reader, decisions::signing_key),
+        get("/api/decisions", Reader, decisions::list),
+        get("/api/decisions/{id}", Reader, decisions::show),
+        get("/api/decisions/{id}/explanation", Reader, decisions::explain),
+        post("/api/decisions/{id}/replay", Rules, Nothing, decisions::replay),
+        get("/api/decisions/{id}/statement", Reader, decisions::statement),
+        get("/api/audit", Rules, audit::list),
+        get("/api/audit/status", Rules, audit::status),
+        get("/api/audit/versions", Rules, audit::versions),
+        get("/api/tokens", Admin, tokens::list),
+        post("/api/tokens", Admin, Json, tokens::create),
+        post("/api/tokens/revoke", Admin, Json, tokens::revoke_before),
+        post("/api/tokens/{id}/revoke", Admin, Nothing, tokens::revoke),
+    ]
+}
+
+fn of_entries() -> Vec<Route> {
+    use Intake::{Document, Json};
+    use Role::{Publisher, Reader};
+    vec![
+        get("/api/{kind}", Reader, entries::list),
+        post("/api/{kind}/publish", Publisher, Document, entries::publish),
+        post("/api/{kind}/validate", Reader, Document, entries::validate),
         // An entry may be called as an action is; it is read all the same.
-        get("/api/{kind}/publish", entries::show),
-        get("/api/{kind}/validate", entries::show),
-        get("/api/{kind}/{id}", entries::show),
-        get("/api/{kind}/{id}/versions", entries::versions),
-        get("/api/{kind}/{id}/versions/{version}", entries::version),
-        post("/api/{kind}/{id}/rollback", Json, entries::roll_back),
+        get("/api/{kind}/publish", Reader, entries::show),
+        get("/api/{kind}/validate", Reader, entries::show),
+        get("/api/{kind}/{id}", Reader, entries::show),
+        get("/api/{kind}/{id}/versions", Reader, entries::versions),
+        get("/api/{kind}/{id}/versions/{version}", Reader, entries::version),
+        get("/api/{kind}/{id}/versions/{version}/manifest", Reader, entries::manifest),
+        post("/api/{kind}/{id}/rollback", Publisher, Json, entries::roll_back),
     ]
 }
 
@@ -116,30 +162,31 @@ where
     Route { method: "GET", path, access: Access::Public, service }
 }
 
-fn get<H, F>(path: &'static str, handler: H) -> Route
+fn get<H, F>(path: &'static str, role: Role, handler: H) -> Route
 where
     H: Fn(Call) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
-    let service = guarded(MethodFilter::GET, Label { method: "GET", path }, Intake::Nothing, handler);
-    Route { method: "GET", path, access: Access::Token, service }
+    let service =
+        guarded(MethodFilter::GET, Label { method: "GET", path }, Guard { role, intake: Intake::Nothing }, handler);
+    Route { method: "GET", path, access: Access::Role(role), service }
 }
 
-fn post<H, F>(path: &'static str, intake: Intake, handler: H) -> Route
+fn post<H, F>(path: &'static str, role: Role, intake: Intake, handler: H) -> Route
 where
     H: Fn(Call) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
-    let service = guarded(MethodFilter::POST, Label { method: "POST", path }, intake, handler);
-    Route { method: "POST", path, access: Access::Token, service }
+    let service = guarded(MethodFilter::POST, Label { method: "POST", path }, Guard { role, intake }, handler);
+    Route { method: "POST", path, access: Access::Role(role), service }
 }
 
-fn guarded<H, F>(method: MethodFilter, label: Label, intake: Intake, handler: H) -> MethodRouter<Arc<Host>>
+fn guarded<H, F>(method: MethodFilter, label: Label, guard: Guard, handler: H) -> MethodRouter<Arc<Host>>
 where
     H: Fn(Call) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
     on(method, move |State(host): State<Arc<Host>>, request: Request| {
-        front::guarded(label, intake, host, request, handler)
+        front::guarded(label, guard, host, request, handler)
     })
 }

@@ -23,7 +23,7 @@ pub async fn list(call: Call) -> Answer {
     let page = call.registry.modules(&call.actor, asked.after.as_ref(), asked.limit).await?;
     let shown =
         PageView::of(MODULES, &page, |(name, _)| name, |(_, active)| ScopeView::of(&active.release, &active.rules));
-    Reply::json(Success::Found, &shown)
+    page::answer(&call, &shown)
 }
 
 #[derive(Serialize)]
@@ -96,7 +96,8 @@ pub async fn releases(call: Call) -> Answer {
     let view = |head| ReleaseView::listed(head, active);
     let page = PageView::of(&list, &page, |head| head.release.number, view);
     let (state, shadow) = (StateView::of(&state, active), shadow.as_ref().map(ShadowView::of));
-    Reply::json(Success::Found, &ReleasesView { page, active, state, shadow })
+    let next = page.next(&call);
+    Ok(Reply::json(Success::Found, &ReleasesView { page, active, state, shadow })?.followed_by(next))
 }
 
 /// `GET …/releases/{number}`

@@ -1,4 +1,4 @@
-//! Shadows and staged releases of modules and of the policies.
+//! Shadows and staged releases of modules and of the policies, and what their bindings that observe would change.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +11,9 @@ use super::reply::{Answer, Reply};
 use crate::clock::Instant;
 use crate::clock::Millis;
 use crate::names::Scope;
-use crate::registry::shadow::{Agreement, Change, Plan, ShadowReport, ShadowRow, ShadowState, ShadowWanted};
+use crate::registry::shadow::{Agreement, Change, ObservingReport, Plan, ShadowRow, ShadowState, ShadowWanted, Tally};
 use crate::registry::staging::Budget;
-use crate::registry::store::ShadowExample;
+use crate::registry::store::{ObservationCode, ObservationExample};
 
 /// An instant in a request.
 ///
@@ -87,13 +87,13 @@ struct ExampleView<'a> {
 }
 
 impl<'a> ExampleView<'a> {
-    fn of(row: &'a ShadowExample) -> Self {
+    fn of(row: &'a ObservationExample) -> Self {
         let (kind, entry, version) = (row.kind.as_str(), row.entry.as_str(), row.version.as_str());
         Self { decision_id: row.decision.as_str(), kind, entry, version }
     }
 }
 
-fn examples(rows: &[ShadowExample]) -> Vec<ExampleView<'_>> {
+fn examples(rows: &[ObservationExample]) -> Vec<ExampleView<'_>> {
     rows.iter().map(ExampleView::of).collect()
 }
 
@@ -105,56 +105,81 @@ struct CodeView<'a> {
     examples: Vec<ExampleView<'a>>,
 }
 
+impl<'a> CodeView<'a> {
+    fn of((code, rows): &'a (ObservationCode, Vec<ObservationExample>)) -> Self {
+        Self { change: code.change, code: &code.code, publishes: code.publishes, examples: examples(rows) }
+    }
+}
+
+/// What was counted; all zeros where nothing was.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ReportView<'a> {
-    scope: &'a Scope,
-    shadow: Option<ShadowView<'a>>,
+struct TallyView<'a> {
     seen: i64,
     publishes: BTreeMap<&'static str, i64>,
     slower_micros: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unable: Option<&'a str>,
     examples: BTreeMap<&'static str, Vec<ExampleView<'a>>>,
     codes: Vec<CodeView<'a>>,
+}
+
+impl<'a> TallyView<'a> {
+    fn of(tally: Option<&'a Tally>) -> Self {
+        let counts = tally.map_or(&[][..], |tally| &tally.counts[..]);
+        let shown = counts.iter().filter(|(_, _, rows)| !rows.is_empty());
+        let publishes = match tally {
+            Some(_) => counts.iter().map(|(agreement, count, _)| (agreement.as_str(), *count)).collect(),
+            None => Agreement::ALL.into_iter().map(|agreement| (agreement.as_str(), 0)).collect(),
+        };
+        Self {
+            seen: counts.iter().map(|(_, count, _)| count).sum(),
+            publishes,
+            slower_micros: tally.and_then(|tally| tally.slower_micros),
+            examples: shown.map(|(agreement, _, rows)| (agreement.as_str(), examples(rows))).collect(),
+            codes: tally.into_iter().flat_map(|tally| &tally.codes).map(CodeView::of).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ObservingView<'a> {
+    release: i64,
+    binding: &'a str,
+    percent: u8,
+    #[serde(flatten)]
+    tally: TallyView<'a>,
+}
+
+impl<'a> ObservingView<'a> {
+    fn of(report: &'a ObservingReport) -> Self {
+        let ObservingReport { release, binding, percent, tally } = report;
+        Self { release: *release, binding, percent: *percent, tally: TallyView::of(Some(tally)) }
+    }
+}
+
+#[derive(Serialize)]
+struct ReportView<'a> {
+    scope: &'a Scope,
+    shadow: Option<ShadowView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unable: Option<&'a str>,
+    #[serde(flatten)]
+    tally: TallyView<'a>,
+    observing: Vec<ObservingView<'a>>,
 }
 
 /// `GET …/shadow`
 pub async fn show(call: Call) -> Answer {
     let scope = call.scope()?;
     let report = call.registry.shadow_report(&call.actor, &scope).await?;
-    Reply::json(Success::Found, &view(&scope, report.as_ref()))
-}
-
-fn view<'a>(scope: &'a Scope, report: Option<&'a ShadowReport>) -> ReportView<'a> {
-    let counts = report.map_or(&[][..], |report| &report.counts[..]);
-    let codes = report.map_or(&[][..], |report| &report.codes[..]);
-    let count_of = |agreement: &Agreement| {
-        let count = counts.iter().find(|(counted, ..)| counted == agreement).map_or(0, |(_, count, _)| *count);
-        (agreement.as_str(), count)
+    let observing = call.registry.observing_reports(&call.actor, &scope).await?;
+    let view = ReportView {
+        scope: &scope,
+        shadow: report.as_ref().map(|report| ShadowView::of(&report.shadow)),
+        unable: report.as_ref().and_then(|report| report.unable.as_deref()),
+        tally: TallyView::of(report.as_ref().map(|report| &report.tally)),
+        observing: observing.iter().map(ObservingView::of).collect(),
     };
-    ReportView {
-        scope,
-        shadow: report.map(|report| ShadowView::of(&report.shadow)),
-        seen: counts.iter().map(|(_, count, _)| count).sum(),
-        publishes: Agreement::ALL.iter().map(count_of).collect(),
-        slower_micros: report.and_then(|report| report.slower_micros),
-        unable: report.and_then(|report| report.unable.as_deref()),
-        examples: counts
-            .iter()
-            .filter(|(_, _, rows)| !rows.is_empty())
-            .map(|(agreement, _, rows)| (agreement.as_str(), examples(rows)))
-            .collect(),
-        codes: codes
-            .iter()
-            .map(|(code, rows)| CodeView {
-                change: code.change,
-                code: &code.code,
-                publishes: code.publishes,
-                examples: examples(rows),
-            })
-            .collect(),
-    }
+    Reply::json(Success::Found, &view)
 }
 
 #[derive(Deserialize)]

@@ -93,7 +93,7 @@ async fn every_route_but_health_takes_a_token() {
         let (response, body) = ask(request(route.method, &path).body(Body::empty()).expect("a request")).await;
         match route.access {
             Access::Public => assert_ne!(response.status(), 401, "{path}"),
-            Access::Token => {
+            Access::Role(_) => {
                 assert_eq!(response.status(), 401, "{path}");
                 assert_eq!(header_of(&response, "www-authenticate"), "Bearer realm=\"hallmark\"");
                 assert_eq!(body["code"], "unauthenticated");
@@ -116,6 +116,15 @@ async fn an_authorization_header_of_another_form_is_refused_before_the_body_is_r
     }
     let (_, body) = ask(request("GET", "/api/agents").body(Body::empty()).expect("a request")).await;
     assert_eq!(body["detail"], "the request has no token: send the header 'Authorization: Bearer TOKEN'");
+    let key = |request: axum::http::request::Builder, key: &str| {
+        ask(request.header("x-api-key", key).body(Body::empty()).expect("a request"))
+    };
+    let (_, body) = key(request("GET", "/api/agents"), " ").await;
+    assert_eq!(body["detail"], "the X-API-Key header holds no token");
+    let both = request("GET", "/api/agents").header(header::AUTHORIZATION, "Bearer a");
+    let (response, body) = key(both, "b").await;
+    assert_eq!(response.status(), 401);
+    assert_eq!(body["detail"], "the request has two tokens: send 'Authorization' or 'X-API-Key', not both");
 }
 
 #[tokio::test]
@@ -224,6 +233,16 @@ fn each_refusal_of_the_registry_has_its_status_and_code() {
         ("a b".parse::<crate::names::KindName>().expect_err("a space").into(), 400, "bad-name"),
         (RegistryError::NoKind { kind: "x".to_owned(), known: known() }, 404, "no-kind"),
         (RegistryError::NotFound { what: "entry", name: "x".to_owned() }, 404, "not-found"),
+        (
+            RegistryError::OutOfReach {
+                token: "ci".to_owned(),
+                reach: "agents/a-*".to_owned(),
+                kind: "agents".parse().expect("a kind"),
+                id: "b".parse().expect("an id"),
+            },
+            403,
+            "forbidden",
+        ),
         (RegistryError::Unidentified { findings: Vec::new() }, 422, "unidentified"),
         (RegistryError::BadRules(vec![Remark::error("a.b", "/x", "no")]), 422, "bad-rules"),
         (RegistryError::PluginFailed { failure: failure(Cause::Deadline { limit_ms: 5 }) }, 503, "plugin-failed"),
@@ -321,10 +340,7 @@ fn docs_list_every_route_and_no_other() {
         .iter()
         // An entry that is called as an action is: the same route to a reader.
         .filter(|route| !(route.method == "GET" && is_action(route.path)))
-        .map(|route| {
-            let access = if route.access == Access::Public { "everybody" } else { "token" };
-            format!("{} {} {access}", route.method, route.path)
-        })
+        .map(|route| format!("{} {} {}", route.method, route.path, route.access.as_str()))
         .collect();
     assert_eq!(listed, routes);
 }

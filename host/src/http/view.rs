@@ -11,7 +11,7 @@ use super::error::{Problem, limit_of};
 use crate::clock::{Instant, Millis};
 use crate::names::{Digest, KindName, ModuleName, Scope, VersionName};
 use crate::registry::release::{Binding, Kind, ReleaseRef, Rules};
-use crate::registry::shadow::ShadowRecord;
+use crate::registry::shadow::{ObservingRecord, ShadowRecord};
 use crate::registry::store::{EntryRow, PluginRow, ReleaseHead, ReleaseRow, VersionHead, VersionRow};
 use crate::registry::{Decision, FailureRecord, LookupRecord, NotJudged, Outcome, SubstitutionRecord};
 use crate::report::{Finding, Mode, Placeholder, Severity, Stage, Timing};
@@ -204,6 +204,8 @@ pub struct DecisionView<'a> {
     timings: &'a [Timing],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     shadows: &'a [ShadowRecord],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    observing: &'a [ObservingRecord],
 }
 
 /// A release, as judgements refer to it.
@@ -281,6 +283,7 @@ impl<'a> DecisionView<'a> {
             lookups: &decision.lookups,
             timings: &decision.timings,
             shadows: &decision.shadows,
+            observing: &decision.observing,
         }
     }
 }

@@ -114,13 +114,38 @@ impl Plugin {
     /// It was prepared for another stage.
     pub fn judge_aside(&self, case: &Case) -> Result<Vec<Remark>, Failure> {
         assert_ne!(self.stage, Stage::Resolve, "{} was prepared for another stage", self.name);
+        let judged = self.evaluate_aside(case, |entry, store, instance| entry.judge(store, instance, case, self.stage));
+        judged.map(|evaluated| evaluated.answer)
+    }
+
+    /// `resolve` in the same way.
+    ///
+    /// # Errors
+    /// The plugin broke.
+    ///
+    /// # Panics
+    /// It was prepared for another stage.
+    pub fn resolve_aside(&self, case: &Case, variables: &[Variable]) -> Result<Evaluated<Resolution>, Failure> {
+        assert_eq!(self.stage, Stage::Resolve, "{} was prepared for another stage", self.name);
+        self.evaluate_aside(case, |entry, store, instance| entry.resolve(store, instance, case, variables))
+    }
+
+    fn evaluate_aside<T>(
+        &self,
+        case: &Case,
+        call: impl FnOnce(&Entry, &mut Store<State>, &Instance) -> wasmtime::Result<T>,
+    ) -> Result<Evaluated<T>, Failure> {
         let mut store = state::store(&self.engine, Arc::clone(&self.name), Task::Judge(case.clone()));
-        self.call(&mut store, |entry, store, instance| entry.judge(store, instance, case, self.stage)).map_err(
-            |error| {
+        let outcome = self.call(&mut store, call);
+        let elapsed = store.data().pace().elapsed();
+        let lookups = store.data_mut().take_lookups();
+        match outcome {
+            Ok(answer) => Ok(Evaluated { answer, lookups, elapsed }),
+            Err(error) => {
                 let cause = failure::cause(&error, &self.engine.limits);
-                Failure { plugin: self.name.to_string(), digest: self.digest.clone(), cause, lookups: Vec::new() }
-            },
-        )
+                Err(Failure { plugin: self.name.to_string(), digest: self.digest.clone(), cause, lookups })
+            }
+        }
     }
 
     fn evaluate<T>(

@@ -1,5 +1,8 @@
-//! Who a bearer token belongs to. Tokens are kept as SHA-256 alone: they are 256 random bits, so there is nothing to
-//! guess that a slow hash would protect.
+//! Who may do what: bearer tokens, their roles and the entries that they reach. Tokens are kept as SHA-256 alone: they
+//! are 256 random bits, so there is nothing to guess that a slow hash would protect.
+
+mod grants;
+mod tokens;
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -13,53 +16,100 @@ use super::{Actor, Registry, RegistryError};
 use crate::clock::{Millis, new_id, random_bytes};
 use crate::names::hex;
 
+pub use grants::{Grants, NoRole, Role};
+pub use tokens::{MadeToken, TokenWanted};
+
 /// How long a revoked token may still be honoured by a host that has seen it.
 const KNOWN_FOR: Duration = Duration::from_secs(5);
 /// Tokens remembered at once.
 const KNOWN_MAX: usize = 10_000;
+/// Milliseconds after which a token's last use is written again.
+const USE_TOLD_AFTER_MS: i64 = 60_000;
 /// Who does what nobody asked for: the host, when it starts.
 const HOST: &str = "serve";
 /// What every token starts with, so that scanners recognise one that leaked.
 const PREFIX: &str = "hm_";
+/// Characters of a token that lists show.
+const SHOWN_CHARACTERS: usize = PREFIX.len() + 6;
 
 /// Tokens seen a moment ago, by hash, so that a request costs no database read.
 #[derive(Default)]
-pub(super) struct KnownTokens(Mutex<HashMap<[u8; 32], (Actor, Instant)>>);
+pub(super) struct KnownTokens(Mutex<HashMap<[u8; 32], Known>>);
+
+struct Known {
+    actor: Actor,
+    expires_at: Option<Millis>,
+    seen: Instant,
+}
 
 impl KnownTokens {
-    fn get(&self, hash: &[u8; 32]) -> Option<Actor> {
+    fn get(&self, hash: &[u8; 32], now: Millis) -> Option<Actor> {
         let known = self.0.lock().expect("no holder of this lock panics");
-        known.get(hash).filter(|(_, seen)| seen.elapsed() < KNOWN_FOR).map(|(actor, _)| actor.clone())
+        let holds = |known: &&Known| known.seen.elapsed() < KNOWN_FOR && known.expires_at.is_none_or(|end| now < end);
+        known.get(hash).filter(holds).map(|known| known.actor.clone())
     }
 
-    fn keep(&self, hash: [u8; 32], actor: Actor) {
+    fn keep(&self, hash: [u8; 32], actor: Actor, expires_at: Option<Millis>) {
         let mut known = self.0.lock().expect("no holder of this lock panics");
         if known.len() >= KNOWN_MAX {
             known.clear();
         }
-        known.insert(hash, (actor, Instant::now()));
+        known.insert(hash, Known { actor, expires_at, seen: Instant::now() });
+    }
+
+    /// A token was revoked here: nobody is believed unseen.
+    fn forget(&self) {
+        self.0.lock().expect("no holder of this lock panics").clear();
     }
 }
 
+/// Why a bearer token is not honoured.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoEntry {
+    /// It was never given out here.
+    #[error("nobody holds this token: it was never given out, or it was revoked")]
+    Unknown,
+    /// Its time is over.
+    #[error("the token '{name}' expired at {}: ask an admin for another", crate::clock::Instant(*at))]
+    Expired {
+        /// What it is called.
+        name: String,
+        /// When.
+        at: Millis,
+    },
+}
+
 impl Registry {
-    /// Who holds this token; none where nobody does any more.
+    /// Who holds this token.
     ///
     /// # Errors
-    /// `Store`.
-    pub async fn authenticate(&self, token: &str) -> Result<Option<Actor>, RegistryError> {
+    /// `Store`; within, why nobody does.
+    pub async fn authenticate(&self, token: &str, now: Millis) -> Result<Result<Actor, NoEntry>, RegistryError> {
         let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        if let Some(actor) = self.tokens.get(&hash) {
-            return Ok(Some(actor));
+        if let Some(actor) = self.tokens.get(&hash, now) {
+            return Ok(Ok(actor));
         }
         let text = hex(&hash);
-        let Some(row) = self.store.token_by_hash(&text).await? else { return Ok(None) };
+        let Some(row) = self.store.token_by_hash(&text).await? else { return Ok(Err(NoEntry::Unknown)) };
         let same: bool = row.hash.as_bytes().ct_eq(text.as_bytes()).into();
-        if !same || row.revoked_at.is_some() || row.tenant != self.tenant {
-            return Ok(None);
+        if !same || row.revoked.is_some() || row.tenant != self.tenant {
+            return Ok(Err(NoEntry::Unknown));
         }
-        let actor = Actor { tenant: row.tenant, name: row.name };
-        self.tokens.keep(hash, actor.clone());
-        Ok(Some(actor))
+        if let Some(at) = row.expires_at.filter(|at| *at <= now) {
+            return Ok(Err(NoEntry::Expired { name: row.name, at }));
+        }
+        self.tell_use(&row, now).await?;
+        let actor = Actor { tenant: row.tenant, name: row.name, grants: row.grants, token: Some(row.id) };
+        self.tokens.keep(hash, actor.clone(), row.expires_at);
+        Ok(Ok(actor))
+    }
+
+    /// Writes down that a token is used, once a minute or so: a request in some ten thousand pays for it.
+    async fn tell_use(&self, row: &TokenRow, now: Millis) -> Result<(), RegistryError> {
+        if row.last_used_at.is_some_and(|used| now.0 - used.0 < USE_TOLD_AFTER_MS) {
+            return Ok(());
+        }
+        Ok(self.store.token_used(&row.tenant, &row.id, now).await?)
     }
 
     /// Makes sure that the token is known, as an admin's, by the name. True where it was not.
@@ -67,18 +117,25 @@ impl Registry {
     /// # Errors
     /// `Store`.
     pub async fn admit_admin(&self, token: &str, name: &str) -> Result<bool, RegistryError> {
+        let row = self.row(token, name, Grants::everything(), None, HOST);
+        Ok(self.store.insert_token(&row).await?)
+    }
+
+    fn row(&self, token: &str, name: &str, grants: Grants, expires_at: Option<Millis>, by: &str) -> TokenRow {
         let at = Millis::now();
-        let row = TokenRow {
+        TokenRow {
             id: new_id(at),
             tenant: self.tenant.clone(),
             name: name.to_owned(),
-            prefix: token.chars().take(PREFIX.len() + 6).collect(),
+            prefix: token.chars().take(SHOWN_CHARACTERS).collect(),
             hash: hex(&Sha256::digest(token.as_bytes())),
-            role: "admin".to_owned(),
+            grants,
+            created_by: by.to_owned(),
             created_at: at,
-            revoked_at: None,
-        };
-        Ok(self.store.insert_token(&row, HOST).await?)
+            expires_at,
+            last_used_at: None,
+            revoked: None,
+        }
     }
 }
 

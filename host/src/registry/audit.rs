@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::SemaphorePermit;
 
 use self::chain::AuditRow;
 use super::store::{
-    AuditSpan, AuditStatus, Freeze, KeyRow, Page, PluginRow, ReleaseRow, SignatureRow, Signatures, TokenRow, VersionRow,
+    AuditSpan, AuditStatus, AuditedPlace, AuditedVersion, Freeze, KeyRow, Page, PluginRow, ReleaseRow, SignatureRow,
+    Signatures, TokenRow, VersionRow,
 };
 use super::{Actor, Registry, RegistryError};
-use crate::clock::{Millis, new_id};
+use crate::clock::{Instant, Millis, new_id};
 use crate::names::{EntryId, KeyId, KindName, Scope, VersionName};
 
 /// What happened, as the log keeps it. It holds no secret.
@@ -118,11 +120,37 @@ impl AuditRecord {
         Self::new("scope.unfrozen", actor, scope.to_string(), json!({}), at)
     }
 
-    /// A token that was made by `actor`.
-    pub fn token_created(actor: &str, token: &TokenRow) -> Self {
-        let body = json!({"token": token.id, "role": token.role});
-        Self::new("token.created", actor, format!("tokens/{}", token.name), body, token.created_at)
+    /// A token that was made.
+    pub fn token_created(token: &TokenRow) -> Self {
+        let roles: Vec<&str> = token.grants.roles().iter().map(|role| role.as_str()).collect();
+        let body = json!({
+            "token": token.id,
+            "roles": roles,
+            "entries": token.grants.entries(),
+            "expiresAt": token.expires_at.map(Instant),
+        });
+        Self::new("token.created", &token.created_by, format!("tokens/{}", token.name), body, token.created_at)
     }
+
+    /// A token that was revoked.
+    pub fn token_revoked(actor: &str, id: &str, name: &str, at: Millis) -> Self {
+        Self::new("token.revoked", actor, format!("tokens/{name}"), json!({"token": id}), at)
+    }
+}
+
+/// Which rows are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditAsked {
+    /// From the first that was written at or after `since` to the last written before `until`. What lies between is of
+    /// it, whenever it was written, so that its rows follow from one another.
+    Times {
+        /// The first instant.
+        since: Option<Millis>,
+        /// The first instant after it.
+        until: Option<Millis>,
+    },
+    /// What is left of a span.
+    Rest(AuditSpan),
 }
 
 /// Rows that are sealed in one transaction, which on SQLite holds up publishes.
@@ -159,38 +187,54 @@ impl Registry {
         }
     }
 
-    /// The span of sealed rows from the first that was written at or after `since` to the last written before `until`.
-    /// What lies between is of it, whenever it was written, so that its rows follow from one another.
+    /// Sealed rows by their places, and the span that they are of.
     ///
     /// # Errors
-    /// `Store`.
-    pub async fn audit_span(
-        &self,
-        actor: &Actor,
-        since: Option<Millis>,
-        until: Option<Millis>,
-    ) -> Result<AuditSpan, RegistryError> {
-        Ok(self.store.audit_span(&actor.tenant, since, until).await?)
-    }
-
-    /// Sealed rows of a span, by their places.
-    ///
-    /// # Errors
-    /// `Store`.
+    /// `Busy` where as many read as may; `Store`.
     pub async fn audit_rows(
         &self,
         actor: &Actor,
-        span: AuditSpan,
+        asked: AuditAsked,
         limit: u32,
-    ) -> Result<Page<AuditRow>, RegistryError> {
-        Ok(self.store.audit_rows(&actor.tenant, span, limit).await?)
+    ) -> Result<(AuditSpan, Page<AuditRow>), RegistryError> {
+        let _reads = self.audit_read()?;
+        let span = match asked {
+            AuditAsked::Times { since, until } => self.store.audit_span(&actor.tenant, since, until).await?,
+            AuditAsked::Rest(span) => span,
+        };
+        Ok((span, self.store.audit_rows(&actor.tenant, span, limit).await?))
     }
 
-    /// How the log is: how far it is sealed, what waits, and whether the versions that are stored stand in it.
+    /// Versions that are stored, to be compared with what the log tells.
     ///
     /// # Errors
-    /// `Store`.
+    /// As `audit_rows`.
+    pub async fn audit_versions(
+        &self,
+        actor: &Actor,
+        after: &AuditedPlace,
+        limit: u32,
+    ) -> Result<Page<AuditedVersion>, RegistryError> {
+        let _reads = self.audit_read()?;
+        Ok(self.store.audit_versions(&actor.tenant, after, limit).await?)
+    }
+
+    /// How the log is: how far it is sealed, and what waits.
+    ///
+    /// # Errors
+    /// As `audit_rows`.
     pub async fn audit_status(&self, actor: &Actor) -> Result<AuditStatus, RegistryError> {
+        let _reads = self.audit_read()?;
         Ok(self.store.audit_status(&actor.tenant).await?)
+    }
+
+    /// The right to read the log. Whoever takes it out whole asks for one page after another, as fast as he gets them.
+    fn audit_read(&self) -> Result<SemaphorePermit<'_>, RegistryError> {
+        self.audit_reads.try_acquire().map_err(|_| {
+            let limit = self.limits.audit_reads_in_flight_max;
+            RegistryError::Busy {
+                what: format!("it reads the audit log for others (audit_reads_in_flight_max = {limit})"),
+            }
+        })
     }
 }

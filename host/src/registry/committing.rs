@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::gate::{Approved, Bench, Record};
 use super::release::Versioning;
 use super::rules::LoadedKind;
-use super::shadow::ShadowRecord;
-use super::store::{Commit, Committed, DecisionRow, NewEvent, ShadowResult, VersionRow};
+use super::shadow::{ObservingRecord, ShadowRecord, observations};
+use super::store::{Commit, Committed, DecisionRow, NewEvent, VersionRow};
 use super::{Actor, Decision, Outcome, Published, Registry, RegistryError, SubstitutionRecord};
 use crate::clock::{Millis, new_id};
 use crate::names::Digest;
@@ -54,7 +54,7 @@ impl Registry {
             tags: shown.tags,
             event: published_event(actor, &version),
             decision: decision_row(&decision, sent, bench.at),
-            shadows: results(&decision),
+            observations: observations(&decision),
             version: version.clone(),
             is_higher: if kind.versioning == Versioning::Semver { semver_is_higher } else { later_is_higher },
         };
@@ -129,10 +129,6 @@ pub(super) struct Beside {
     pub(super) shadows: Vec<ShadowRecord>,
 }
 
-pub(super) fn results(decision: &Decision) -> Vec<ShadowResult> {
-    decision.shadows.iter().map(ShadowResult::from).collect()
-}
-
 pub(super) fn decide(record: &Record, bench: &Bench, outcome: Outcome, beside: Beside) -> Decision {
     let mut timings = record.timings.clone();
     timings.insert(0, beside.read);
@@ -158,6 +154,7 @@ pub(super) fn decide(record: &Record, bench: &Bench, outcome: Outcome, beside: B
         lookups: record.lookups.clone(),
         timings,
         shadows: beside.shadows,
+        observing: ObservingRecord::all(record, outcome),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Decisions, as they are listed, and what they kept of what was sent.
 
+use serde_json::Value;
+
 use super::publish::{not_found, parse_stored};
 use super::release::{ReleaseRef, Rules, Versioning};
 use super::releasing::parse_rules;
@@ -51,15 +53,12 @@ impl Registry {
         Ok((decision, sent))
     }
 
-    /// What was sent, from the version that it became; some text whose digest is another where it was stored otherwise.
+    /// What was sent, from the version that it became.
     async fn stored_as_sent(&self, actor: &Actor, decision: &Decision) -> Result<Option<String>, RegistryError> {
         let Decision { kind, entry, version, submitted_digest, .. } = decision;
         let row = self.store.version(&actor.tenant, kind, entry, Some(version)).await?;
         let Some(row) = row.filter(|row| row.decision == decision.id) else { return Ok(None) };
-        let stored = parse_stored(&row.manifest)?;
-        // The digest tells whether the registry had counted the version.
-        let texts = [Versioning::Any, Versioning::Auto].map(|versioning| sent_of_stored(stored.clone(), versioning));
-        Ok(texts.into_iter().flatten().find(|text| Digest::of(text.as_bytes()) == *submitted_digest))
+        Ok(sent_as_stored(parse_stored(&row.manifest)?, submitted_digest))
     }
 
     /// The releases that judged, the module's first, with their rules.
@@ -79,6 +78,13 @@ impl Registry {
         }
         Ok(releases)
     }
+}
+
+/// What was sent, from the manifest that is stored; none where that is not what was sent, as the digest says.
+pub(super) fn sent_as_stored(stored: Value, submitted: &Digest) -> Option<String> {
+    // The digest tells whether the registry had counted the version, too.
+    let texts = [Versioning::Any, Versioning::Auto].map(|versioning| sent_of_stored(stored.clone(), versioning));
+    texts.into_iter().flatten().find(|text| Digest::of(text.as_bytes()) == *submitted)
 }
 
 /// A stored decision's record.

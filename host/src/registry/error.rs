@@ -3,7 +3,7 @@
 use super::fleet::Behind;
 use super::store::StoreError;
 use super::{Decision, activation, decode, keys, signing};
-use crate::names::{Digest, EntryId, NameError, Scope, VersionName};
+use crate::names::{Digest, EntryId, KindName, NameError, Scope, VersionName};
 use crate::plugin::{Failure, Unfit};
 use crate::report::{Finding, Remark};
 
@@ -29,6 +29,18 @@ pub enum RegistryError {
         kind: String,
         /// The kinds there are, with commas, or `none`.
         known: String,
+    },
+    /// The caller's token is not for this entry.
+    #[error("the token '{token}' may change {reach}, not {kind}/{id}: ask an admin for one that may")]
+    OutOfReach {
+        /// What the token is called.
+        token: String,
+        /// What it may change.
+        reach: String,
+        /// The kind.
+        kind: KindName,
+        /// The entry.
+        id: EntryId,
     },
     /// No such entry, version, decision, plugin, module or release.
     #[error("no {what} '{name}'")]

@@ -90,7 +90,7 @@ fn is_like(pattern: &str, text: &str) -> bool {
 }
 
 /// One exemption.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Exemption {
     /// Its id.
     pub id: String,

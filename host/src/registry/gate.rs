@@ -3,6 +3,7 @@
 //! line calls it, and both get the same answer. It never writes.
 
 pub mod beside;
+pub(super) mod front;
 mod record;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,15 @@ pub struct Bench {
     pub facts: Arc<dyn Facts>,
     /// What is allowed.
     pub limits: Arc<Limits>,
+}
+
+/// How a run's plugins are run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// In turn with those of other submissions.
+    InTurn,
+    /// Beside the gate: no turn is taken, and what breaks is told to whoever asked, and to nobody else.
+    Aside,
 }
 
 /// Proof that the policy stage, and with it every stage before, let a submission through.
@@ -170,7 +180,11 @@ fn resolve(Schemed(mut run): Schemed<'_>) -> Result<Resolved, Stopped> {
         if !binding.sees(&kind.kind.name, &run.record.id) {
             continue;
         }
-        let ran = binding.plugin.resolve(&case, &run.submission.variables);
+        let (plugin, variables) = (&binding.plugin, &run.submission.variables);
+        let ran = match run.record.way {
+            Way::InTurn => plugin.resolve(&case, variables),
+            Way::Aside => plugin.resolve_aside(&case, variables),
+        };
         let Some(resolution) = run.record.take(Stage::Resolve, binding, ran) else { continue };
         run.record.say(Stage::Resolve, binding, resolution.remarks);
         if binding.mode == Mode::Enforce {

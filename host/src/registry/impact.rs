@@ -3,9 +3,12 @@
 //! releases that were active at its start, whatever is activated meanwhile. Nothing here changes an entry or a rule.
 
 mod chunk;
+mod found;
 mod judge;
 mod plan;
+mod reduce;
 mod report;
+mod sent;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +20,7 @@ use super::publish::{not_found, sane_id};
 use super::release::Rules;
 use super::releasing::unnumbered;
 use super::rules::check;
-use super::store::{ImpactBegun, ImpactRow, ImpactState, Judged, Page, ReleaseRow};
+use super::store::{ImpactBegun, ImpactRow, ImpactState, Judged, NewImpact, Page, ReleaseRow};
 use super::{Actor, Registry, RegistryError};
 use crate::clock::{Millis, new_id};
 use crate::config::Limits;
@@ -25,12 +28,15 @@ use crate::names::{Digest, KindName, Scope};
 use crate::plugin::Sandbox;
 
 pub use chunk::Plans;
+use report::Merging;
 pub use report::{Change, Counts, Example, Group, Report};
 
 /// Previews among which one that answers for an activation is looked for.
 const LOOKED_AT: u32 = 50;
 /// Milliseconds between two looks at a run that is waited for.
 const WAIT_STEP_MS: u64 = 50;
+/// Chunks whose results are read at once.
+const RESULTS_AT_ONCE: u32 = 10;
 /// Codes that a refused activation names.
 const CODES_NAMED: usize = 5;
 
@@ -118,6 +124,7 @@ impl Registry {
         let at = Millis::now();
         let kinds = kinds_of(scope, &active)?;
         let mark = self.store.publish_mark(&actor.tenant).await?;
+        let exemptions = self.store.exemptions_in_force(&actor.tenant, at).await?;
         let planned = self.plan_chunks(&actor.tenant, &kinds, what).await?;
         let row = ImpactRow {
             id: new_id(at),
@@ -133,12 +140,15 @@ impl Registry {
             chunks: i64::try_from(planned.chunks.len()).unwrap_or(i64::MAX),
             chunks_done: 0,
             mark,
+            exemptions: (&exemptions).into(),
+            not_independent: None,
             author: actor.name.clone(),
             created_at: at,
             ended_at: planned.chunks.is_empty().then_some(at),
         };
         let (running_max, kept_max) = (self.limits.impacts_running_max, self.limits.impacts_kept_max);
-        let begun = self.store.begin_impact(&actor.tenant, &row, &text, &planned.chunks, running_max, kept_max).await?;
+        let new = NewImpact { row: &row, rules: &text, exemptions: &exemptions.list, chunks: &planned.chunks };
+        let begun = self.store.begin_impact(&actor.tenant, new, running_max, kept_max).await?;
         if begun == ImpactBegun::TooMany {
             let what = format!("as many previews run as may (impacts_running_max = {running_max})");
             return Err(RegistryError::Busy { what });
@@ -161,9 +171,15 @@ impl Registry {
         sane_id("preview", id)?;
         // The row first: what is told is at least what it counts.
         let row = self.store.impact(&actor.tenant, id).await?.ok_or_else(|| not_found("preview", id))?;
-        let results = self.store.chunk_results(&actor.tenant, id).await?;
-        let report = Report::merged(&results, &self.limits)?;
-        Ok(Impact { what: What::of(&row)?, row, report })
+        let mut merging = Merging::default();
+        let mut last = 0;
+        loop {
+            let results = self.store.chunk_results(&actor.tenant, id, last, RESULTS_AT_ONCE).await?;
+            let Some((number, _)) = results.last() else { break };
+            last = *number;
+            results.iter().try_for_each(|(_, result)| merging.add(result, &self.limits))?;
+        }
+        Ok(Impact { what: What::of(&row)?, row, report: merging.into_report() })
     }
 
     /// Runs, newest first, before an id.
@@ -244,17 +260,20 @@ impl Registry {
         let active = stamp.releases;
         let mark = self.store.publish_mark(&actor.tenant).await?;
         let page = self.impacts(actor, None, LOOKED_AT).await?;
+        let now = Millis::now();
         let fits = |row: &ImpactRow| {
             let mut beside = row.active.clone();
             beside.sort();
-            // One that ended tells of what was there: nothing may have been published since, and no exemption may have
-            // come or gone. One that runs is waited for on, or a busy registry would begin a new one at each question.
+            // One that ended tells of what was there: nothing may have been published since. One that runs is waited for
+            // on, or a busy registry would begin a new one at each question.
             let still_tells = match row.state {
-                ImpactState::Done => row.mark == mark && stamp.exemptions == 0,
+                ImpactState::Done => row.mark == mark,
                 ImpactState::Running => true,
                 ImpactState::Cancelled | ImpactState::Failed => false,
             };
-            still_tells && row.scope == *scope && row.candidate == *candidate && beside == active
+            let has_same_exemptions = row.exemptions.hold_still(stamp.exemptions, now);
+            let is_of_it = row.scope == *scope && row.candidate == *candidate && beside == active;
+            still_tells && has_same_exemptions && is_of_it
         };
         let found = page.items.into_iter().find(|(row, what)| *what == What::Active && fits(row));
         Ok(found.map(|(row, _)| row.id))

@@ -7,19 +7,19 @@ use std::time::Instant;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::committing::{Beside, Shown, decide, decision_row, existing_answer, results};
+use super::committing::{Beside, Shown, decide, decision_row, existing_answer};
 use super::decode::{self, Format};
 use super::facts::StoreFacts;
 pub use super::gate::Approved;
 use super::gate::{self, Bench, Judgement, Record};
 use super::release::{ReleaseRef, Versioning};
 use super::rules::LoadedKind;
-use super::shadow::LoadedShadow;
+use super::shadow::{LoadedShadow, observations};
 use super::store::{NewEvent, Rollback, RolledBack, VersionRow};
 use super::submission::Submission;
 use super::{Actor, NotJudged, Outcome, Published, Registry, RegistryError, Report, RolledBackTo, SubstitutionRecord};
 use crate::clock::{Millis, new_id};
-use crate::names::{DecisionId, Digest, EntryId, Scope, VersionName};
+use crate::names::{DecisionId, Digest, EntryId, KindName, Scope, VersionName};
 use crate::plugin::{Cause, Failure};
 use crate::report::{Substitution, Timing};
 
@@ -43,7 +43,7 @@ impl Registry {
             let (rules, kind) = self.kind_to_judge_by(kind).await?;
             let bench = self.bench(actor);
             let shadows = self.shadows_beside(&rules, &kind);
-            let (judgement, beside) = self.judge(&kind, &bench, body.clone(), format, shadows).await?;
+            let (judgement, beside) = self.judge(actor, &kind, &bench, body.clone(), format, shadows).await?;
             match judgement {
                 Judgement::Approved(approved) => {
                     // Where the registry counts versions, no version's name tells a repetition: it must be looked for.
@@ -113,6 +113,7 @@ impl Registry {
     ) -> Result<RolledBackTo, RegistryError> {
         let (_, loaded) = self.kind_to_judge_by(kind).await?;
         let (_, row) = self.version(actor, kind, id, target).await?;
+        within_reach(actor, &row.kind, &row.id)?;
         let stored: Value = parse_stored(&row.manifest)?;
         let at = Millis::now();
         let shown = Shown::of(&stored);
@@ -160,15 +161,17 @@ impl Registry {
     /// changes nothing.
     async fn judge(
         &self,
+        actor: &Actor,
         kind: &Arc<LoadedKind>,
         bench: &Bench,
         body: Bytes,
         format: Format,
         shadows: Vec<Arc<LoadedShadow>>,
     ) -> Result<(Judgement, Beside), RegistryError> {
-        let (kind, bench) = (Arc::clone(kind), bench.clone());
+        let (actor, kind, bench) = (actor.clone(), Arc::clone(kind), bench.clone());
         let job = move || {
             let (submission, timing) = read(&kind, &bench, &body, format)?;
+            within_reach(&actor, &kind.kind.name, &submission.id)?;
             let judgement = gate::judge(submission, &bench);
             let again =
                 |kind: &Arc<LoadedKind>| read(kind, &bench, &body, format).ok().map(|(submission, _)| submission);
@@ -207,10 +210,10 @@ impl Registry {
         }
         let Some(failure) = failure else {
             let decision = decide(&record, bench, Outcome::Rejected, beside);
-            let (row, shadows) = (decision_row(&decision, Some(record.sent), bench.at), results(&decision));
-            match shadows.is_empty() {
+            let (row, beside) = (decision_row(&decision, Some(record.sent), bench.at), observations(&decision));
+            match beside.is_empty() {
                 true => self.store.insert_decision(&actor.tenant, &row).await?,
-                false => self.store.insert_decision_beside(&actor.tenant, &row, &shadows).await?,
+                false => self.store.insert_observed_decision(&actor.tenant, &row, &beside).await?,
             }
             return Err(RegistryError::Rejected { decision: Box::new(decision) });
         };
@@ -262,6 +265,15 @@ pub(super) fn with_values(kept: Vec<SubstitutionRecord>, stored: &Value) -> Vec<
         Some(Substitution { path, value, origins })
     };
     kept.into_iter().filter_map(with_value).collect()
+}
+
+/// Makes sure that the caller's token is for this entry.
+fn within_reach(actor: &Actor, kind: &KindName, id: &EntryId) -> Result<(), RegistryError> {
+    if actor.grants.reach(kind, id) {
+        return Ok(());
+    }
+    let (token, reach) = (actor.name.clone(), actor.grants.entries_text());
+    Err(RegistryError::OutOfReach { token, reach, kind: kind.clone(), id: id.clone() })
 }
 
 fn read(

@@ -64,6 +64,18 @@ pub struct LoadedKind {
     pub(super) policies: Vec<Arc<LoadedBinding>>,
 }
 
+impl LoadedKind {
+    /// True where the placeholders of a submission are resolved alike: nothing but the resolvers' names may differ.
+    pub(super) fn resolves_like(&self, other: &Self) -> bool {
+        let same = |(one, other): (&Arc<LoadedBinding>, &Arc<LoadedBinding>)| {
+            Arc::ptr_eq(&one.plugin, &other.plugin) && (one.mode, one.percent) == (other.mode, other.percent)
+        };
+        self.declarations == other.declarations
+            && self.resolvers.len() == other.resolvers.len()
+            && self.resolvers.iter().zip(&other.resolvers).all(same)
+    }
+}
+
 /// Every active release of a tenant, loaded.
 #[derive(Default)]
 pub struct RulesInForce {

@@ -1,102 +1,112 @@
-//! Shadows: a release that runs beside the active one of its scope, for all entries or a share of them, and decides
-//! nothing. What it would have said is in each decision, and is counted.
+//! What runs beside the active release of a scope and decides nothing: a shadow, which is another release, and the
+//! bindings of the active one that observe. What they would have said is in each decision, and is counted.
 
+mod loading;
+mod observing;
+mod report;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::runtime::Handle;
 
 use super::audit::AuditRecord;
-use super::fleet::why;
-use super::gate::beside::{Said, judge_beside};
-use super::gate::{Bench, Judgement, Record};
 use super::publish::not_found;
-use super::release::{ReleaseRef, Rules};
-use super::releasing::{chain, off_path, parse_rules};
-use super::rules::{LoadedKind, Loading, RulesInForce, Turns};
-use super::sample;
-use super::store::{ReleaseRow, ShadowCode, ShadowEnd, ShadowExample, ShadowResult};
-use super::submission::Submission;
-use super::{Actor, FailureRecord, Outcome, Registry, RegistryError};
+use super::release::ReleaseRef;
+use super::store::{Observation, ShadowEnd};
+use super::{Actor, Decision, FailureRecord, Outcome, Registry, RegistryError};
 use crate::clock::{Millis, new_id};
-use crate::names::{Digest, Scope};
+use crate::names::Scope;
 use crate::report::Finding;
 
 pub use super::staging::Plan;
+pub(super) use loading::{LoadedShadow, ShadowsInForce};
+pub use observing::ObservingRecord;
+pub use report::{ObservingReport, ShadowReport, Tally};
 
-/// Codes of a report, and examples of each count in it.
-const CODES_SHOWN_MAX: u32 = 50;
-const EXAMPLES_SHOWN_MAX: u32 = 3;
-
-// One list makes each set of words, read and written the same everywhere.
-macro_rules! words {
-    ($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $case_doc:literal])+ $case:ident = $word:literal,)+ }) => {
-        $(#[doc = $doc])+
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(rename_all = "kebab-case")]
-        pub enum $name {
-            $($(#[doc = $case_doc])+ $case,)+
-        }
-
-        impl $name {
-            /// Every one.
-            pub const ALL: &[Self] = &[$(Self::$case,)+];
-
-            /// The word in JSON, the database and metrics.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$case => $word,)+
-                }
-            }
-
-            /// Reads the word.
-            pub fn parse(word: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|case| case.as_str() == word)
-            }
-        }
-    };
+/// What became of a shadow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ShadowState {
+    /// It runs until it is stopped.
+    Shadowing,
+    /// It runs, and will be activated or demoted.
+    Staged,
+    /// It was activated.
+    Activated,
+    /// It will not be activated: it disagreed, failed or was slow beyond its budget.
+    Demoted,
+    /// Somebody stopped it.
+    Stopped,
 }
 
-words! {
-    /// What became of a shadow.
-    ShadowState {
-        /// It runs until it is stopped.
-        Shadowing = "shadowing",
-        /// It runs, and will be activated or demoted.
-        Staged = "staged",
-        /// It was activated.
-        Activated = "activated",
-        /// It will not be activated: it disagreed, failed or was slow beyond its budget.
-        Demoted = "demoted",
-        /// Somebody stopped it.
-        Stopped = "stopped",
+impl ShadowState {
+    /// The word in JSON, the database and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shadowing => "shadowing",
+            Self::Staged => "staged",
+            Self::Activated => "activated",
+            Self::Demoted => "demoted",
+            Self::Stopped => "stopped",
+        }
     }
 }
 
-words! {
-    /// How a shadow and the active release compare over one publish.
-    Agreement {
-        /// Same outcome, same findings.
-        Agreed = "agreed",
-        /// The active release approves, the shadow rejects.
-        NewlyRejected = "newly-rejected",
-        /// The active release rejects, the shadow approves.
-        NewlyApproved = "newly-approved",
-        /// Same outcome, other findings.
-        OtherFindings = "other-findings",
-        /// The shadow broke, or could not be loaded.
-        Failed = "failed",
+/// How what runs beside the active release compares with it over one publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Agreement {
+    /// Same outcome, same findings.
+    Agreed,
+    /// The active release approves, and it would reject.
+    NewlyRejected,
+    /// The active release rejects, and it would approve: only a shadow can.
+    NewlyApproved,
+    /// Same outcome, other findings.
+    OtherFindings,
+    /// It broke, or could not be loaded.
+    Failed,
+}
+
+impl Agreement {
+    /// Every one, in the order in which they are told.
+    pub const ALL: [Self; 5] =
+        [Self::Agreed, Self::NewlyRejected, Self::NewlyApproved, Self::OtherFindings, Self::Failed];
+
+    /// Those of a binding: one more that enforces approves nothing.
+    pub const OF_BINDINGS: [Self; 4] = [Self::Agreed, Self::NewlyRejected, Self::OtherFindings, Self::Failed];
+
+    /// The word in JSON, the database and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Agreed => "agreed",
+            Self::NewlyRejected => "newly-rejected",
+            Self::NewlyApproved => "newly-approved",
+            Self::OtherFindings => "other-findings",
+            Self::Failed => "failed",
+        }
     }
 }
 
-words! {
-    /// Which of the two finds what the other does not.
-    Change {
-        /// The shadow.
-        New = "new",
-        /// The active release.
-        Gone = "gone",
+/// Which of the two finds what the other does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// What runs beside.
+    New,
+    /// The active release.
+    Gone,
+}
+
+impl Change {
+    /// The word in JSON and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Gone => "gone",
+        }
     }
 }
 
@@ -192,17 +202,11 @@ impl From<FailureRecord> for ShadowFailure {
     }
 }
 
-impl From<&ShadowRecord> for ShadowResult {
+impl From<&ShadowRecord> for Observation {
     fn from(record: &ShadowRecord) -> Self {
-        let codes_of = |change: Change, findings: &[Finding]| {
-            let mut codes: Vec<_> = findings.iter().map(|finding| (change, finding.remark.code.clone())).collect();
-            codes.sort_by(|(_, one), (_, other)| one.cmp(other));
-            codes.dedup();
-            codes
-        };
-        let (new, gone) = (codes_of(Change::New, &record.new_findings), codes_of(Change::Gone, &record.gone_findings));
+        let (new, gone) = (codes(Change::New, &record.new_findings), codes(Change::Gone, &record.gone_findings));
         Self {
-            shadow: record.id.clone(),
+            observer: record.id.clone(),
             agreement: record.agreement,
             slower_micros: record.slower_micros,
             codes: [new, gone].concat(),
@@ -210,108 +214,16 @@ impl From<&ShadowRecord> for ShadowResult {
     }
 }
 
-/// A shadow as this host runs it: loaded, or why it is not.
-pub(super) struct LoadedShadow {
-    id: String,
-    release: ReleaseRef,
-    percent: u8,
-    candidate: Result<Arc<RulesInForce>, String>,
+/// The codes of findings, each once.
+fn codes<'a>(change: Change, findings: impl IntoIterator<Item = &'a Finding>) -> Vec<(Change, String)> {
+    let codes: BTreeSet<&str> = findings.into_iter().map(|finding| finding.remark.code.as_str()).collect();
+    codes.into_iter().map(|code| (change, code.to_owned())).collect()
 }
 
-/// The shadows that run, beside the rules that they were loaded beside.
-#[derive(Default)]
-pub(super) struct ShadowsInForce {
-    number: i64,
-    base: Arc<RulesInForce>,
-    loaded: Vec<Arc<LoadedShadow>>,
-}
-
-impl LoadedShadow {
-    /// What it would have said of what was judged; none where the entry is not one of its share, or nothing can be told.
-    pub(super) fn judge(
-        &self,
-        judged: &Judgement,
-        bench: &Bench,
-        read: impl FnOnce(&Arc<LoadedKind>) -> Option<Submission>,
-    ) -> Option<ShadowRecord> {
-        let active = match judged {
-            Judgement::Approved(approved) => (Outcome::Approved, approved.record()),
-            Judgement::Rejected(record) => (Outcome::Rejected, &**record),
-            // Nothing was decided that it could agree with.
-            Judgement::Failed(..) => return None,
-        };
-        let kind = &active.1.kind.kind.name;
-        if !sample::is_within(self.percent, kind, &active.1.id) {
-            return None;
-        }
-        match &self.candidate {
-            Err(why) => Some(self.unable(format!("the release cannot be loaded: {why}"))),
-            Ok(rules) => match rules.kind(kind.as_str()) {
-                Ok(candidate) if candidate.module == active.1.kind.module => {
-                    self.compare(active, candidate, bench, read)
-                }
-                _ => Some(self.unable(format!("the release does not declare the kind '{kind}'"))),
-            },
-        }
-    }
-
-    fn compare(
-        &self,
-        (outcome, active): (Outcome, &Record),
-        candidate: &Arc<LoadedKind>,
-        bench: &Bench,
-        read: impl FnOnce(&Arc<LoadedKind>) -> Option<Submission>,
-    ) -> Option<ShadowRecord> {
-        let said: Said = judge_beside(active, candidate, bench, || read(candidate))?;
-        let has_other_findings = !said.new_findings.is_empty() || !said.gone_findings.is_empty();
-        let agreement = match (outcome, said.outcome) {
-            (_, Outcome::Failed) => Agreement::Failed,
-            (Outcome::Approved, Outcome::Rejected) => Agreement::NewlyRejected,
-            (Outcome::Rejected, Outcome::Approved) => Agreement::NewlyApproved,
-            _ if has_other_findings => Agreement::OtherFindings,
-            _ => Agreement::Agreed,
-        };
-        Some(ShadowRecord {
-            outcome: said.outcome,
-            agreement,
-            new_findings: said.new_findings,
-            gone_findings: said.gone_findings,
-            failures: said.failures.into_iter().map(ShadowFailure::from).collect(),
-            micros: said.micros,
-            slower_micros: said.slower_micros,
-            ..self.unable(String::new())
-        })
-    }
-
-    fn unable(&self, cause: String) -> ShadowRecord {
-        ShadowRecord {
-            id: self.id.clone(),
-            scope: self.release.scope.clone(),
-            release: self.release.number,
-            outcome: Outcome::Failed,
-            agreement: Agreement::Failed,
-            new_findings: Vec::new(),
-            gone_findings: Vec::new(),
-            failures: vec![ShadowFailure { plugin: None, cause }],
-            micros: 0,
-            slower_micros: 0,
-        }
-    }
-}
-
-/// What a shadow would have said of everything that it saw.
-#[derive(Debug, Clone)]
-pub struct ShadowReport {
-    /// The newest shadow of the scope, running or not.
-    pub shadow: ShadowRow,
-    /// Publishes, by how the two compare, with the newest of each that is not agreement.
-    pub counts: Vec<(Agreement, i64, Vec<ShadowExample>)>,
-    /// The codes that only one of the two finds, with the newest publishes of each.
-    pub codes: Vec<(ShadowCode, Vec<ShadowExample>)>,
-    /// Microseconds by which it was slower, on average over the newest that it judged; none where it judged none.
-    pub slower_micros: Option<i64>,
-    /// Why this host does not run it, where it should.
-    pub unable: Option<String>,
+/// What ran beside a decision, to be written with it.
+pub(super) fn observations(decision: &Decision) -> Vec<Observation> {
+    let shadows = decision.shadows.iter().map(Observation::from);
+    shadows.chain(decision.observing.iter().map(|record| record.observation(decision))).collect()
 }
 
 /// What a shadow is started with.
@@ -350,7 +262,7 @@ impl Registry {
             let why = format!("release {} of {scope} says what the active one says", wanted.release);
             return Err(RegistryError::BadChange(why));
         }
-        let plan = wanted.plan.map(|plan| plan.checked(beside.release.number)).transpose()?;
+        let plan = wanted.plan.map(|plan| plan.checked(beside.release.number, at)).transpose()?;
         self.prove(actor, &rules, row.clone(), active).await?;
         let shadow = ShadowRow {
             id: new_id(at),
@@ -406,129 +318,23 @@ impl Registry {
         let ended = self.store.newest_shadow(&actor.tenant, scope).await?;
         ended.ok_or_else(|| RegistryError::Internal("a shadow is gone".to_owned()))
     }
+}
 
-    /// What the newest shadow of a scope would have said; none where the scope never had one.
-    ///
-    /// # Errors
-    /// `Store`.
-    pub async fn shadow_report(&self, actor: &Actor, scope: &Scope) -> Result<Option<ShadowReport>, RegistryError> {
-        let Some(shadow) = self.store.newest_shadow(&actor.tenant, scope).await? else { return Ok(None) };
-        let (tenant, id) = (&actor.tenant, shadow.id.as_str());
-        let counted = self.store.shadow_counts(tenant, id).await?;
-        let mut counts = Vec::new();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_stored_as_they_are_shown() {
+        use ShadowState as State;
+        for state in [State::Shadowing, State::Staged, State::Activated, State::Demoted, State::Stopped] {
+            assert_eq!(json!(state), state.as_str());
+        }
         for agreement in Agreement::ALL {
-            let count = counted.iter().find(|(counted, _)| counted == agreement).map_or(0, |(_, count)| *count);
-            let examples = match agreement {
-                Agreement::Agreed => Vec::new(),
-                _ if count == 0 => Vec::new(),
-                _ => self.store.shadow_examples(tenant, id, *agreement, EXAMPLES_SHOWN_MAX).await?,
-            };
-            counts.push((*agreement, count, examples));
+            assert_eq!(json!(agreement), agreement.as_str());
         }
-        let mut codes = Vec::new();
-        for code in self.store.shadow_codes(tenant, id, CODES_SHOWN_MAX).await? {
-            let examples = self.store.shadow_code_examples(tenant, id, &code, EXAMPLES_SHOWN_MAX).await?;
-            codes.push((code, examples));
+        for change in [Change::New, Change::Gone] {
+            assert_eq!(json!(change), change.as_str());
         }
-        let progress = self.store.shadow_progress(tenant, id, super::staging::TIMED).await?;
-        let slower_micros = (progress.slower_micros.1 > 0).then_some(progress.slower_micros.0);
-        let unable = self.shadows.load().loaded.iter().find(|loaded| loaded.id == shadow.id).map(Arc::clone);
-        let unable = unable.and_then(|loaded| loaded.candidate.as_ref().err().cloned());
-        Ok(Some(ShadowReport { shadow, counts, codes, slower_micros, unable }))
-    }
-
-    /// The shadows that judge beside these rules. Those that were loaded beside others compare with nothing that is in
-    /// force, so for the moment in which a host loads them again they say nothing.
-    pub(super) fn shadows_beside(&self, rules: &Arc<RulesInForce>, kind: &LoadedKind) -> Vec<Arc<LoadedShadow>> {
-        let shadows = self.shadows.load();
-        if shadows.loaded.is_empty() || !Arc::ptr_eq(&shadows.base, rules) {
-            return Vec::new();
-        }
-        let is_for = |shadow: &&Arc<LoadedShadow>| match &shadow.release.scope {
-            Scope::Policies => true,
-            Scope::Module(module) => *module == kind.module,
-        };
-        shadows.loaded.iter().filter(is_for).cloned().collect()
-    }
-
-    /// Loads the shadows again where they, or the rules that they run beside, are others. It takes its time elsewhere:
-    /// a shadow must not hold up the rules.
-    pub(super) fn follow_shadows(self: &Arc<Self>, number: i64) {
-        let shadows = self.shadows.load();
-        let is_same = shadows.number == number && Arc::ptr_eq(&shadows.base, &self.rules.load().loaded);
-        // Whoever loads now looks again when it is done.
-        if is_same || number == 0 || self.shadowing.try_lock().is_err() {
-            return;
-        }
-        let registry = Arc::clone(self);
-        tokio::spawn(async move {
-            if let Err(error) = registry.load_shadows().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the shadows cannot be read");
-            }
-        });
-    }
-
-    /// Loads the shadows that run beside the rules in force on this host. One that cannot be loaded fails over every
-    /// publish of its share, and keeps nobody from being judged.
-    pub(super) async fn load_shadows(self: &Arc<Self>) -> Result<(), RegistryError> {
-        let _one_at_a_time = self.shadowing.lock().await;
-        loop {
-            let number = self.store.rules_stamp(&self.tenant).await?.shadows;
-            let base = Arc::clone(&self.rules.load().loaded);
-            let current = self.shadows.load_full();
-            if current.number == number && Arc::ptr_eq(&current.base, &base) {
-                return Ok(());
-            }
-            let running = self.store.running_shadows(&self.tenant).await?;
-            let active = match running.is_empty() {
-                true => Vec::new(),
-                false => self.store.active_releases(&self.tenant).await?,
-            };
-            let mut loaded = Vec::new();
-            for shadow in running {
-                let is_active = base
-                    .releases()
-                    .iter()
-                    .any(|active| active.scope == shadow.release.scope && active.digest == shadow.release.digest);
-                if !is_active {
-                    let candidate = self.load_candidate(&shadow, &active, &base).await?;
-                    let ShadowRow { id, release, percent, .. } = shadow;
-                    loaded.push(Arc::new(LoadedShadow { id, release, percent, candidate }));
-                }
-            }
-            self.shadows.store(Arc::new(ShadowsInForce { number, base, loaded }));
-        }
-    }
-
-    /// The rules in force with the shadow's in their scope's place; or why they cannot be loaded.
-    async fn load_candidate(
-        self: &Arc<Self>,
-        shadow: &ShadowRow,
-        active: &[ReleaseRow],
-        base: &Arc<RulesInForce>,
-    ) -> Result<Result<Arc<RulesInForce>, String>, RegistryError> {
-        let scope = &shadow.release.scope;
-        let row = self.store.release(&self.tenant, scope, shadow.release.number).await?;
-        let others = active.iter().filter(|row| row.release.scope != *scope);
-        let parsed = others.chain(&row).map(|row| Ok((row.release.clone(), parse_rules(row)?)));
-        let releases = match parsed.collect::<Result<Vec<(ReleaseRef, Rules)>, RegistryError>>() {
-            Ok(releases) => releases,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        let (registry, base, runtime) = (Arc::clone(self), Arc::clone(base), Handle::current());
-        let loaded = off_path(move || {
-            let component = |digest: &Digest| {
-                runtime.block_on(registry.blobs.get(digest)).map(|bytes| bytes.to_vec()).map_err(|error| chain(&error))
-            };
-            let loading =
-                Loading { sandbox: &registry.sandbox, component: &component, previous: Some(&base), turns: Turns::Own };
-            RulesInForce::load_or_name(loading, releases, Arc::clone(base.exemptions()))
-        })
-        .await?;
-        Ok(loaded.map_err(|not| {
-            let error = &not.error as &dyn std::error::Error;
-            tracing::warn!(%scope, release = shadow.release.number, error, "a shadow cannot be loaded");
-            why(&not)
-        }))
     }
 }

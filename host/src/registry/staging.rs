@@ -1,5 +1,5 @@
 //! Staged activation: a release runs as a shadow until its conditions are met and is then activated, as by hand; or it
-//! demotes itself, because it would newly reject, fails or is slow beyond its budget. After its activation nothing
+//! demotes itself, because it would newly reject, disagrees, fails or is slow beyond its budget. After its activation nothing
 //! watches it: what it then says are decisions, not disagreements.
 
 use std::sync::Arc;
@@ -24,7 +24,8 @@ const TIMED_MAX: i64 = 1_000;
 const TIMED_MIN: i64 = 10;
 
 /// What asks for the time alone.
-pub(super) const TIMED: ProgressAsked = ProgressAsked { judged: 0, newly_rejected: 0, failed: 0, timed: TIMED_MAX };
+pub(super) const TIMED: ProgressAsked =
+    ProgressAsked { judged: 0, newly_rejected: 0, disagreed: 0, failed: 0, timed: TIMED_MAX };
 
 /// When a staged release is activated, and what demotes it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -49,7 +50,11 @@ pub struct Plan {
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Budget {
     /// Publishes that it would newly reject.
-    pub disagreements: u32,
+    pub rejections: u32,
+    /// Publishes that it would newly reject or newly approve, or of which it finds something else; none is not
+    /// compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disagreements: Option<u32>,
     /// Publishes that it may fail over.
     pub failures: u32,
     /// Milliseconds by which it may be slower than the active release, on average; none is not compared.
@@ -77,8 +82,13 @@ impl Plan {
         })
     }
 
-    /// With the release that is active now.
-    pub(super) fn checked(self, active: i64) -> Result<Self, RegistryError> {
+    /// With the release that is active at `now`.
+    pub(super) fn checked(self, active: i64, now: Millis) -> Result<Self, RegistryError> {
+        // Most often the time of another zone or the year before, and it would be in force a moment later.
+        if let Some(at) = self.at.filter(|at| *at < now) {
+            let why = format!("at: {} is past: name an instant to come, in UTC, or activate it at once", at.rfc3339());
+            return Err(RegistryError::BadChange(why));
+        }
         if self.at.is_none() && self.after_publishes == 0 && self.after_hours == 0 {
             let why = "say when it is to be activated: at an instant, after a number of publishes, after hours, or several \
                        of these";
@@ -90,36 +100,15 @@ impl Plan {
     fn asked(&self) -> ProgressAsked {
         ProgressAsked {
             judged: i64::from(self.after_publishes),
-            newly_rejected: i64::from(self.budget.disagreements) + 1,
+            newly_rejected: i64::from(self.budget.rejections) + 1,
+            disagreed: self.budget.disagreements.map_or(0, |most| i64::from(most) + 1),
             failed: i64::from(self.budget.failures) + 1,
             timed: TIMED_MAX,
         }
     }
 
     fn judge(&self, progress: Progress, started_at: Millis, now: Millis) -> Verdict {
-        let budget = &self.budget;
-        if progress.newly_rejected > i64::from(budget.disagreements) {
-            let why = format!(
-                "it would newly reject at least {} of the publishes it saw, its budget is {}",
-                progress.newly_rejected, budget.disagreements
-            );
-            return Verdict::Demote(why);
-        }
-        if progress.failed > i64::from(budget.failures) {
-            let why =
-                format!("it failed over at least {} publishes, its budget is {}", progress.failed, budget.failures);
-            return Verdict::Demote(why);
-        }
-        let (slower_micros, timed) = progress.slower_micros;
-        if let Some(slower_ms) = budget.slower_ms
-            && timed >= TIMED_MIN
-            && slower_micros > i64::from(slower_ms) * 1_000
-        {
-            let (whole, part) = (slower_micros / 1_000, slower_micros % 1_000 / 100);
-            let why = format!(
-                "it is {whole}.{part} ms slower than the active release on average over {timed} publishes, its budget is \
-                 {slower_ms} ms"
-            );
+        if let Some(why) = self.budget.exceeded(progress) {
             return Verdict::Demote(why);
         }
         let waited = self.at.is_none_or(|at| at <= now)
@@ -131,16 +120,49 @@ impl Plan {
     fn met(&self) -> String {
         let mut met = Vec::new();
         if self.at.is_some() {
-            met.push("its time".to_owned());
+            met.push("the time that was set".to_owned());
         }
         if self.after_publishes > 0 {
-            met.push(format!("{} publishes", self.after_publishes));
+            met.push(publishes(i64::from(self.after_publishes)));
         }
         if self.after_hours > 0 {
-            met.push(format!("{} hours", self.after_hours));
+            let hours = if self.after_hours == 1 { "hour" } else { "hours" };
+            met.push(format!("{} {hours}", self.after_hours));
         }
         format!("automatically after {}", met.join(" and "))
     }
+}
+
+impl Budget {
+    /// Which part of it is exceeded, and by what; counts go no further than one beyond it.
+    fn exceeded(&self, progress: Progress) -> Option<String> {
+        let beyond = |count: i64, most: u32| count > i64::from(most);
+        if beyond(progress.newly_rejected, self.rejections) {
+            let (over, most) = (publishes(progress.newly_rejected), self.rejections);
+            return Some(format!("it would newly reject at least {over}, its budget of rejections is {most}"));
+        }
+        if let Some(most) = self.disagreements.filter(|most| beyond(progress.disagreed, *most)) {
+            let over = publishes(progress.disagreed);
+            return Some(format!(
+                "it disagrees with the active release over at least {over}, its budget of disagreements is {most}"
+            ));
+        }
+        if beyond(progress.failed, self.failures) {
+            let (over, most) = (publishes(progress.failed), self.failures);
+            return Some(format!("it failed over at least {over}, its budget of failures is {most}"));
+        }
+        let (slower_micros, timed) = progress.slower_micros;
+        let slower_ms = self.slower_ms.filter(|most| timed >= TIMED_MIN && slower_micros > i64::from(*most) * 1_000)?;
+        let (whole, part) = (slower_micros / 1_000, slower_micros % 1_000 / 100);
+        Some(format!(
+            "it is {whole}.{part} ms slower than the active release on average over {}, its budget is {slower_ms} ms",
+            publishes(timed)
+        ))
+    }
+}
+
+fn publishes(count: i64) -> String {
+    if count == 1 { "1 publish".to_owned() } else { format!("{count} publishes") }
 }
 
 /// A shadow whose state changed by itself.
@@ -211,7 +233,7 @@ impl Registry {
             let is_active = active == Some(number);
             return Ok(is_active.then(|| Due::to(ShadowState::Stopped, format!("release {number} was activated"))));
         };
-        let progress = self.store.shadow_progress(&self.tenant, &shadow.id, plan.asked()).await?;
+        let progress = self.store.observation_progress(&self.tenant, &shadow.id, plan.asked()).await?;
         let verdict = plan.judge(progress, shadow.started_at, now);
         if active == Some(number) {
             // By hand; or by a host that stopped before it had written so.
@@ -241,7 +263,7 @@ impl Registry {
         reason: String,
         now: Millis,
     ) -> Result<Option<Due>, RegistryError> {
-        let actor = Actor { tenant: self.tenant.clone(), name: shadow.started_by.clone() };
+        let actor = Actor::trusted(self.tenant.clone(), &shadow.started_by);
         let ReleaseRef { scope, number, .. } = &shadow.release;
         let end = ShadowEnd { to: ShadowState::Activated, reason: &reason, by: &shadow.started_by, at: now };
         let conditions = Conditions { beside: None, staged: Some((shadow, end)) };
@@ -301,21 +323,25 @@ mod tests {
         Plan { after_publishes: 100, after_hours: 24, expected: Some(3), ..Plan::default() }
     }
 
-    fn progress(judged: i64, newly_rejected: i64, failed: i64) -> Progress {
-        Progress { judged, newly_rejected, failed, slower_micros: (0, judged) }
+    fn progress(judged: i64) -> Progress {
+        Progress { judged, newly_rejected: 0, disagreed: 0, failed: 0, slower_micros: (0, judged) }
     }
 
     #[test]
     fn waits_for_every_condition() {
-        let at = |plan: &Plan, judged, now| plan.judge(progress(judged, 0, 0), Millis(0), Millis(now));
+        let at = |plan: &Plan, judged, now| plan.judge(progress(judged), Millis(0), Millis(now));
         assert_eq!(at(&plan(), 99, DAY), Verdict::Wait);
         assert_eq!(at(&plan(), 100, DAY - 1), Verdict::Wait);
         let met = |what: &str| Verdict::Activate(format!("automatically after {what}"));
         assert_eq!(at(&plan(), 100, DAY), met("100 publishes and 24 hours"));
         let timed = Plan { at: Some(Millis(7)), ..Plan::default() };
         assert_eq!(at(&timed, 0, 6), Verdict::Wait);
-        assert_eq!(at(&timed, 0, 7), met("its time"));
-        let error = Plan::default().checked(1).expect_err("nothing is waited for").to_string();
+        assert_eq!(at(&timed, 0, 7), met("the time that was set"));
+        assert!(timed.clone().checked(1, Millis(7)).is_ok());
+        let refused = |plan: Plan| plan.checked(1, Millis(8)).expect_err("it is refused").to_string();
+        let past = "at: 1970-01-01T00:00:00.007Z is past: name an instant to come, in UTC, or activate it at once";
+        assert_eq!(refused(timed), past);
+        let error = refused(Plan::default());
         assert!(error.starts_with("say when it is to be activated: at an instant"), "{error}");
     }
 
@@ -325,22 +351,42 @@ mod tests {
             Verdict::Demote(why) => why,
             other => format!("{other:?}"),
         };
-        let budget = Budget { disagreements: 2, failures: 1, slower_ms: Some(5) };
+        let budget = Budget { rejections: 2, disagreements: Some(4), failures: 1, slower_ms: Some(5) };
         let generous = Plan { budget, ..plan() };
-        assert!(demoted(&generous, progress(100, 2, 1)).starts_with("Activate"));
+        let within =
+            Progress { newly_rejected: 2, disagreed: 4, failed: 1, slower_micros: (5_000, 100), ..progress(100) };
+        assert!(demoted(&generous, within).starts_with("Activate"), "it may do so much");
+        assert!(demoted(&plan(), Progress { disagreed: 9, ..progress(100) }).starts_with("Activate"), "not compared");
         for (plan, progress, why) in [
-            (&plan(), progress(1, 1, 0), "it would newly reject at least 1 of the publishes it saw, its budget is 0"),
-            (&generous, progress(9, 3, 0), "it would newly reject at least 3 of the publishes it saw, its budget is 2"),
-            (&plan(), progress(0, 0, 1), "it failed over at least 1 publishes, its budget is 0"),
+            (
+                &plan(),
+                Progress { newly_rejected: 1, disagreed: 1, ..progress(1) },
+                "it would newly reject at least 1 publish, its budget of rejections is 0",
+            ),
             (
                 &generous,
-                Progress { slower_micros: (5_190, 10), ..progress(10, 0, 0) },
+                Progress { newly_rejected: 3, ..within },
+                "it would newly reject at least 3 publishes, its budget of rejections is 2",
+            ),
+            (
+                &generous,
+                Progress { disagreed: 5, ..within },
+                "it disagrees with the active release over at least 5 publishes, its budget of disagreements is 4",
+            ),
+            (
+                &plan(),
+                Progress { failed: 1, ..progress(0) },
+                "it failed over at least 1 publish, its budget of failures is 0",
+            ),
+            (
+                &generous,
+                Progress { slower_micros: (5_190, 10), ..progress(10) },
                 "it is 5.1 ms slower than the active release on average over 10 publishes, its budget is 5 ms",
             ),
         ] {
             assert_eq!(demoted(plan, progress), why);
         }
-        let few = Progress { slower_micros: (50_000, 9), ..progress(9, 0, 0) };
+        let few = Progress { slower_micros: (50_000, 9), ..progress(9) };
         assert_eq!(generous.judge(few, Millis(0), Millis(DAY)), Verdict::Wait);
     }
 }

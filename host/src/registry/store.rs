@@ -6,10 +6,12 @@ mod audit;
 mod decisions;
 mod exemptions;
 mod fleet;
+mod idempotency;
 mod impact;
 mod keys;
 mod places;
 mod shadow;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -22,16 +24,21 @@ use crate::clock::Millis;
 use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Tenant, VersionName};
 
 pub use activation::{Activate, Activation, ActivationStore, ActiveRelease, Freeze, ScopeState};
-pub use audit::{AuditSpan, AuditStatus, AuditStore};
+pub use audit::{AuditSpan, AuditStatus, AuditStore, AuditedPlace, AuditedVersion};
 pub use decisions::{DecisionFilter, DecisionStore};
 pub use exemptions::{ExemptionMade, ExemptionStore};
 pub use fleet::{FleetStore, Happened, Listener, Notice};
-pub use impact::{ImpactBegun, ImpactChunk, ImpactRow, ImpactState, ImpactStore, Judged, PublishMark, StoredVersion};
+pub use idempotency::IdempotencyStore;
+pub use impact::{
+    ChunkDone, HeldExemptions, ImpactBegun, ImpactChunk, ImpactRow, ImpactRules, ImpactState, ImpactStore, Judged,
+    KeptSubmission, NewImpact, PublishMark, Reading, StoredVersion,
+};
 pub use keys::{KeyRow, KeyStore, SIGNERS_MAX, SignatureRow, Signatures, Trust};
 pub use places::{PluginPlace, VersionPlace};
 pub use shadow::{
-    Progress, ProgressAsked, RulesStamp, ShadowCode, ShadowEnd, ShadowExample, ShadowResult, ShadowStore,
+    Observation, ObservationCode, ObservationExample, Progress, ProgressAsked, RulesStamp, ShadowEnd, ShadowStore,
 };
+pub use tokens::{TokenRow, TokenStore};
 
 /// The database could not do what was asked. Causes go to the log; strangers see none of them.
 #[derive(Debug, thiserror::Error)]
@@ -216,8 +223,8 @@ pub struct Commit<'a> {
     pub decision: DecisionRow,
     /// The event to write.
     pub event: NewEvent,
-    /// What shadows would have said, to be written with the decision.
-    pub shadows: Vec<ShadowResult>,
+    /// What was observed of the decision, to be written with it.
+    pub observations: Vec<Observation>,
     /// Of two versions, the higher: true where the first is higher than the second.
     pub is_higher: fn(&str, &str) -> bool,
 }
@@ -307,27 +314,6 @@ pub enum RolledBack {
     NoVersion,
 }
 
-/// A token's row. The token itself is nowhere.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenRow {
-    /// Its id.
-    pub id: String,
-    /// Whose.
-    pub tenant: Tenant,
-    /// What people call it; findings, decisions and logs name the publisher by it.
-    pub name: String,
-    /// Its first characters, to tell tokens apart.
-    pub prefix: String,
-    /// SHA-256 of the token, hexadecimal.
-    pub hash: String,
-    /// `admin`.
-    pub role: String,
-    /// When it was made.
-    pub created_at: Millis,
-    /// When it was revoked.
-    pub revoked_at: Option<Millis>,
-}
-
 /// One page of a stable order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
@@ -346,9 +332,11 @@ pub trait Store:
     + DecisionStore
     + ExemptionStore
     + FleetStore
+    + IdempotencyStore
     + ImpactStore
     + KeyStore
     + ShadowStore
+    + TokenStore
     + Send
     + Sync
 {
@@ -357,10 +345,6 @@ pub trait Store:
 
     /// Makes sure that the tenant exists.
     async fn ensure_tenant(&self, tenant: &Tenant, at: Millis) -> Result<(), StoreError>;
-    /// Writes a token that `actor` makes; false where one with the same hash exists.
-    async fn insert_token(&self, token: &TokenRow, actor: &str) -> Result<bool, StoreError>;
-    /// The token with this hash (of any tenant), revoked or not.
-    async fn token_by_hash(&self, hash: &str) -> Result<Option<TokenRow>, StoreError>;
 
     /// Writes a plugin's row; false where it is there.
     async fn insert_plugin(&self, tenant: &Tenant, plugin: &PluginRow) -> Result<bool, StoreError>;

@@ -71,7 +71,8 @@ impl Submission {
         Ok(Self { kind: Arc::clone(kind), id, version, submitted_digest, sent, value, variables, remarks })
     }
 
-    /// Reads again what a decision kept: `sent` of then, and what was wrong with its variables.
+    /// Reads again what a decision kept: `sent` of then, and what was wrong with its variables. What these rules declare
+    /// secret is masked, whatever the rules of then did.
     ///
     /// # Errors
     /// It is no such text.
@@ -87,6 +88,8 @@ impl Submission {
         let request = variables.into_iter().map(|(name, KeptVariable { value, secret })| {
             let declared = kind.declarations.iter().find(|declared| declared.name == name);
             let description = declared.and_then(|declared| declared.description.clone());
+            let secret = secret || declared.is_some_and(|declared| declared.secret);
+            let value = if secret { mask(&name) } else { value };
             Variable { name, value: Some(value), source: Source::Request, description, secret }
         });
         let variables = with_declared(kind, request.collect());

@@ -1,5 +1,7 @@
 //! The audit log's rows: written with the change that they tell of, then sealed.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use serde_json::Value;
 use sqlx::any::AnyRow;
@@ -13,13 +15,57 @@ use crate::clock::Millis;
 use crate::names::{Digest, Tenant};
 use crate::registry::audit::AuditRecord;
 use crate::registry::audit::chain::{AuditRow, nothing};
-use crate::registry::store::{AuditSpan, AuditStatus, AuditStore, Page, StoreError};
+use crate::registry::store::{AuditSpan, AuditStatus, AuditStore, AuditedPlace, AuditedVersion, Page, StoreError};
+
+/// What reads the log, each statement by what it reads: none goes through more of it than it gives.
+pub const READS: [(&str, &str); 6] = [
+    ("rows", ROWS),
+    ("versions", VERSIONS),
+    ("waiting", WAITING),
+    ("head", HEAD),
+    ("first since", FIRST_SINCE),
+    ("last before", LAST_BEFORE),
+];
+
+const ROWS: &str = "SELECT tenant_id, id, what, actor, subject, body, created_at, place, hash
+     FROM audit WHERE tenant_id = $1 AND place IS NOT NULL AND place > $2 AND place <= $3
+     ORDER BY place LIMIT $4";
+
+const HEAD: &str = "SELECT place, hash FROM audit WHERE tenant_id = $1 AND place IS NOT NULL
+     ORDER BY place DESC LIMIT 1";
+
+const WAITING: &str = "SELECT COUNT(*) AS waiting FROM audit WHERE tenant_id = $1 AND place IS NULL";
+
+/// The first block whose latest time is not before the instant has the first such row, and blocks are small.
+const FIRST_SINCE: &str = "SELECT place FROM audit
+     WHERE tenant_id = $1 AND place IS NOT NULL AND created_at >= $2 AND place > 256 * (
+         SELECT block FROM audit_blocks WHERE tenant_id = $1 AND latest_at >= $2 ORDER BY latest_at, block LIMIT 1)
+     ORDER BY place LIMIT 1";
+
+/// The same from the end: after the last block whose earliest time is before the instant, no row is.
+const LAST_BEFORE: &str = "SELECT place FROM audit
+     WHERE tenant_id = $1 AND place IS NOT NULL AND created_at < $2 AND place <= 256 + 256 * (
+         SELECT block FROM audit_blocks WHERE tenant_id = $1 AND earliest_at < $2
+         ORDER BY earliest_at DESC, block DESC LIMIT 1)
+     ORDER BY place DESC LIMIT 1";
+
+/// With the rows that wait, which are few: what is read as not waiting was sealed before.
+const VERSIONS: &str = "WITH waiting AS MATERIALIZED (
+         SELECT subject, body FROM audit WHERE tenant_id = $1 AND place IS NULL AND what = 'entry.published'
+     ), page AS MATERIALIZED (
+         SELECT kind, entry_id, version, digest, kind || '/' || entry_id || '@' || version AS subject
+         FROM versions WHERE tenant_id = $1 AND (kind, entry_id, version) > ($2, $3, $4)
+         ORDER BY kind, entry_id, version LIMIT $5
+     )
+     SELECT page.kind, page.entry_id, page.version, page.digest, waiting.subject AS waits
+     FROM page LEFT JOIN waiting ON waiting.subject = page.subject AND waiting.body LIKE '%' || page.digest || '%'
+     ORDER BY page.kind, page.entry_id, page.version";
 
 const SEALING: &str = "to seal the audit log";
 const READING: &str = "to read the audit log";
 
-/// Versions without a row that are named.
-const UNRECORDED_MAX: i64 = 10;
+/// Places of one row of `audit_blocks`; the migration that made it has the same number.
+const BLOCK_ROWS: i64 = 256;
 
 /// Rows of one statement: its arguments are counted in 16 bits.
 const INSERTED_AT_ONCE_MAX: usize = 1_000;
@@ -50,6 +96,13 @@ pub(super) async fn insert(
     Ok(())
 }
 
+impl Database {
+    async fn place(&self, statement: Statement) -> Result<Option<i64>, StoreError> {
+        let row = self.read_one(READING, statement).await?;
+        row.map(|row| plain(&row, "place")).transpose()
+    }
+}
+
 #[async_trait]
 impl AuditStore for Database {
     async fn seal_audit(&self, tenant: &Tenant, limit: u32) -> Result<usize, StoreError> {
@@ -73,46 +126,46 @@ impl AuditStore for Database {
         since: Option<Millis>,
         until: Option<Millis>,
     ) -> Result<AuditSpan, StoreError> {
-        let text = "SELECT MIN(CASE WHEN created_at >= $2 THEN place END) AS first,
-                           MAX(CASE WHEN created_at < $3 THEN place END) AS last
-                    FROM audit WHERE tenant_id = $1 AND place IS NOT NULL";
-        if since.is_none() && until.is_none() {
-            return Ok(AuditSpan { after: 0, last: i64::MAX });
-        }
-        let (from, to) = (since.map_or(i64::MIN, |at| at.0), until.map_or(i64::MAX, |at| at.0));
-        let statement = sqlx::query(text).bind(tenant.to_string()).bind(from).bind(to);
-        let Some(row) = self.read_one(READING, statement).await? else { return Ok(AuditSpan { after: 0, last: 0 }) };
-        match (plain::<Option<i64>>(&row, "first")?, plain::<Option<i64>>(&row, "last")?) {
+        let last = match until {
+            Some(until) => self.place(select_last_before(tenant, until)).await?,
+            None => self.place(select_head(tenant)).await?,
+        };
+        let first = match since {
+            Some(since) => self.place(select_first_since(tenant, since)).await?,
+            None => Some(1),
+        };
+        match (first, last) {
             (Some(first), Some(last)) => Ok(AuditSpan { after: first - 1, last }),
             _ => Ok(AuditSpan { after: 0, last: 0 }),
         }
     }
 
     async fn audit_rows(&self, tenant: &Tenant, span: AuditSpan, limit: u32) -> Result<Page<AuditRow>, StoreError> {
-        let statement = sqlx::query(
-            "SELECT tenant_id, id, what, actor, subject, body, created_at, place, hash
-             FROM audit WHERE tenant_id = $1 AND place IS NOT NULL AND place > $2 AND place <= $3
-             ORDER BY place LIMIT $4",
-        )
-        .bind(tenant.to_string())
-        .bind(span.after)
-        .bind(span.last)
-        .bind(i64::from(limit) + 1);
+        let statement =
+            sqlx::query(ROWS).bind(tenant.to_string()).bind(span.after).bind(span.last).bind(i64::from(limit) + 1);
         page(&self.read_all(READING, statement).await?, limit, row)
+    }
+
+    async fn audit_versions(
+        &self,
+        tenant: &Tenant,
+        after: &AuditedPlace,
+        limit: u32,
+    ) -> Result<Page<AuditedVersion>, StoreError> {
+        let statement = sqlx::query(VERSIONS)
+            .bind(tenant.to_string())
+            .bind(after.kind.clone())
+            .bind(after.entry.clone())
+            .bind(after.version.clone())
+            .bind(i64::from(limit) + 1);
+        page(&self.read_all(READING, statement).await?, limit, stored)
     }
 
     async fn audit_status(&self, tenant: &Tenant) -> Result<AuditStatus, StoreError> {
         let head = self.read_one(READING, select_head(tenant)).await?;
         let head = head.map(|row| Ok::<_, StoreError>((plain(&row, "place")?, plain(&row, "hash")?))).transpose()?;
-        let counts = sqlx::query(
-            "SELECT (SELECT COUNT(*) FROM audit WHERE tenant_id = $1 AND place IS NULL) AS waiting,
-                    (SELECT COUNT(*) FROM versions WHERE tenant_id = $1) AS versions",
-        );
-        let counts = self.read_one(READING, counts.bind(tenant.to_string())).await?;
-        let counted = |column| counts.as_ref().map_or(Ok(0), |row| plain::<i64>(row, column));
-        let unrecorded = self.read_all(READING, select_unrecorded(tenant)).await?;
-        let unrecorded = unrecorded.iter().map(|row| plain(row, "subject")).collect::<Result<_, _>>()?;
-        Ok(AuditStatus { head, waiting: counted("waiting")?, versions: counted("versions")?, unrecorded })
+        let waiting = self.read_one(READING, sqlx::query(WAITING).bind(tenant.to_string())).await?;
+        Ok(AuditStatus { head, waiting: waiting.map_or(Ok(0), |row| plain(&row, "waiting"))? })
     }
 }
 
@@ -138,14 +191,17 @@ async fn seal(connection: &mut AnyConnection, tenant: &Tenant, limit: u32) -> Re
     };
     let waiting = select_waiting(tenant, limit).fetch_all(&mut *connection).await.map_err(failed(SEALING))?;
     let mut sealed: Vec<(i64, i64, Digest)> = Vec::with_capacity(waiting.len());
+    let mut blocks: BTreeMap<i64, Times> = BTreeMap::new();
     for waits in &waiting {
         place += 1;
         let mut row = content(waits, place)?;
         row.seal(&previous);
         previous = row.hash.parse().map_err(|_| StoreError::Broken("a seal is no digest".to_owned(), None))?;
         sealed.push((plain(waits, "sequence")?, place, previous.clone()));
+        blocks.entry((place - 1) / BLOCK_ROWS).or_insert(Times { latest: row.at.0, earliest: row.at.0 }).take(row.at.0);
     }
     let Some(last) = sealed.last().cloned() else { return Ok(0) };
+    note_blocks(connection, tenant, blocks).await?;
     let count = sealed.len();
     // The last is repeated up to the next power of two: few texts, each prepared once for a connection.
     sealed.resize(count.next_power_of_two(), last);
@@ -164,9 +220,70 @@ async fn seal(connection: &mut AnyConnection, tenant: &Tenant, limit: u32) -> Re
     Ok(count)
 }
 
-fn select_head(tenant: &Tenant) -> Statement {
-    sqlx::query("SELECT place, hash FROM audit WHERE tenant_id = $1 AND place IS NOT NULL ORDER BY place DESC LIMIT 1")
+/// The latest and the earliest of some times.
+struct Times {
+    latest: i64,
+    earliest: i64,
+}
+
+impl Times {
+    fn take(&mut self, at: i64) {
+        self.latest = self.latest.max(at);
+        self.earliest = self.earliest.min(at);
+    }
+}
+
+/// Keeps what finds a time in the log: a block's latest time is that of its rows and all before, its earliest that of its
+/// rows and all after. A clock that goes behind the others costs one look at each block that it is behind, once.
+async fn note_blocks(
+    connection: &mut AnyConnection,
+    tenant: &Tenant,
+    blocks: BTreeMap<i64, Times>,
+) -> Result<(), StoreError> {
+    let newest = sqlx::query("SELECT latest_at FROM audit_blocks WHERE tenant_id = $1 ORDER BY block DESC LIMIT 1")
         .bind(tenant.to_string())
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(failed(SEALING))?;
+    let mut latest = newest.map_or(Ok(i64::MIN), |row| plain(&row, "latest_at"))?;
+    for (block, times) in blocks {
+        latest = latest.max(times.latest);
+        sqlx::query(
+            "INSERT INTO audit_blocks (tenant_id, block, latest_at, earliest_at) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (tenant_id, block) DO UPDATE SET latest_at = excluded.latest_at,
+                 earliest_at = CASE WHEN excluded.earliest_at < audit_blocks.earliest_at
+                                    THEN excluded.earliest_at ELSE audit_blocks.earliest_at END",
+        )
+        .bind(tenant.to_string())
+        .bind(block)
+        .bind(latest)
+        .bind(times.earliest)
+        .execute(&mut *connection)
+        .await
+        .map_err(failed(SEALING))?;
+        sqlx::query(
+            "UPDATE audit_blocks SET earliest_at = $3 WHERE tenant_id = $1 AND earliest_at > $3 AND block < $2",
+        )
+        .bind(tenant.to_string())
+        .bind(block)
+        .bind(times.earliest)
+        .execute(&mut *connection)
+        .await
+        .map_err(failed(SEALING))?;
+    }
+    Ok(())
+}
+
+fn select_head(tenant: &Tenant) -> Statement {
+    sqlx::query(HEAD).bind(tenant.to_string())
+}
+
+fn select_first_since(tenant: &Tenant, since: Millis) -> Statement {
+    sqlx::query(FIRST_SINCE).bind(tenant.to_string()).bind(since.0)
+}
+
+fn select_last_before(tenant: &Tenant, until: Millis) -> Statement {
+    sqlx::query(LAST_BEFORE).bind(tenant.to_string()).bind(until.0)
 }
 
 /// By their flag and never by a cursor: on PostgreSQL numbers become visible out of order, and none may be missed.
@@ -179,22 +296,10 @@ fn select_waiting(tenant: &Tenant, limit: u32) -> Statement {
     .bind(i64::from(limit))
 }
 
-/// Versions that no row tells of, or of another digest. The rows are gathered first and joined by their subject alone:
-/// SQLite would else go through all of the tenant's for each version, by the index of those that wait.
-fn select_unrecorded(tenant: &Tenant) -> Statement {
-    sqlx::query(
-        "WITH told AS MATERIALIZED (
-             SELECT subject, body FROM audit WHERE tenant_id = $1 AND what = 'entry.published'
-         )
-         SELECT v.kind || '/' || v.entry_id || '@' || v.version AS subject
-         FROM versions v
-         LEFT JOIN told ON told.subject = v.kind || '/' || v.entry_id || '@' || v.version
-                        AND told.body LIKE '%' || v.digest || '%'
-         WHERE v.tenant_id = $1 AND told.subject IS NULL
-         LIMIT $2",
-    )
-    .bind(tenant.to_string())
-    .bind(UNRECORDED_MAX)
+fn stored(row: &AnyRow) -> Result<AuditedVersion, StoreError> {
+    let place =
+        AuditedPlace { kind: plain(row, "kind")?, entry: plain(row, "entry_id")?, version: plain(row, "version")? };
+    Ok(AuditedVersion { place, digest: plain(row, "digest")?, waits: plain::<Option<String>>(row, "waits")?.is_some() })
 }
 
 fn row(row: &AnyRow) -> Result<AuditRow, StoreError> {

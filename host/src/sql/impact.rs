@@ -1,27 +1,28 @@
 //! The preview's runs, their chunks, and the versions that a chunk judges. A chunk's result and the run's progress are
 //! one transaction, so that a chunk that two hosts judged counts once.
 
+mod versions;
+
 use async_trait::async_trait;
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::errors::failed;
-use super::rows::{self, millis, name, page, places, plain};
+use super::rows::{self, millis, name, page, plain};
 use super::{Database, Statement};
 use crate::clock::Millis;
 use crate::names::{EntryId, KindName, Tenant, VersionName};
 use crate::registry::store::{
-    ImpactBegun, ImpactChunk, ImpactRow, ImpactState, ImpactStore, Judged, Page, PublishMark, StoreError, StoredVersion,
+    ChunkDone, HeldExemptions, ImpactBegun, ImpactChunk, ImpactRow, ImpactRules, ImpactState, ImpactStore, Judged,
+    NewImpact, Page, PublishMark, Reading, StoreError, StoredVersion,
 };
 
 const COLUMNS: &str = "id, scope, candidate_digest, candidate_number, active, what, state, why, versions, judged, \
-                       chunks, chunks_done, events, last_event, author, created_at, ended_at";
+                       chunks, chunks_done, events, last_event, exemptions_number, exemptions_held, \
+                       exemptions_until, not_independent, author, created_at, ended_at";
 
 /// Chunks that one statement writes.
 const CHUNKS_AT_ONCE: usize = 50;
-
-/// A decision without substituted values need not be read: what is looked for is how it is written, with no spaces.
-const WITH_SUBSTITUTED: &str = "CASE WHEN d.body LIKE '%\"substituted\":[]%' THEN NULL ELSE d.body END AS decision";
 
 #[async_trait]
 impl ImpactStore for Database {
@@ -77,9 +78,7 @@ impl ImpactStore for Database {
     async fn begin_impact(
         &self,
         tenant: &Tenant,
-        impact: &ImpactRow,
-        rules: &str,
-        chunks: &[ImpactChunk],
+        impact: NewImpact<'_>,
         running_max: u32,
         kept_max: u32,
     ) -> Result<ImpactBegun, StoreError> {
@@ -97,9 +96,9 @@ impl ImpactStore for Database {
         for statement in remove_oldest(tenant, kept_max) {
             statement.execute(&mut *transaction).await.map_err(&failed)?;
         }
-        insert_impact(tenant, impact, rules).execute(&mut *transaction).await.map_err(&failed)?;
-        for some in chunks.chunks(CHUNKS_AT_ONCE) {
-            insert_chunks(tenant, &impact.id, some).execute(&mut *transaction).await.map_err(&failed)?;
+        insert_impact(tenant, &impact).execute(&mut *transaction).await.map_err(&failed)?;
+        for some in impact.chunks.chunks(CHUNKS_AT_ONCE) {
+            insert_chunks(tenant, &impact.row.id, some).execute(&mut *transaction).await.map_err(&failed)?;
         }
         transaction.commit().await.map_err(&failed)?;
         Ok(ImpactBegun::Begun)
@@ -111,12 +110,14 @@ impl ImpactStore for Database {
         self.read_one("to read a preview", statement).await?.as_ref().map(impact).transpose()
     }
 
-    async fn impact_rules(&self, tenant: &Tenant, id: &str) -> Result<Option<String>, StoreError> {
-        let statement = sqlx::query("SELECT candidate_rules FROM impacts WHERE tenant_id = $1 AND id = $2")
+    async fn impact_rules(&self, tenant: &Tenant, id: &str) -> Result<Option<ImpactRules>, StoreError> {
+        let statement = sqlx::query("SELECT candidate_rules, exemptions FROM impacts WHERE tenant_id = $1 AND id = $2")
             .bind(tenant.to_string())
             .bind(id.to_owned());
         let row = self.read_one("to read a preview's rules", statement).await?;
-        row.as_ref().map(|row| plain(row, "candidate_rules")).transpose()
+        let rules =
+            |row| Ok(ImpactRules { rules: plain(row, "candidate_rules")?, exemptions: json(row, "exemptions")? });
+        row.as_ref().map(rules).transpose()
     }
 
     async fn impacts(&self, tenant: &Tenant, before: Option<&str>, limit: u32) -> Result<Page<ImpactRow>, StoreError> {
@@ -143,36 +144,38 @@ impl ImpactStore for Database {
         self.read_one("to read a chunk", statement).await?.as_ref().map(chunk).transpose()
     }
 
-    async fn chunk_results(&self, tenant: &Tenant, id: &str) -> Result<Vec<String>, StoreError> {
-        let statement = sqlx::query(
-            "SELECT result FROM impact_chunks
-             WHERE tenant_id = $1 AND impact_id = $2 AND result IS NOT NULL ORDER BY number",
-        )
-        .bind(tenant.to_string())
-        .bind(id.to_owned());
-        self.read_all("to read a preview's results", statement).await?.iter().map(|row| plain(row, "result")).collect()
-    }
-
-    async fn finish_chunk(
+    async fn chunk_results(
         &self,
         tenant: &Tenant,
         id: &str,
-        number: i64,
-        judged: i64,
-        result: &str,
-        at: Millis,
-    ) -> Result<bool, StoreError> {
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, String)>, StoreError> {
+        let statement = sqlx::query(
+            "SELECT number, result FROM impact_chunks
+             WHERE tenant_id = $1 AND impact_id = $2 AND number > $3 AND result IS NOT NULL ORDER BY number LIMIT $4",
+        )
+        .bind(tenant.to_string())
+        .bind(id.to_owned())
+        .bind(after)
+        .bind(i64::from(limit));
+        let rows = self.read_all("to read a preview's results", statement).await?;
+        rows.iter().map(|row| Ok((plain(row, "number")?, plain(row, "result")?))).collect()
+    }
+
+    async fn finish_chunk(&self, tenant: &Tenant, id: &str, done: ChunkDone<'_>) -> Result<bool, StoreError> {
         let failed = failed("to write a chunk's result");
         let mut transaction = self.writers.begin().await.map_err(&failed)?;
         // The run's row first, and always: it is what two hosts with one chunk wait for each other at.
         let running = sqlx::query(
             "UPDATE impacts SET judged = judged + $3, chunks_done = chunks_done + 1, progressed_at = $4, repeated = 0
-             WHERE tenant_id = $1 AND id = $2 AND state = 'running'",
+             WHERE tenant_id = $1 AND id = $2 AND state = 'running' AND (not_independent IS NULL OR $5 = 0)",
         )
         .bind(tenant.to_string())
         .bind(id.to_owned())
-        .bind(judged)
-        .bind(at.0)
+        .bind(done.judged)
+        .bind(done.at.0)
+        .bind(i64::from(done.rests_on_claim))
         .execute(&mut *transaction)
         .await
         .map_err(&failed)?;
@@ -182,9 +185,9 @@ impl ImpactStore for Database {
         )
         .bind(tenant.to_string())
         .bind(id.to_owned())
-        .bind(number)
-        .bind(at.0)
-        .bind(result.to_owned())
+        .bind(done.number)
+        .bind(done.at.0)
+        .bind(done.result.to_owned())
         .execute(&mut *transaction)
         .await
         .map_err(&failed)?;
@@ -198,12 +201,52 @@ impl ImpactStore for Database {
         )
         .bind(tenant.to_string())
         .bind(id.to_owned())
-        .bind(at.0)
+        .bind(done.at.0)
         .execute(&mut *transaction)
         .await
         .map_err(&failed)?;
         transaction.commit().await.map_err(&failed)?;
         Ok(true)
+    }
+
+    async fn begin_again(
+        &self,
+        tenant: &Tenant,
+        id: &str,
+        not_independent: &str,
+        at: Millis,
+    ) -> Result<Vec<i64>, StoreError> {
+        let failed = failed("to begin a preview again");
+        let mut transaction = self.writers.begin().await.map_err(&failed)?;
+        let begun = sqlx::query(
+            "UPDATE impacts SET not_independent = $3, judged = 0, chunks_done = 0, progressed_at = $4, repeated = 0
+             WHERE tenant_id = $1 AND id = $2 AND state = 'running' AND not_independent IS NULL",
+        )
+        .bind(tenant.to_string())
+        .bind(id.to_owned())
+        .bind(not_independent.to_owned())
+        .bind(at.0)
+        .execute(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        if begun.rows_affected() == 0 {
+            transaction.roll_back().await.map_err(&failed)?;
+            return Ok(Vec::new());
+        }
+        // Those that are not done wait in the queue, or a host has them: it learns of this when it would finish one.
+        let open = sqlx::query(
+            "UPDATE impact_chunks SET done_at = NULL, result = NULL
+             WHERE tenant_id = $1 AND impact_id = $2 AND done_at IS NOT NULL RETURNING number",
+        )
+        .bind(tenant.to_string())
+        .bind(id.to_owned())
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        let mut numbers = open.iter().map(|row| plain(row, "number")).collect::<Result<Vec<i64>, _>>()?;
+        numbers.sort_unstable();
+        transaction.commit().await.map_err(&failed)?;
+        Ok(numbers)
     }
 
     async fn end_impact(
@@ -265,27 +308,17 @@ impl ImpactStore for Database {
         &self,
         tenant: &Tenant,
         chunk: &ImpactChunk,
-        judged: Judged,
+        (judged, reading): (Judged, Reading),
         after: Option<(&EntryId, &VersionName)>,
         limit: u32,
     ) -> Result<Vec<StoredVersion>, StoreError> {
         let statement = match &chunk.ids {
-            Some(ids) => select_named(tenant, &chunk.kind, ids, after, limit),
-            None => select_range(tenant, chunk, judged, after, limit),
+            Some(ids) => versions::select_named(tenant, (&chunk.kind, ids), reading, after, limit),
+            None => Some(versions::select_range(tenant, chunk, (judged, reading), after, limit)),
         };
         let Some(statement) = statement else { return Ok(Vec::new()) };
         let rows = self.read_all("to read versions to judge", statement).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(StoredVersion {
-                    id: name(row, "entry_id")?,
-                    version: name(row, "version")?,
-                    manifest: plain(row, "manifest")?,
-                    published_by: plain(row, "published_by")?,
-                    decision: plain(row, "decision")?,
-                })
-            })
-            .collect()
+        rows.iter().map(|row| versions::version(row, reading)).collect()
     }
 
     async fn enqueue_chunks(&self, tenant: &Tenant, id: &str, numbers: &[i64]) -> Result<(), StoreError> {
@@ -293,20 +326,21 @@ impl ImpactStore for Database {
     }
 }
 
-fn insert_impact(tenant: &Tenant, impact: &ImpactRow, rules: &str) -> Statement {
+fn insert_impact(tenant: &Tenant, NewImpact { row: impact, rules, exemptions, .. }: &NewImpact<'_>) -> Statement {
     let is_empty = impact.chunks == 0;
     let state = if is_empty { ImpactState::Done } else { ImpactState::Running };
     sqlx::query(
         "INSERT INTO impacts (tenant_id, id, scope, candidate_digest, candidate_rules, candidate_number, active, what,
                               state, versions, judged, chunks, chunks_done, events, last_event, author, created_at,
-                              progressed_at, repeated, ended_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, 0, $12, $13, $14, $15, $15, 0, $16)",
+                              progressed_at, repeated, ended_at, exemptions, exemptions_number, exemptions_held,
+                              exemptions_until)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, 0, $12, $13, $14, $15, $15, 0, $16, $17, $18, $19, $20)",
     )
     .bind(tenant.to_string())
     .bind(impact.id.clone())
     .bind(impact.scope.to_string())
     .bind(impact.candidate.to_string())
-    .bind(rules.to_owned())
+    .bind((*rules).to_owned())
     .bind(impact.number)
     .bind(serde_json::to_string(&impact.active).expect("releases are plain data"))
     .bind(impact.what.clone())
@@ -318,6 +352,10 @@ fn insert_impact(tenant: &Tenant, impact: &ImpactRow, rules: &str) -> Statement 
     .bind(impact.author.clone())
     .bind(impact.created_at.0)
     .bind(is_empty.then_some(impact.created_at.0))
+    .bind(serde_json::to_string(exemptions).expect("exemptions are plain data"))
+    .bind(impact.exemptions.number)
+    .bind(impact.exemptions.count)
+    .bind(impact.exemptions.until.map(|until| until.0))
 }
 
 fn insert_chunks(tenant: &Tenant, id: &str, chunks: &[ImpactChunk]) -> Statement {
@@ -348,71 +386,6 @@ fn remove_oldest(tenant: &Tenant, kept_max: u32) -> [Statement; 2] {
     })
 }
 
-fn select_range(
-    tenant: &Tenant,
-    chunk: &ImpactChunk,
-    judged: Judged,
-    after: Option<(&EntryId, &VersionName)>,
-    limit: u32,
-) -> Option<Statement> {
-    let (id, version) = after.map_or((chunk.after.clone(), None), |(id, version)| (id.to_string(), Some(version)));
-    let text = match judged {
-        Judged::Active => format!(
-            "SELECT v.entry_id, v.version, v.manifest, v.published_by, {WITH_SUBSTITUTED}
-             FROM entries e
-             JOIN versions v ON v.tenant_id = e.tenant_id AND v.kind = e.kind AND v.entry_id = e.id
-                            AND v.version = e.current_version
-             JOIN decisions d ON d.tenant_id = v.tenant_id AND d.id = v.decision_id
-             WHERE e.tenant_id = $1 AND e.kind = $2 AND e.id > $3 AND e.id <= $4 ORDER BY e.id LIMIT $5"
-        ),
-        // Versions of one entry follow each other, so the first page starts from none of an id.
-        Judged::Since(_) => format!(
-            "SELECT v.entry_id, v.version, v.manifest, v.published_by, {WITH_SUBSTITUTED}
-             FROM versions v
-             JOIN decisions d ON d.tenant_id = v.tenant_id AND d.id = v.decision_id
-             WHERE v.tenant_id = $1 AND v.kind = $2 AND v.entry_id >= $3 AND v.entry_id <= $4 AND v.published_at >= $6
-               AND (v.entry_id > $3 OR v.version > $7) ORDER BY v.entry_id, v.version LIMIT $5"
-        ),
-    };
-    let query = sqlx::query(AssertSqlSafe(text))
-        .bind(tenant.to_string())
-        .bind(chunk.kind.to_string())
-        .bind(id)
-        .bind(chunk.until.clone())
-        .bind(i64::from(limit));
-    Some(match judged {
-        Judged::Active => query,
-        // `~` is after everything that a version's name may have: of the entry before the range none is read.
-        Judged::Since(since) => query.bind(since.0).bind(version.map_or("~", VersionName::as_str).to_owned()),
-    })
-}
-
-/// Entries by name; none where no more follow.
-fn select_named(
-    tenant: &Tenant,
-    kind: &KindName,
-    ids: &[EntryId],
-    after: Option<(&EntryId, &VersionName)>,
-    limit: u32,
-) -> Option<Statement> {
-    let rest = ids.iter().filter(|id| after.is_none_or(|(last, _)| *id > last));
-    let asked: Vec<&EntryId> = rest.take(usize::try_from(limit).unwrap_or(usize::MAX)).collect();
-    if asked.is_empty() {
-        return None;
-    }
-    let text = format!(
-        "SELECT v.entry_id, v.version, v.manifest, v.published_by, {WITH_SUBSTITUTED}
-         FROM entries e
-         JOIN versions v ON v.tenant_id = e.tenant_id AND v.kind = e.kind AND v.entry_id = e.id
-                        AND v.version = e.current_version
-         JOIN decisions d ON d.tenant_id = v.tenant_id AND d.id = v.decision_id
-         WHERE e.tenant_id = $1 AND e.kind = $2 AND e.id IN ({}) ORDER BY e.id",
-        places(3, asked.len())
-    );
-    let query = sqlx::query(AssertSqlSafe(text)).bind(tenant.to_string()).bind(kind.to_string());
-    Some(asked.into_iter().fold(query, |query, id| query.bind(id.to_string())))
-}
-
 fn impact(row: &AnyRow) -> Result<ImpactRow, StoreError> {
     Ok(ImpactRow {
         id: plain(row, "id")?,
@@ -428,6 +401,12 @@ fn impact(row: &AnyRow) -> Result<ImpactRow, StoreError> {
         chunks: plain(row, "chunks")?,
         chunks_done: plain(row, "chunks_done")?,
         mark: PublishMark { events: plain(row, "events")?, last: plain(row, "last_event")? },
+        exemptions: HeldExemptions {
+            number: plain(row, "exemptions_number")?,
+            count: plain(row, "exemptions_held")?,
+            until: plain::<Option<i64>>(row, "exemptions_until")?.map(Millis),
+        },
+        not_independent: plain(row, "not_independent")?,
         author: plain(row, "author")?,
         created_at: millis(row, "created_at")?,
         ended_at: plain::<Option<i64>>(row, "ended_at")?.map(Millis),

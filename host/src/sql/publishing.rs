@@ -15,7 +15,7 @@ use crate::names::{EntryId, KindName, Scope, Tenant};
 use crate::registry::audit::AuditRecord;
 use crate::registry::release::ReleaseRef;
 use crate::registry::store::{
-    Commit, Committed, DecisionRow, EntryRow, NewEvent, ShadowResult, Store as _, StoreError, VersionRow,
+    Commit, Committed, DecisionRow, EntryRow, NewEvent, Observation, Store as _, StoreError, VersionRow,
 };
 
 /// Times that a transaction is run before its conflict with others, or with a host that stands still again and again, is
@@ -38,7 +38,7 @@ pub(super) struct Publish {
     version: VersionRow,
     decision: DecisionRow,
     event: NewEvent,
-    shadows: Vec<ShadowResult>,
+    observations: Vec<Observation>,
     is_higher: fn(&str, &str) -> bool,
 }
 
@@ -57,7 +57,7 @@ impl Publish {
             version: commit.version.clone(),
             decision: commit.decision.clone(),
             event: commit.event.clone(),
-            shadows: commit.shadows.clone(),
+            observations: commit.observations.clone(),
             is_higher: commit.is_higher,
         }
     }
@@ -114,7 +114,7 @@ impl Publish {
                 published_by: "test".to_owned(),
                 published_at: at,
             },
-            shadows: Vec::new(),
+            observations: Vec::new(),
             is_higher: |_, _| true,
         }
     }
@@ -211,8 +211,8 @@ async fn try_commit(
     }
     let mut written = write_entries(&mut transaction, group, &open).await?;
     insert_decisions(&mut transaction, group, &open).await?;
-    let beside = open.iter().map(|index| (&group[*index].decision, &group[*index].shadows[..]));
-    shadow::insert_results(&mut transaction, &group[first].tenant, beside).await?;
+    let observed = open.iter().map(|index| (&group[*index].decision, &group[*index].observations[..]));
+    shadow::insert_observations(&mut transaction, &group[first].tenant, observed).await?;
     let new = insert_versions(&mut transaction, group, &open).await?;
     if new.len() < open.len() {
         transaction.roll_back().await.map_err(failed(COMMITTING))?;

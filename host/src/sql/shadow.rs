@@ -1,7 +1,10 @@
-//! Shadows, and what they would have said: rows that are written with the decision and never changed, so that counting
-//! them is right on every engine and over any number of hosts, and nobody waits for a counter.
+//! Shadows, and what they and the bindings that observe would have said: rows that are written with the decision and never
+//! changed, so that counting them is right on every engine and over any number of hosts, and nobody waits for a counter.
 
 use async_trait::async_trait;
+use serde::Deserialize;
+use serde::de::IntoDeserializer as _;
+use serde::de::value::StrDeserializer;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
@@ -10,10 +13,10 @@ use super::rows::{millis, name, plain, rows_of_places};
 use super::{Database, Statement, audit, events, fleet, rules};
 use crate::names::{Scope, Tenant};
 use crate::registry::audit::AuditRecord;
-use crate::registry::shadow::{Agreement, Change, Plan, ShadowRow, ShadowState};
+use crate::registry::shadow::{Agreement, Change, Plan, ShadowRow};
 use crate::registry::store::{
-    DecisionRow, Happened, Progress, ProgressAsked, RulesStamp, ShadowCode, ShadowEnd, ShadowExample, ShadowResult,
-    ShadowStore, StoreError,
+    DecisionRow, Happened, Observation, ObservationCode, ObservationExample, Progress, ProgressAsked, RulesStamp,
+    ShadowEnd, ShadowStore, StoreError,
 };
 
 const COLUMNS: &str = "id, scope, release_number AS number, release_digest AS digest, percent, state, reason, plan,
@@ -22,9 +25,10 @@ const COLUMNS: &str = "id, scope, release_number AS number, release_digest AS di
 /// Rows of one statement: each engine takes so many arguments at least.
 const ROWS_AT_ONCE_MAX: usize = 500;
 
-fn word<T>(row: &AnyRow, column: &'static str, read: impl Fn(&str) -> Option<T>) -> Result<T, StoreError> {
-    let text: String = plain(row, column)?;
-    read(&text).ok_or_else(|| StoreError::Broken(format!("column {column} holds '{text}'"), None))
+fn word<T: for<'de> Deserialize<'de>>(row: &AnyRow, column: &'static str) -> Result<T, StoreError> {
+    let text: &str = plain(row, column)?;
+    let word: StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
+    T::deserialize(word).map_err(|_| StoreError::Broken(format!("column {column} holds '{text}'"), None))
 }
 
 fn shadow(row: &AnyRow) -> Result<ShadowRow, StoreError> {
@@ -38,7 +42,7 @@ fn shadow(row: &AnyRow) -> Result<ShadowRow, StoreError> {
         id: plain(row, "id")?,
         release: rules::release_ref(row)?,
         percent: u8::try_from(percent).unwrap_or(100),
-        state: word(row, "state", ShadowState::parse)?,
+        state: word(row, "state")?,
         reason: plain(row, "reason")?,
         plan,
         started_by: plain(row, "started_by")?,
@@ -48,8 +52,8 @@ fn shadow(row: &AnyRow) -> Result<ShadowRow, StoreError> {
     })
 }
 
-fn example(row: &AnyRow) -> Result<ShadowExample, StoreError> {
-    Ok(ShadowExample {
+fn example(row: &AnyRow) -> Result<ObservationExample, StoreError> {
+    Ok(ObservationExample {
         decision: name(row, "decision_id")?,
         kind: name(row, "kind")?,
         entry: name(row, "entry_id")?,
@@ -79,8 +83,9 @@ fn insert(tenant: &Tenant, shadow: &ShadowRow) -> Statement {
     .bind(shadow.changed_at.0)
 }
 
-fn of_shadow(text: String, tenant: &Tenant, id: &str) -> Statement {
-    sqlx::query(AssertSqlSafe(text)).bind(tenant.to_string()).bind(id.to_owned())
+/// A statement about what is known by `key`: a scope, or an observer.
+fn about(text: String, tenant: &Tenant, key: &str) -> Statement {
+    sqlx::query(AssertSqlSafe(text)).bind(tenant.to_string()).bind(key.to_owned())
 }
 
 async fn raise(connection: &mut AnyConnection, tenant: &Tenant) -> Result<(), StoreError> {
@@ -92,64 +97,70 @@ async fn raise(connection: &mut AnyConnection, tenant: &Tenant) -> Result<(), St
         .map_err(failed("to raise the shadows' number"))
 }
 
-/// Writes what shadows would have said of decisions, within the transaction that writes those.
-pub(super) async fn insert_results<'a>(
+/// Writes what was observed of decisions, within the transaction that writes those.
+pub(super) async fn insert_observations<'a>(
     connection: &mut AnyConnection,
     tenant: &Tenant,
-    decisions: impl Iterator<Item = (&'a DecisionRow, &'a [ShadowResult])>,
+    decisions: impl Iterator<Item = (&'a DecisionRow, &'a [Observation])>,
 ) -> Result<(), StoreError> {
-    let failed = failed("to write what shadows would have said");
-    let rows: Vec<(&DecisionRow, &ShadowResult)> =
-        decisions.flat_map(|(decision, results)| results.iter().map(move |result| (decision, result))).collect();
+    let failed = failed("to write what was observed");
+    let rows: Vec<(&DecisionRow, &Observation)> =
+        decisions.flat_map(|(decision, observed)| observed.iter().map(move |observed| (decision, observed))).collect();
     for rows in rows.chunks(ROWS_AT_ONCE_MAX) {
         let text = format!(
-            "INSERT INTO shadow_results
-                 (tenant_id, shadow_id, decision_id, kind, entry_id, version, agreement, slower_micros)
+            "INSERT INTO observations
+                 (tenant_id, observer, decision_id, kind, entry_id, version, agreement, slower_micros)
              VALUES {}",
             rows_of_places(8, rows.len())
         );
-        let query = rows.iter().fold(sqlx::query(AssertSqlSafe(text)), |query, (decision, result)| {
+        let query = rows.iter().fold(sqlx::query(AssertSqlSafe(text)), |query, (decision, observed)| {
             query
                 .bind(tenant.to_string())
-                .bind(result.shadow.clone())
+                .bind(observed.observer.clone())
                 .bind(decision.id.to_string())
                 .bind(decision.kind.to_string())
                 .bind(decision.entry.to_string())
                 .bind(decision.version.to_string())
-                .bind(result.agreement.as_str())
-                .bind(result.slower_micros)
+                .bind(observed.agreement.as_str())
+                .bind(observed.slower_micros)
         });
         query.execute(&mut *connection).await.map_err(&failed)?;
     }
-    let codes: Vec<(&DecisionRow, &ShadowResult, &(Change, String))> = rows
+    let codes: Vec<(&DecisionRow, &str, &(Change, String))> = rows
         .iter()
-        .flat_map(|(decision, result)| result.codes.iter().map(move |code| (*decision, *result, code)))
+        .flat_map(|(decision, observed)| {
+            observed.codes.iter().map(move |code| (*decision, observed.observer.as_str(), code))
+        })
         .collect();
     for codes in codes.chunks(ROWS_AT_ONCE_MAX) {
         let text = format!(
-            "INSERT INTO shadow_codes (tenant_id, shadow_id, change, code, decision_id) VALUES {}",
+            "INSERT INTO observation_codes (tenant_id, observer, change, code, decision_id) VALUES {}",
             rows_of_places(5, codes.len())
         );
-        let query = codes.iter().fold(sqlx::query(AssertSqlSafe(text)), |query, (decision, result, (change, code))| {
-            query
-                .bind(tenant.to_string())
-                .bind(result.shadow.clone())
-                .bind(change.as_str())
-                .bind(code.clone())
-                .bind(decision.id.to_string())
-        });
+        let query =
+            codes.iter().fold(sqlx::query(AssertSqlSafe(text)), |query, (decision, observer, (change, code))| {
+                query
+                    .bind(tenant.to_string())
+                    .bind((*observer).to_owned())
+                    .bind(change.as_str())
+                    .bind(code.clone())
+                    .bind(decision.id.to_string())
+            });
         query.execute(&mut *connection).await.map_err(&failed)?;
     }
     Ok(())
 }
 
 impl Database {
-    async fn count_up_to(&self, tenant: &Tenant, id: &str, which: &str, most: i64) -> Result<i64, StoreError> {
+    async fn count_up_to(&self, tenant: &Tenant, observer: &str, which: &str, most: i64) -> Result<i64, StoreError> {
+        if most == 0 {
+            return Ok(0);
+        }
         let text = format!(
-            "SELECT count(*) AS counted FROM (SELECT 1 AS one FROM shadow_results
-             WHERE tenant_id = $1 AND shadow_id = $2 AND {which} LIMIT $3) AS some_of_them"
+            "SELECT count(*) AS counted FROM (SELECT 1 AS one FROM observations
+             WHERE tenant_id = $1 AND observer = $2 AND {which} LIMIT $3) AS some_of_them"
         );
-        let row = self.read_one("to count for a shadow", of_shadow(text, tenant, id).bind(most)).await?;
+        let row = self.read_one("to count what was observed", about(text, tenant, observer).bind(most)).await?;
         row.map_or(Ok(0), |row| plain(&row, "counted"))
     }
 }
@@ -212,91 +223,104 @@ impl ShadowStore for Database {
 
     async fn newest_shadow(&self, tenant: &Tenant, scope: &Scope) -> Result<Option<ShadowRow>, StoreError> {
         let text = format!("SELECT {COLUMNS} WHERE tenant_id = $1 AND scope = $2 ORDER BY id DESC LIMIT 1");
-        let row = self.read_one("to read a shadow", of_shadow(text, tenant, &scope.to_string())).await?;
+        let row = self.read_one("to read a shadow", about(text, tenant, &scope.to_string())).await?;
         row.as_ref().map(shadow).transpose()
     }
 
-    async fn insert_decision_beside(
+    async fn insert_observed_decision(
         &self,
         tenant: &Tenant,
         decision: &DecisionRow,
-        shadows: &[ShadowResult],
+        observations: &[Observation],
     ) -> Result<(), StoreError> {
         let failed = failed("to write a decision");
         let mut transaction = self.writers.begin().await.map_err(&failed)?;
         events::insert_decision(tenant, decision).execute(&mut *transaction).await.map_err(&failed)?;
-        insert_results(&mut transaction, tenant, std::iter::once((decision, shadows))).await?;
+        insert_observations(&mut transaction, tenant, std::iter::once((decision, observations))).await?;
         transaction.commit().await.map_err(&failed)
     }
 
-    async fn shadow_progress(&self, tenant: &Tenant, id: &str, asked: ProgressAsked) -> Result<Progress, StoreError> {
-        let rejected = self.count_up_to(tenant, id, "agreement = 'newly-rejected'", asked.newly_rejected).await?;
-        let failures = self.count_up_to(tenant, id, "agreement = 'failed'", asked.failed).await?;
-        let judged = self.count_up_to(tenant, id, "agreement <> 'failed'", asked.judged).await?;
+    async fn observation_progress(
+        &self,
+        tenant: &Tenant,
+        observer: &str,
+        asked: ProgressAsked,
+    ) -> Result<Progress, StoreError> {
+        const DISAGREED: &str = "agreement IN ('newly-rejected', 'newly-approved', 'other-findings')";
+        let newly_rejected =
+            self.count_up_to(tenant, observer, "agreement = 'newly-rejected'", asked.newly_rejected).await?;
+        let disagreed = self.count_up_to(tenant, observer, DISAGREED, asked.disagreed).await?;
+        let failed = self.count_up_to(tenant, observer, "agreement = 'failed'", asked.failed).await?;
+        let judged = self.count_up_to(tenant, observer, "agreement <> 'failed'", asked.judged).await?;
         let text = "SELECT count(*) AS counted, CAST(COALESCE(SUM(slower_micros), 0) AS BIGINT) AS slower FROM
-             (SELECT slower_micros FROM shadow_results
-              WHERE tenant_id = $1 AND shadow_id = $2 AND agreement <> 'failed'
+             (SELECT slower_micros FROM observations
+              WHERE tenant_id = $1 AND observer = $2 AND agreement <> 'failed'
               ORDER BY decision_id DESC LIMIT $3) AS newest";
-        let statement = of_shadow(text.to_owned(), tenant, id).bind(asked.timed);
-        let row = self.read_one("to time a shadow", statement).await?;
+        let statement = about(text.to_owned(), tenant, observer).bind(asked.timed);
+        let row = self.read_one("to time what was observed", statement).await?;
         let (counted, slower): (i64, i64) = match &row {
             Some(row) => (plain(row, "counted")?, plain(row, "slower")?),
             None => (0, 0),
         };
         let slower_micros = (slower / counted.max(1), counted);
-        Ok(Progress { judged, newly_rejected: rejected, failed: failures, slower_micros })
+        Ok(Progress { judged, newly_rejected, disagreed, failed, slower_micros })
     }
 
-    async fn shadow_counts(&self, tenant: &Tenant, id: &str) -> Result<Vec<(Agreement, i64)>, StoreError> {
-        let text = "SELECT agreement, count(*) AS counted FROM shadow_results
-             WHERE tenant_id = $1 AND shadow_id = $2 GROUP BY agreement";
-        let rows = self.read_all("to count for a shadow", of_shadow(text.to_owned(), tenant, id)).await?;
-        rows.iter().map(|row| Ok((word(row, "agreement", Agreement::parse)?, plain(row, "counted")?))).collect()
+    async fn observation_counts(&self, tenant: &Tenant, observer: &str) -> Result<Vec<(Agreement, i64)>, StoreError> {
+        let text = "SELECT agreement, count(*) AS counted FROM observations
+             WHERE tenant_id = $1 AND observer = $2 GROUP BY agreement";
+        let rows = self.read_all("to count what was observed", about(text.to_owned(), tenant, observer)).await?;
+        rows.iter().map(|row| Ok((word(row, "agreement")?, plain(row, "counted")?))).collect()
     }
 
-    async fn shadow_codes(&self, tenant: &Tenant, id: &str, limit: u32) -> Result<Vec<ShadowCode>, StoreError> {
-        let text = "SELECT change, code, count(*) AS publishes FROM shadow_codes
-             WHERE tenant_id = $1 AND shadow_id = $2 GROUP BY change, code
+    async fn observation_codes(
+        &self,
+        tenant: &Tenant,
+        observer: &str,
+        limit: u32,
+    ) -> Result<Vec<ObservationCode>, StoreError> {
+        let text = "SELECT change, code, count(*) AS publishes FROM observation_codes
+             WHERE tenant_id = $1 AND observer = $2 GROUP BY change, code
              ORDER BY publishes DESC, change DESC, code LIMIT $3";
-        let statement = of_shadow(text.to_owned(), tenant, id).bind(i64::from(limit));
-        let rows = self.read_all("to read a shadow's codes", statement).await?;
+        let statement = about(text.to_owned(), tenant, observer).bind(i64::from(limit));
+        let rows = self.read_all("to read the codes of what was observed", statement).await?;
         let code = |row: &AnyRow| {
-            let change = word(row, "change", Change::parse)?;
-            Ok(ShadowCode { change, code: plain(row, "code")?, publishes: plain(row, "publishes")? })
+            let change = word(row, "change")?;
+            Ok(ObservationCode { change, code: plain(row, "code")?, publishes: plain(row, "publishes")? })
         };
         rows.iter().map(code).collect()
     }
 
-    async fn shadow_examples(
+    async fn observation_examples(
         &self,
         tenant: &Tenant,
-        id: &str,
+        observer: &str,
         agreement: Agreement,
         limit: u32,
-    ) -> Result<Vec<ShadowExample>, StoreError> {
-        let text = "SELECT decision_id, kind, entry_id, version FROM shadow_results
-             WHERE tenant_id = $1 AND shadow_id = $2 AND agreement = $3 ORDER BY decision_id DESC LIMIT $4";
-        let statement = of_shadow(text.to_owned(), tenant, id).bind(agreement.as_str()).bind(i64::from(limit));
-        self.read_all("to read a shadow's examples", statement).await?.iter().map(example).collect()
+    ) -> Result<Vec<ObservationExample>, StoreError> {
+        let text = "SELECT decision_id, kind, entry_id, version FROM observations
+             WHERE tenant_id = $1 AND observer = $2 AND agreement = $3 ORDER BY decision_id DESC LIMIT $4";
+        let statement = about(text.to_owned(), tenant, observer).bind(agreement.as_str()).bind(i64::from(limit));
+        self.read_all("to read examples of what was observed", statement).await?.iter().map(example).collect()
     }
 
-    async fn shadow_code_examples(
+    async fn observation_code_examples(
         &self,
         tenant: &Tenant,
-        id: &str,
-        code: &ShadowCode,
+        observer: &str,
+        code: &ObservationCode,
         limit: u32,
-    ) -> Result<Vec<ShadowExample>, StoreError> {
-        let text = "SELECT r.decision_id, r.kind, r.entry_id, r.version FROM shadow_codes c
-             JOIN shadow_results r
-               ON r.tenant_id = c.tenant_id AND r.shadow_id = c.shadow_id AND r.decision_id = c.decision_id
-             WHERE c.tenant_id = $1 AND c.shadow_id = $2 AND c.change = $3 AND c.code = $4
+    ) -> Result<Vec<ObservationExample>, StoreError> {
+        let text = "SELECT o.decision_id, o.kind, o.entry_id, o.version FROM observation_codes c
+             JOIN observations o
+               ON o.tenant_id = c.tenant_id AND o.observer = c.observer AND o.decision_id = c.decision_id
+             WHERE c.tenant_id = $1 AND c.observer = $2 AND c.change = $3 AND c.code = $4
              ORDER BY c.decision_id DESC LIMIT $5";
-        let statement = of_shadow(text.to_owned(), tenant, id)
+        let statement = about(text.to_owned(), tenant, observer)
             .bind(code.change.as_str())
             .bind(code.code.clone())
             .bind(i64::from(limit));
-        self.read_all("to read a shadow's examples", statement).await?.iter().map(example).collect()
+        self.read_all("to read examples of what was observed", statement).await?.iter().map(example).collect()
     }
 }
 

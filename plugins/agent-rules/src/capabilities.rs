@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use hallmark_plugin::findings::{Findings, quoted};
 use hallmark_plugin::{Finding, Patch, Submission};
 use serde_json::Value;
+use shared_rules::values::each_child;
 
 use crate::codes;
-use crate::findings::{Findings, quoted, removal};
-use crate::places::{Places, each_child, each_name};
+use crate::places::{Places, each_name};
 
 const DECLARED: &str = "/capabilities";
 
@@ -47,12 +48,13 @@ fn check_declared<'a>(declared: &'a Value, findings: &mut Findings) -> BTreeMap<
             ),
             Some(name) => {
                 if let Some(before) = first.get(name) {
-                    let mut finding = codes::CAPABILITIES_DUPLICATE
-                        .at(place)
-                        .message(format!("the capability {} is already declared at {before}", quoted(name)))
-                        .help("remove this declaration");
-                    finding.fix = Some(removal(&element_place, element));
-                    findings.add(finding);
+                    findings.add(
+                        codes::CAPABILITIES_DUPLICATE
+                            .at(place)
+                            .message(format!("the capability {} is already declared at {before}", quoted(name)))
+                            .help("remove this declaration")
+                            .fix(Patch::removal(&element_place, element.clone())),
+                    );
                 } else {
                     first.insert(name, place);
                 }

@@ -3,20 +3,17 @@
 
 mod capabilities;
 pub mod codes;
-pub mod findings;
-mod forms;
-mod identity;
 mod permissions;
 mod places;
 mod services;
 mod settings;
-mod tags;
 
 use std::collections::BTreeSet;
 
+use hallmark_plugin::findings::{Findings, unknown_severities};
 use hallmark_plugin::{Description, Finding, Submission, Validator, pointer};
+use shared_rules::{identity, tags};
 
-use findings::Findings;
 use places::Places;
 pub use settings::Settings;
 
@@ -34,16 +31,17 @@ impl Validator for AgentRules {
     type Settings = Settings;
 
     fn description() -> Description {
-        let description = Description::new(
+        Description::new(
             "agent-rules",
             env!("CARGO_PKG_VERSION"),
             "Checks an agent's id, version, capabilities, permissions, tags and references to services.",
-        );
-        findings::describe(description.settings_schema(include_str!("settings.schema.json")), codes::ALL)
+        )
+        .settings_schema(include_str!("settings.schema.json"))
+        .codes(codes::ALL)
     }
 
     fn configure(mut settings: Settings) -> Result<Self, Vec<Finding>> {
-        let mut wrong = findings::unknown_severities(&settings.severities, codes::ALL);
+        let mut wrong = unknown_severities(&settings.severities, codes::ALL);
         let mut places = |setting: &str, paths: &[String]| {
             Places::parse(paths).unwrap_or_else(|(index, message)| {
                 let at = pointer::child(&pointer::child("", setting), index);
@@ -64,8 +62,11 @@ impl Validator for AgentRules {
     fn validate(&self, submission: &Submission) -> Vec<Finding> {
         let settings = &self.settings;
         let mut findings = Findings::new(&settings.severities, settings.findings_max);
-        identity::check_id(settings, submission, &mut findings);
-        identity::check_version(settings, submission, &mut findings);
+        identity::check_id(&settings.id_field, settings.id_length_max, submission, &mut findings);
+        let version = identity::check_version_form(submission, &mut findings);
+        if let Some(version) = version.filter(|_| !settings.allow_lower_version) {
+            identity::check_version_order(&version, submission, &mut findings);
+        }
         capabilities::check(&self.capabilities, submission, &mut findings);
         permissions::check(&self.permissions, &self.permissions_allowed, submission, &mut findings);
         tags::check(settings.tags_max, settings.tag_length_max, submission, &mut findings);

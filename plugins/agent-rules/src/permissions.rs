@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use hallmark_plugin::findings::{Findings, quoted};
 use hallmark_plugin::{Submission, pointer};
 use serde_json::Value;
+use shared_rules::values::each_child;
 
 use crate::codes;
-use crate::findings::{Findings, quoted};
-use crate::places::{Places, each_child};
+use crate::places::Places;
 
 /// How far a permission with a wildcard reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

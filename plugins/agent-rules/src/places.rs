@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use hallmark_plugin::{Submission, pointer};
 use serde_json::Value;
+use shared_rules::values::each_child;
 
 /// A value that a path selected, and where it stands.
 pub type Hit = (String, Value);
@@ -96,23 +97,6 @@ fn select(value: &Value, place: String, steps: &[Step], hits: &mut Vec<Hit>) {
             select(value, place.clone(), rest, hits);
             each_child(value, &place, |child, place| select(child, place, steps, hits));
         }
-    }
-}
-
-/// Calls `visit` with every member or element and its pointer.
-pub fn each_child<'a>(value: &'a Value, place: &str, mut visit: impl FnMut(&'a Value, String)) {
-    match value {
-        Value::Array(elements) => {
-            for (index, element) in elements.iter().enumerate() {
-                visit(element, pointer::child(place, index));
-            }
-        }
-        Value::Object(members) => {
-            for (name, member) in members {
-                visit(member, pointer::child(place, name));
-            }
-        }
-        _ => {}
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use hallmark_plugin::findings::{Findings, quoted};
 use hallmark_plugin::{Submission, registry};
 
 use crate::codes;
-use crate::findings::{Findings, quoted};
 use crate::places::{Places, each_name};
 
 /// Looks every service up that the manifest refers to; each once.

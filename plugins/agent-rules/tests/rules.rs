@@ -1,9 +1,10 @@
 //! Every rule, with the words that people read.
 
-use agent_rules::{AgentRules, Settings, codes};
+use agent_rules::{AgentRules, Settings};
 use hallmark_plugin::serde_json::{Value, json};
 use hallmark_plugin::testing::Bench;
-use hallmark_plugin::{Finding, Severity, Validator};
+use hallmark_plugin::{Finding, Severity};
+use shared_rules::testing::{check_codes, check_settings, only, told};
 
 /// A submission that is right, in a registry with its 1.2.0 and the service `billing`.
 fn right() -> Value {
@@ -50,18 +51,6 @@ fn with(changes: &Value) -> Value {
 
 fn check(changes: Value) -> Vec<Finding> {
     bench(with(&changes)).validate::<AgentRules>()
-}
-
-/// One finding in one text: what a test compares.
-fn only(findings: &[Finding]) -> String {
-    let [finding] = findings else { panic!("one finding is expected: {findings:#?}") };
-    told(finding)
-}
-
-fn told(finding: &Finding) -> String {
-    let help = finding.help.as_deref().expect("every finding has help");
-    let fix = finding.fix.as_deref().map(|fix| format!(" [{fix}]")).unwrap_or_default();
-    format!("{} {}: {}; {help}{fix}", finding.code, finding.path, finding.message)
 }
 
 #[test]
@@ -328,40 +317,12 @@ fn refuses_wrong_settings_with_their_place() {
 
 #[test]
 fn the_schema_says_the_defaults_that_apply() {
-    let description = AgentRules::description();
-    let schema: Value = serde_json::from_str(&description.settings_schema).expect("a JSON Schema");
-    let mut defaults = serde_json::to_value(Settings::default()).expect("settings");
-    defaults["severities"] = json!({});
-    let said = schema["properties"].as_object().expect("properties").iter();
-    let said: Value = said.map(|(name, property)| (name.clone(), property["default"].clone())).collect();
-    assert_eq!(said, defaults);
-    let readme = include_str!("../README.md");
-    for name in defaults.as_object().expect("settings").keys() {
-        assert!(readme.contains(&format!("\n| `{name}` | ")), "README.md does not name the setting {name}");
-    }
+    check_settings::<AgentRules>(&Settings::default(), include_str!("../README.md"));
 }
 
-/// The README's table is the list of codes, and each of its examples gives the code that it stands for.
 #[test]
 fn documents_every_code_with_an_example_that_gives_it() {
-    let mut documented = Vec::new();
-    let (_, codes_part) = include_str!("../README.md").split_once("## Finding codes").expect("the part on codes");
-    for row in codes_part.lines().filter(|line| line.starts_with("| `")) {
-        let columns: Vec<_> =
-            row.trim_matches('|').split(" | ").map(|column| column.trim_matches([' ', '`'])).collect();
-        let [code, weight, _, example] = columns[..] else { panic!("not a row of codes: {row}") };
-        let mut example: Value = serde_json::from_str(example).expect("an example is JSON");
-        let settings = example.as_object_mut().expect("an object").remove("settings").unwrap_or(Value::Null);
-        let findings = bench(with(&example)).settings(settings).validate::<AgentRules>();
-        let given = findings.iter().find(|finding| finding.code == code);
-        let given = given.unwrap_or_else(|| panic!("the example does not give {code}: {findings:#?}"));
-        assert_eq!(
-            format!("{:?}", given.severity),
-            format!("Severity::{}{}", weight[..1].to_uppercase(), &weight[1..])
-        );
-        documented.push(code);
-    }
-    let described: Vec<_> = AgentRules::description().finding_codes.into_iter().map(|code| code.code).collect();
-    assert_eq!(documented, described);
-    assert_eq!(described.len(), codes::ALL.len());
+    check_codes::<AgentRules>(include_str!("../README.md"), |settings, example| {
+        bench(with(&example)).settings(settings).validate::<AgentRules>()
+    });
 }

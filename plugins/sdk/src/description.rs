@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::findings::Code;
+
 /// Settings for a plugin that has none: absent or an empty object.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,5 +71,11 @@ impl Description {
     ) -> Self {
         self.finding_codes.push(FindingCode { code: code.into(), summary: summary.into(), help: help.into() });
         self
+    }
+
+    /// All codes of a plugin that declares them as constants.
+    #[must_use]
+    pub fn codes(self, codes: &[&Code]) -> Self {
+        codes.iter().fold(self, |description, code| description.code(code.name, code.summary, code.help))
     }
 }

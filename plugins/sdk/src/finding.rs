@@ -97,6 +97,33 @@ impl Patch {
         self.with(json!({"op": "remove", "path": path}))
     }
 
+    /// Applies the patch only while this value stands there.
+    #[must_use]
+    pub fn test(self, path: &str, value: impl Into<Value>) -> Self {
+        self.with(json!({"op": "test", "path": path, "value": value.into()}))
+    }
+
+    /// A patch that takes an element away only while it is the value that was meant: when another element of the list
+    /// was removed before, it has moved.
+    #[must_use]
+    pub fn removal(path: &str, value: impl Into<Value>) -> Self {
+        Self::new().test(path, value).remove(path)
+    }
+
+    /// A patch that puts one value in the place of another only while that one stands there, so that it takes nothing
+    /// back that another patch changed.
+    #[must_use]
+    pub fn exchange(path: &str, before: impl Into<Value>, after: impl Into<Value>) -> Self {
+        Self::new().test(path, before).replace(path, after)
+    }
+
+    /// This patch, and another after it.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.operations.extend(other.operations);
+        self
+    }
+
     fn with(mut self, operation: Value) -> Self {
         self.operations.push(operation);
         self
@@ -120,6 +147,17 @@ mod tests {
             finding.fix.as_deref(),
             Some(
                 r#"[{"op":"remove","path":"/manifest/permissions/0"},{"op":"add","path":"/manifest/permissions/-","value":"read"}]"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_patch_may_ask_for_what_it_was_made_for() {
+        let patch = Patch::removal("/a/1", "x").and(Patch::exchange("/b", 1, 2));
+        assert_eq!(
+            Finding::error("a").fix(patch).fix.as_deref(),
+            Some(
+                r#"[{"op":"test","path":"/a/1","value":"x"},{"op":"remove","path":"/a/1"},{"op":"test","path":"/b","value":1},{"op":"replace","path":"/b","value":2}]"#
             )
         );
     }

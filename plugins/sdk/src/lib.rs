@@ -83,6 +83,7 @@ mod engine;
 mod example;
 mod export;
 mod finding;
+pub mod findings;
 mod host;
 pub mod log;
 pub mod pointer;

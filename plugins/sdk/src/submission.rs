@@ -105,10 +105,7 @@ impl Node {
 }
 
 pub(crate) fn read<T: DeserializeOwned>(pointer: &str, text: &str) -> Result<T, Mismatch> {
-    serde_json::from_str(text).map_err(|error| Mismatch {
-        pointer: pointer.to_owned(),
-        message: without_position(&error.to_string()).to_owned(),
-    })
+    serde_json::from_str(text).map_err(|error| Mismatch::new(pointer, &error))
 }
 
 /// A value that does not have the form that the plugin reads it in. A kind's JSON Schema keeps it from happening;
@@ -119,6 +116,15 @@ pub struct Mismatch {
     pub pointer: String,
     /// What was expected.
     pub message: String,
+}
+
+impl Mismatch {
+    /// What serde_json says of the value at a pointer, without its line and column: they are those of the host's own
+    /// text, which the publisher never sees.
+    #[must_use]
+    pub fn new(pointer: &str, error: &serde_json::Error) -> Self {
+        Self { pointer: pointer.to_owned(), message: without_position(&error.to_string()).to_owned() }
+    }
 }
 
 impl std::fmt::Display for Mismatch {

@@ -1,8 +1,7 @@
 //! Every finding code of this plugin, with its weight and its words. README.md holds the same list; a test compares.
 
 use hallmark_plugin::Severity;
-
-use crate::findings::{Code, OMITTED};
+use hallmark_plugin::findings::{Code, OMITTED};
 
 /// The slug does not have its form.
 pub const SLUG_FORM: Code = Code {

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hallmark_plugin::{Finding, registry};
+use hallmark_plugin::findings::{Findings, cut, quoted};
+use hallmark_plugin::{Finding, Patch, registry};
 
 use crate::codes;
-use crate::findings::{Findings, cut, quoted, removal};
 use crate::manifest::{Loose, Manifest, Place, Service, Token};
 use crate::placeholders::Left;
 use crate::settings::{Reference, Settings};
@@ -97,14 +97,11 @@ fn target<'b>(value: &'b Loose) -> Option<&'b str> {
 
 fn self_finding(edge: &Edge, services: &str) -> Finding {
     let place = edge.place.pointer(services);
-    let mut finding = codes::DEPENDENCIES_SELF
+    let finding = codes::DEPENDENCIES_SELF
         .at(place.as_str())
         .message(format!("the service {} depends on itself", quoted(edge.name)))
         .help("remove this reference");
-    if edge.is_removable {
-        finding.fix = Some(removal(&place, &edge.name.into()));
-    }
-    finding
+    if edge.is_removable { finding.fix(Patch::removal(&place, edge.name)) } else { finding }
 }
 
 struct Lookups<'a, 'b> {

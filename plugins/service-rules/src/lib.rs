@@ -1,21 +1,17 @@
 //! `service-rules`: what the module that owns services asks of every service manifest, whatever the tenant's policies
 //! add. It reads the document once, and its work grows with the document's size and not with its square.
 
-mod address;
 pub mod codes;
 mod dependencies;
-// One source for both rule plugins, until the SDK has it.
-#[path = "../../agent-rules/src/findings.rs"]
-pub mod findings;
 mod manifest;
 mod placeholders;
 mod ports;
 mod services;
 mod settings;
 
+use hallmark_plugin::findings::{Findings, unknown_severities};
 use hallmark_plugin::{Description, Finding, Mismatch, Submission, Validator};
 
-use findings::Findings;
 use manifest::Manifest;
 use placeholders::Left;
 pub use settings::{Reference, Settings};
@@ -35,16 +31,17 @@ impl Validator for ServiceRules {
     type Settings = Settings;
 
     fn description() -> Description {
-        let description = Description::new(
+        Description::new(
             "service-rules",
             env!("CARGO_PKG_VERSION"),
             "Checks the slugs, addresses, dependencies, ports and placeholders of a service manifest.",
-        );
-        findings::describe(description.settings_schema(include_str!("settings.schema.json")), codes::ALL)
+        )
+        .settings_schema(include_str!("settings.schema.json"))
+        .codes(codes::ALL)
     }
 
     fn configure(mut settings: Settings) -> Result<Self, Vec<Finding>> {
-        let wrong = findings::unknown_severities(&settings.severities, codes::ALL);
+        let wrong = unknown_severities(&settings.severities, codes::ALL);
         // TOML has no null, so an empty text says none too.
         settings.registry_kind.take_if(|kind| kind.is_empty());
         settings.default_host.take_if(|host| host.is_empty());
@@ -59,7 +56,7 @@ impl Validator for ServiceRules {
         let left = Left::check(&text, &settings.literal_members, submission, &mut findings);
         match serde_json::from_str::<Manifest>(&text) {
             Ok(manifest) => self.check(&manifest, &submission.in_document("/services"), &left, &mut findings),
-            Err(error) => findings.add(unreadable(document, &error)),
+            Err(error) => findings.add(Mismatch::new(document, &error).into()),
         }
         findings.finish()
     }
@@ -73,13 +70,6 @@ impl ServiceRules {
         dependencies::check(settings, manifest, services, &first, left, findings);
         ports::check(manifest, services, settings.default_host.as_deref(), left, findings);
     }
-}
-
-fn unreadable(document: &str, error: &serde_json::Error) -> Finding {
-    let message = error.to_string();
-    // Line and column are those of the host's own text, which the publisher never sees.
-    let message = message.rfind(" at line ").map_or(message.as_str(), |end| &message[..end]).to_owned();
-    Mismatch { pointer: document.to_owned(), message }.into()
 }
 
 hallmark_plugin::export_validator!(ServiceRules);

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use hallmark_plugin::findings::{Findings, quoted};
 use hallmark_plugin::{Submission, pointer};
 use serde_json::Value;
 
 use crate::codes;
-use crate::findings::{Findings, quoted};
 
 /// How the mask begins that the host puts in the place of a secret.
 const MASK: &str = "__secret_";

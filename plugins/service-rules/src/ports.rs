@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::address::{Address, THIS_MACHINE, machine, parse_port};
+use hallmark_plugin::findings::{Findings, cut, quoted};
+use shared_rules::address::{Address, THIS_MACHINE, machine, parse_port};
+
 use crate::codes;
-use crate::findings::{Findings, cut, quoted};
 use crate::manifest::{Loose, Manifest, Place, Service, Token};
 use crate::placeholders::Left;
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use hallmark_plugin::findings::{Findings, quoted};
 use hallmark_plugin::{Finding, Patch};
+use shared_rules::address::{Address, check_characters};
+use shared_rules::forms::is_words;
 
-use crate::address::{Address, check_characters};
 use crate::codes;
-use crate::findings::{Findings, quoted};
 use crate::manifest::{Loose, Manifest, Place};
 use crate::placeholders::Left;
 
@@ -46,7 +47,7 @@ pub fn check_slugs<'b>(
         let length = slug.chars().count();
         let wrong = if length > length_max {
             Some(format!("has {length} characters, {length_max} are allowed"))
-        } else if !is_slug(slug) {
+        } else if !is_words(slug, b"-") {
             Some("is not lower case letters and digits joined by single dashes".to_owned())
         } else {
             None
@@ -57,11 +58,6 @@ pub fn check_slugs<'b>(
         }
     }
     first
-}
-
-fn is_slug(text: &str) -> bool {
-    text.split('-')
-        .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()))
 }
 
 /// Checks the base URLs and the health endpoints.

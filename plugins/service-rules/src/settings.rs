@@ -1,9 +1,8 @@
 //! What a binding of this plugin may set. `settings.schema.json` says the same to the host; a test compares the
 //! defaults.
 
+use hallmark_plugin::findings::Severities;
 use serde::{Deserialize, Serialize};
-
-use crate::findings::Severities;
 
 /// The settings, each with a default.
 #[derive(Debug, Clone, Deserialize, Serialize)]

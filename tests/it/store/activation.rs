@@ -68,7 +68,7 @@ async fn host(database: Database, world: &World, folder: &std::path::Path) -> Ar
 }
 
 fn actor(world: &World, name: &str) -> Actor {
-    Actor { tenant: world.tenant.clone(), name: name.to_owned() }
+    Actor::trusted(world.tenant.clone(), name)
 }
 
 pub async fn tells_who_was_faster(world: World) {

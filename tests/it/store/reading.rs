@@ -1,8 +1,8 @@
-//! Pages, tokens, decisions and events.
+//! Pages, decisions and events.
 
 use hallmark::clock::{Millis, new_id};
 use hallmark::names::{EntryId, KindName, Tenant};
-use hallmark::registry::store::{Activation, Committed, DecisionRow, Store as _, TokenRow, VersionHead, VersionPlace};
+use hallmark::registry::store::{Activation, Committed, DecisionRow, Store as _, VersionHead, VersionPlace};
 
 use super::{AT, World, activate, commit};
 use crate::support::approval::approve;
@@ -53,29 +53,6 @@ pub async fn keeps_tenants_apart(world: World) {
     let approved = approve(&judged);
     let foreign = commit(&other, &approved, "b", "1.0.0");
     assert_eq!(world.database.commit(&foreign).await.expect("an answer"), Committed::RulesMoved);
-}
-
-pub async fn finds_tokens_by_hash(world: World) {
-    let world = world.ready().await;
-    let token = TokenRow {
-        id: new_id(AT),
-        tenant: world.tenant.clone(),
-        name: "admin".to_owned(),
-        prefix: "hm_abc".to_owned(),
-        hash: "5f".repeat(32),
-        role: "admin".to_owned(),
-        created_at: AT,
-        revoked_at: None,
-    };
-    assert_eq!(world.database.token_by_hash(&token.hash).await.expect("an answer"), None);
-    assert!(world.database.insert_token(&token, "serve").await.expect("an answer"));
-    let again = TokenRow { id: new_id(AT), ..token.clone() };
-    assert!(!world.database.insert_token(&again, "serve").await.expect("an answer"));
-    let revoked = TokenRow { id: new_id(AT), hash: "6a".repeat(32), revoked_at: Some(Millis(7)), ..token.clone() };
-    assert!(world.database.insert_token(&revoked, "serve").await.expect("an answer"));
-    for row in [token, revoked] {
-        assert_eq!(world.database.token_by_hash(&row.hash).await.expect("an answer"), Some(row));
-    }
 }
 
 pub async fn keeps_decisions(world: World) {

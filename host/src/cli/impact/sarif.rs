@@ -31,7 +31,7 @@ pub fn of(run: &Value) -> Value {
             "invocations": [{"executionSuccessful": run["state"] == "done"}],
             "properties": {
                 "scope": run["scope"], "candidate": run["candidate"], "beside": run["beside"],
-                "counts": run["counts"],
+                "counts": run["counts"], "exemptions": run["exemptions"], "notIndependent": run["notIndependent"],
             },
             "results": results,
         }],

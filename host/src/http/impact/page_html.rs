@@ -32,11 +32,12 @@ pub fn write(impact: &Impact, at: Millis) -> String {
         ("Candidate", row.candidate.to_string()),
         ("Compared with", if beside.is_empty() { "nothing".to_owned() } else { beside.join(", ") }),
         ("Judged", judged(impact)),
+        ("Exemptions", exemptions(row.exemptions.count)),
         ("Asked by", format!("{} at {}", row.author, Instant(row.created_at))),
         ("Preview", row.id.clone()),
     ];
     page.push_str("<table>\n<tbody>\n");
-    for (name, value) in facts {
+    for (name, value) in facts.into_iter().chain(of_plugins(impact)) {
         let _ = writeln!(page, "<tr><th scope=\"row\">{name}</th><td>{}</td></tr>", escaped(&value));
     }
     let _ = write!(
@@ -84,6 +85,34 @@ fn judged(impact: &Impact) -> String {
     }
 }
 
+fn exemptions(count: i64) -> String {
+    match count {
+        0 => "none held when it began".to_owned(),
+        1 => "1 held when it began, and let its findings pass on both sides".to_owned(),
+        count => format!("{count} held when it began, and let their findings pass on both sides"),
+    }
+}
+
+/// What rests on the word of plugins, or does not any more.
+fn of_plugins(impact: &Impact) -> Option<(&'static str, String)> {
+    let by_claim = impact.report.counts.unchanged_by_claim;
+    match &impact.row.not_independent {
+        Some(bindings) => {
+            let what = format!(
+                "{bindings} declares settings independent that are not: the preview began again, by whole settings"
+            );
+            Some(("Settings", what))
+        }
+        None if by_claim > 0 => {
+            let what = format!(
+                "{by_claim} of the unchanged were judged by what differs in settings alone, which a plugin declares independent"
+            );
+            Some(("Settings", what))
+        }
+        None => None,
+    }
+}
+
 fn part(page: &mut String, title: &str, groups: &[Group]) {
     if groups.is_empty() {
         return;
@@ -94,7 +123,7 @@ fn part(page: &mut String, title: &str, groups: &[Group]) {
         let _ = write!(
             page,
             "<table>\n<caption><code>{}</code>: {manifests}{}</caption>\n<thead><tr><th scope=\"col\">Manifest</th>\
-             <th scope=\"col\">Place</th><th scope=\"col\">What is said</th></tr></thead>\n<tbody>\n",
+             <th scope=\"col\">Place</th><th scope=\"col\">What is said</th><th scope=\"col\">By</th></tr></thead>\n<tbody>\n",
             escaped(&group.code),
             if group.count > group.examples.len() as u64 { ", some of them" } else { "" },
         );
@@ -103,10 +132,11 @@ fn part(page: &mut String, title: &str, groups: &[Group]) {
             let gone = if example.change == Change::Removed { "no longer: " } else { "" };
             let _ = writeln!(
                 page,
-                "<tr><td>{}</td><td><code>{}</code></td><td>{gone}{}</td></tr>",
+                "<tr><td>{}</td><td><code>{}</code></td><td>{gone}{}</td><td>{}</td></tr>",
                 escaped(&manifest),
                 escaped(&example.path),
                 escaped(&example.message),
+                escaped(example.plugin.as_deref().unwrap_or("the host")),
             );
         }
         page.push_str("</tbody>\n</table>\n");

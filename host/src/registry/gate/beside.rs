@@ -102,14 +102,10 @@ fn is_no_fault_of_the_plugin(cause: &Cause) -> bool {
 
 /// True where what comes before validators and policies is the same.
 fn same_front(active: &LoadedKind, candidate: &LoadedKind) -> bool {
-    let same = |(one, other): (&Arc<LoadedBinding>, &Arc<LoadedBinding>)| {
-        Arc::ptr_eq(&one.plugin, &other.plugin)
-            && (&one.name, one.mode, one.percent) == (&other.name, other.mode, other.percent)
-    };
+    let has_same_name = |(one, other): (&Arc<LoadedBinding>, &Arc<LoadedBinding>)| one.name == other.name;
     active.kind == candidate.kind
-        && active.declarations == candidate.declarations
-        && active.resolvers.len() == candidate.resolvers.len()
-        && active.resolvers.iter().zip(&candidate.resolvers).all(same)
+        && active.resolves_like(candidate)
+        && active.resolvers.iter().zip(&candidate.resolvers).all(has_same_name)
 }
 
 /// What the schema and the resolvers said, taken over.

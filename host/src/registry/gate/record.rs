@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Bench;
+use super::{Bench, Way};
 use crate::names::{Digest, EntryId, VersionName};
 use crate::plugin::{Document, Evaluated, Failure, Lookup, Subject};
 use crate::registry::release::ReleaseRef;
@@ -41,6 +41,7 @@ pub struct Record {
     pub canonical: Option<(Arc<str>, Digest)>,
     /// The first enforcing binding that broke.
     pub(super) broke: Option<Failure>,
+    pub(super) way: Way,
 }
 
 impl Record {
@@ -60,6 +61,7 @@ impl Record {
             document: None,
             canonical: None,
             broke: None,
+            way: Way::InTurn,
         }
     }
 
@@ -136,13 +138,15 @@ impl Record {
                 Some(answer)
             }
             Err(failure) => {
-                tracing::warn!(
-                    binding = binding.name,
-                    mode = ?binding.mode,
-                    digest = failure.digest.as_str(),
-                    %failure,
-                    "a plugin broke"
-                );
+                if self.way == Way::InTurn {
+                    tracing::warn!(
+                        binding = binding.name,
+                        mode = ?binding.mode,
+                        digest = failure.digest.as_str(),
+                        %failure,
+                        "a plugin broke"
+                    );
+                }
                 self.failures.push(FailureRecord {
                     plugin: binding.name.clone(),
                     digest: failure.digest.clone(),

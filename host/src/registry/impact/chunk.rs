@@ -8,15 +8,20 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::What;
-use super::judge::{Found, Plan};
+use super::found::Found;
+use super::judge::{Circumstances, Plan, Refuted, Trust};
+use super::reduce::Settings;
 use super::report::Report;
 use crate::clock::Millis;
 use crate::names::Tenant;
 use crate::plugin::{Haste, Unfit};
+use crate::registry::exemptions::Exemptions;
 use crate::registry::facts::StoreFacts;
+use crate::registry::fleet::beside;
+use crate::registry::publish::busy;
 use crate::registry::release::ReleaseRef;
 use crate::registry::releasing::unnumbered;
-use crate::registry::store::{ImpactChunk, ImpactRow, ImpactState, ReleaseRow, StoreError};
+use crate::registry::store::{ChunkDone, ImpactChunk, ImpactRow, ImpactState, StoreError};
 use crate::registry::{Registry, RegistryError};
 
 /// Versions that are read at once; between two readings a run that was cancelled is noticed.
@@ -65,55 +70,45 @@ impl Registry {
     }
 
     async fn try_chunk(self: &Arc<Self>, tenant: &Tenant, impact: &str, number: i64) -> Result<(), RegistryError> {
-        let Some(chunk) = self.store.open_chunk(tenant, impact, number).await? else { return Ok(()) };
-        let Some(row) = self.store.impact(tenant, impact).await? else { return Ok(()) };
-        let what = What::of(&row)?;
-        let plan = self.plan(tenant, &row).await?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let _stop_on_drop = StopOnDrop(Arc::clone(&stop));
-        let (registry, runtime, tenant_there) = (Arc::clone(self), Handle::current(), tenant.clone());
-        let job = move || {
-            let _runtime = runtime.enter();
-            registry.judge_chunk(&tenant_there, &row.id, &chunk, what, &plan, &stop, &runtime)
-        };
-        let judged = self.sandbox.run_aside(job).await.map_err(crate::registry::publish::busy)?;
-        let Some(report) = judged? else { return Ok(()) };
-        let text = serde_json::to_string(&report).expect("a report is plain data");
-        self.store.finish_chunk(tenant, impact, number, report.judged(), &text, Millis::now()).await?;
+        // Again where it was judged in a way that the run has left meanwhile.
+        while let Some(chunk) = self.store.open_chunk(tenant, impact, number).await? {
+            let Some(row) = self.store.impact(tenant, impact).await? else { return Ok(()) };
+            let plan = self.plan(tenant, &row).await?;
+            let is_believed = row.not_independent.is_none();
+            let rests_on_claim = is_believed && plan.rests_on_claims(&chunk.kind);
+            let stop = Arc::new(AtomicBool::new(false));
+            let _stop_on_drop = StopOnDrop(Arc::clone(&stop));
+            let (tenant_there, runtime) = (tenant.clone(), Handle::current());
+            let what = What::of(&row)?;
+            let job = Job { tenant: tenant_there, impact: row.id, chunk, what, plan, is_believed, stop, runtime };
+            let registry = Arc::clone(self);
+            let judged = self.sandbox.run_aside(move || job.run(&registry)).await.map_err(busy)?;
+            match judged? {
+                Judged::Stopped => return Ok(()),
+                Judged::Refuted(refuted) => self.begin_again(tenant, impact, &refuted).await?,
+                Judged::Told(report) => {
+                    let result = serde_json::to_string(&report).expect("a report is plain data");
+                    let (judged, at) = (report.judged(), Millis::now());
+                    let done = ChunkDone { number, judged, result: &result, rests_on_claim, at };
+                    if self.store.finish_chunk(tenant, impact, done).await? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
         Ok(())
     }
 
-    /// None where the run ended meanwhile.
-    #[expect(clippy::too_many_arguments, reason = "a thread is given everything it needs at once")]
-    fn judge_chunk(
-        &self,
-        tenant: &Tenant,
-        impact: &str,
-        chunk: &ImpactChunk,
-        what: What,
-        plan: &Plan,
-        stop: &AtomicBool,
-        runtime: &Handle,
-    ) -> Result<Option<Report>, RegistryError> {
-        let mut found = Found::default();
-        let mut after = None;
-        loop {
-            let place = after.as_ref().map(|(id, version)| (id, version));
-            let read = self.store.versions_to_judge(tenant, chunk, what.judged(), place, READ_AT_ONCE);
-            let versions = runtime.block_on(read)?;
-            let Some(last) = versions.last() else { return Ok(Some(found.into_report())) };
-            after = Some((last.id.clone(), last.version.clone()));
-            for version in versions {
-                if stop.load(Ordering::Relaxed) {
-                    return Ok(None);
-                }
-                let facts = Arc::new(StoreFacts::new(Arc::clone(&self.store), tenant.clone()));
-                plan.judge(&chunk.kind, version, facts, &self.limits, &mut found);
-            }
-            if runtime.block_on(self.store.open_chunk(tenant, impact, chunk.number))?.is_none() {
-                return Ok(None);
-            }
-        }
+    /// What was judged until now may rest on what proved wrong, on whichever host.
+    async fn begin_again(&self, tenant: &Tenant, impact: &str, refuted: &Refuted) -> Result<(), RegistryError> {
+        let Refuted { bindings } = refuted;
+        tracing::warn!(
+            impact,
+            bindings,
+            "a plugin declares settings independent (x-hallmark-independent) that are not: the preview begins again"
+        );
+        let numbers = self.store.begin_again(tenant, impact, bindings, Millis::now()).await?;
+        Ok(self.store.enqueue_chunks(tenant, impact, &numbers).await?)
     }
 
     /// The run's rules, loaded once.
@@ -122,26 +117,40 @@ impl Registry {
         if let Some((_, plan)) = plans.iter().find(|(id, _)| *id == impact.id) {
             return Ok(Arc::clone(plan));
         }
-        let rules = self.store.impact_rules(tenant, &impact.id).await?;
-        let rules = rules.ok_or_else(|| RegistryError::Internal("a preview without rules".to_owned()))?;
-        let mut active = Vec::with_capacity(impact.active.len());
-        for ReleaseRef { scope, number, .. } in &impact.active {
-            let row = self.store.release(tenant, scope, *number).await?;
-            active.push(row.ok_or_else(|| RegistryError::Internal(format!("release {number} of {scope} is gone")))?);
-        }
-        let mut candidate: Vec<ReleaseRow> =
-            active.iter().filter(|row| row.release.scope != impact.scope).cloned().collect();
-        candidate.push(unnumbered(&impact.scope, &impact.candidate, rules));
-        // The second takes what the first has configured alike, so that what is the same is one plugin.
-        let active = self.load(active, Haste::Ahead, None).await?.map_err(|not| not.error)?;
-        let beside = Some(Arc::clone(&active));
-        let candidate = self.load_beside(candidate, Haste::Ahead, None, beside).await?.map_err(|not| not.error)?;
-        let plan = Arc::new(Plan::new(&active, &candidate, tenant.to_string(), impact.created_at));
+        let plan = Arc::new(self.load_plan(tenant, impact).await?);
         if plans.len() >= PLANS_MAX {
             plans.remove(0);
         }
         plans.push((impact.id.clone(), Arc::clone(&plan)));
         Ok(plan)
+    }
+
+    async fn load_plan(self: &Arc<Self>, tenant: &Tenant, impact: &ImpactRow) -> Result<Plan, RegistryError> {
+        let judged_by = self.store.impact_rules(tenant, &impact.id).await?;
+        let judged_by = judged_by.ok_or_else(|| RegistryError::Internal("a preview without rules".to_owned()))?;
+        let mut active = Vec::with_capacity(impact.active.len());
+        for ReleaseRef { scope, number, .. } in &impact.active {
+            let row = self.store.release(tenant, scope, *number).await?;
+            active.push(row.ok_or_else(|| RegistryError::Internal(format!("release {number} of {scope} is gone")))?);
+        }
+        let scope = &impact.scope;
+        let candidate = beside(active.clone(), unnumbered(scope, &impact.candidate, judged_by.rules));
+        let settings = [Settings::of(&active, scope)?, Settings::of(&candidate, scope)?];
+        // The second takes what the first has configured alike, so that what is the same is one plugin.
+        let active = self.load(active, Haste::Ahead, None).await?.map_err(|not| not.error)?;
+        let other = Some(Arc::clone(&active));
+        let candidate = self.load_beside(candidate, Haste::Ahead, None, other).await?.map_err(|not| not.error)?;
+        let run = Circumstances {
+            tenant: tenant.to_string(),
+            at: impact.created_at,
+            exemptions: Exemptions { number: impact.exemptions.number, list: judged_by.exemptions },
+            limits: Arc::clone(&self.limits),
+        };
+        let plan = Plan::new(&active, &candidate, run);
+        if impact.not_independent.is_some() {
+            return Ok(plan);
+        }
+        self.reduce(plan, settings, impact.versions).await
     }
 
     /// Hands out again what nobody finishes: chunks that never came into the queue, or were lost with it.
@@ -173,6 +182,66 @@ impl Registry {
             self.store.enqueue_chunks(&self.tenant, &id, &numbers).await?;
         }
         Ok(())
+    }
+}
+
+/// What came of judging a chunk.
+enum Judged {
+    Told(Report),
+    /// The run ended meanwhile, or nobody waits any more.
+    Stopped,
+    /// What it would have rested on proved wrong.
+    Refuted(Refuted),
+}
+
+/// A chunk with everything that the thread needs that judges it.
+struct Job {
+    tenant: Tenant,
+    impact: String,
+    chunk: ImpactChunk,
+    what: What,
+    plan: Arc<Plan>,
+    /// Whether plugins are believed that declare settings independent.
+    is_believed: bool,
+    stop: Arc<AtomicBool>,
+    runtime: Handle,
+}
+
+impl Job {
+    fn run(&self, registry: &Registry) -> Result<Judged, RegistryError> {
+        let Self { tenant, impact, chunk, plan, runtime, .. } = self;
+        let _runtime = runtime.enter();
+        let which = (self.what.judged(), plan.reading(&chunk.kind));
+        let mut found = Found::default();
+        let mut after = None;
+        loop {
+            let place = after.as_ref().map(|(id, version)| (id, version));
+            let read = registry.store.versions_to_judge(tenant, chunk, which, place, READ_AT_ONCE);
+            let versions = runtime.block_on(read)?;
+            let Some(last) = versions.last() else { return Ok(Judged::Told(found.into_report())) };
+            after = Some((last.id.clone(), last.version.clone()));
+            for (index, version) in versions.iter().enumerate() {
+                if self.stop.load(Ordering::Relaxed) {
+                    return Ok(Judged::Stopped);
+                }
+                let facts = Arc::new(StoreFacts::new(Arc::clone(&registry.store), tenant.clone()));
+                if let Err(refuted) = plan.judge(&chunk.kind, version, facts, self.trust(index), &mut found) {
+                    return Ok(Judged::Refuted(refuted));
+                }
+            }
+            if runtime.block_on(registry.store.open_chunk(tenant, impact, chunk.number))?.is_none() {
+                return Ok(Judged::Stopped);
+            }
+        }
+    }
+
+    /// Of each reading the first manifest is judged both ways.
+    fn trust(&self, index: usize) -> Trust {
+        match (self.is_believed, index) {
+            (false, _) => Trust::Refused,
+            (true, 0) => Trust::Proved,
+            (true, _) => Trust::Given,
+        }
     }
 }
 

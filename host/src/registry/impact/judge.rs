@@ -7,77 +7,110 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::report::{Change, Counts, Example, Group, Groups, Report};
+use super::found::{Found, Verdict};
+use super::reduce::Reduced;
+use super::report::Change;
 use crate::clock::Millis;
 use crate::config::Limits;
 use crate::names::{EntryId, KindName};
 use crate::plugin::{Case, Cause, Document, Facts, Failure, Plugin, Subject};
 use crate::registry::SubstitutionRecord;
+use crate::registry::exemptions::Exemptions;
 use crate::registry::publish::with_values;
 use crate::registry::rules::{LoadedBinding, LoadedKind, RulesInForce};
-use crate::registry::store::StoredVersion;
+use crate::registry::store::{Reading, StoredVersion};
 use crate::registry::submission::as_finding;
 use crate::report::{Finding, Mode, Remark, Stage};
 
 /// Times that an evaluation is tried whose failure says nothing of the plugin.
-const TRIES_MAX: usize = 3;
+pub(super) const TRIES_MAX: usize = 3;
 
 /// A binding with its stage.
-type Bound = (Stage, Arc<LoadedBinding>);
+pub(super) type Bound = (Stage, Arc<LoadedBinding>);
 
 /// What judging a run's manifests needs, loaded once on each host.
 pub(in crate::registry) struct Plan {
-    kinds: BTreeMap<KindName, KindPlan>,
-    tenant: String,
-    /// Every guest's clock shows when the run began, whichever host judges when.
-    at: Millis,
+    pub(super) kinds: BTreeMap<KindName, KindPlan>,
+    run: Circumstances,
+}
+
+/// What is the same for every manifest of a run, whichever host judges when.
+pub(super) struct Circumstances {
+    pub(super) tenant: String,
+    /// Every guest's clock shows when the run began.
+    pub(super) at: Millis,
+    /// Those that held then.
+    pub(super) exemptions: Exemptions,
+    pub(super) limits: Arc<Limits>,
 }
 
 /// A kind's rules on both sides, sorted by what they share.
-struct KindPlan {
-    active: Arc<LoadedKind>,
+pub(super) struct KindPlan {
+    pub(super) active: Arc<LoadedKind>,
     /// None where the candidate does not declare the kind any more.
-    candidate: Option<Arc<LoadedKind>>,
+    pub(super) candidate: Option<Arc<LoadedKind>>,
+    /// Guests are told where the document is: with another place nothing is the same.
+    has_one_subject: bool,
     has_same_schema: bool,
+    /// Where it is another, both sides resolve what was sent.
+    has_same_resolve: bool,
     shared: Vec<Bound>,
-    only_active: Vec<Bound>,
-    only_candidate: Vec<Bound>,
+    pub(super) only_active: Vec<Bound>,
+    pub(super) only_candidate: Vec<Bound>,
+    /// What says enough where both sides say the same under it.
+    pub(super) reduced: Option<Reduced>,
 }
 
 impl KindPlan {
-    fn of(active: &Arc<LoadedKind>, candidate: Option<&Arc<LoadedKind>>) -> Self {
-        let mut only_active = bound(active);
-        let Some(candidate) = candidate else {
-            let (shared, only_candidate) = (Vec::new(), Vec::new());
-            let (active, candidate) = (Arc::clone(active), None);
-            return Self { active, candidate, has_same_schema: false, shared, only_active, only_candidate };
+    fn of(active: &Arc<LoadedKind>, candidate: Option<&Arc<LoadedKind>>, exemptions: &Exemptions) -> Self {
+        let mut plan = Self {
+            active: Arc::clone(active),
+            candidate: candidate.cloned(),
+            has_one_subject: true,
+            has_same_schema: false,
+            has_same_resolve: true,
+            shared: Vec::new(),
+            only_active: bound(active),
+            only_candidate: Vec::new(),
+            reduced: None,
         };
-        let (mut shared, mut only_candidate) = (Vec::new(), Vec::new());
-        // Guests are told where the document is: with another place nothing is the same.
-        let may_share = active.document == candidate.document && active.module == candidate.module;
+        let Some(candidate) = candidate else { return plan };
+        plan.has_one_subject = active.document == candidate.document && active.module == candidate.module;
         for (stage, binding) in bound(candidate) {
             let same = |(other_stage, other): &Bound| {
-                may_share
+                plan.has_one_subject
                     && *other_stage == stage
                     && other.mode == binding.mode
                     && other.percent == binding.percent
                     && Arc::ptr_eq(&other.plugin, &binding.plugin)
+                    && exempt_alike(exemptions, &other.name, &binding.name)
             };
-            match only_active.iter().position(same) {
-                Some(place) => shared.push(only_active.remove(place)),
-                None => only_candidate.push((stage, binding)),
+            match plan.only_active.iter().position(same) {
+                Some(place) => plan.shared.push(plan.only_active.remove(place)),
+                None => plan.only_candidate.push((stage, binding)),
             }
         }
-        let has_same_schema = may_share
+        plan.has_same_resolve = active.resolves_like(candidate);
+        plan.has_same_schema = plan.has_one_subject
             && active.envelope.is_same(&candidate.envelope)
             && active.schema.is_same(&candidate.schema)
             && active.kind.document_field == candidate.kind.document_field;
-        let (active, candidate) = (Arc::clone(active), Some(Arc::clone(candidate)));
-        Self { active, candidate, has_same_schema, shared, only_active, only_candidate }
+        plan
+    }
+
+    /// How its versions are read.
+    fn reading(&self) -> Reading {
+        if self.has_same_resolve { Reading::Stored } else { Reading::Sent }
     }
 }
 
-/// The bindings that judge what is stored: its placeholders are resolved.
+/// True where no exemption is for the findings of one of the two alone.
+pub(super) fn exempt_alike(exemptions: &Exemptions, one: &str, other: &str) -> bool {
+    let names_one = |binding: &String| binding == one || binding == other;
+    one == other || !exemptions.list.iter().any(|exemption| exemption.binding.as_ref().is_some_and(names_one))
+}
+
+/// The bindings that judge what is resolved.
 fn bound(kind: &LoadedKind) -> Vec<Bound> {
     let at = |stage, bindings: &[Arc<LoadedBinding>]| -> Vec<Bound> {
         bindings.iter().map(|binding| (stage, Arc::clone(binding))).collect()
@@ -85,54 +118,80 @@ fn bound(kind: &LoadedKind) -> Vec<Bound> {
     [at(Stage::Validate, &kind.validators), at(Stage::Policy, &kind.policies)].concat()
 }
 
+/// How a plugin's word is taken that some of its settings are independent of each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// Not at all.
+    Refused,
+    /// Where both sides say the same under what differs, they do under the whole.
+    Given,
+    /// It is, and is put to the proof.
+    Proved,
+}
+
+/// A plugin's word was wrong.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refuted {
+    /// The bindings that gave it.
+    pub(super) bindings: String,
+}
+
 impl Plan {
     /// `candidate` was loaded with `active` before it, so that they share what is configured alike.
-    pub(super) fn new(active: &RulesInForce, candidate: &RulesInForce, tenant: String, at: Millis) -> Self {
+    pub(super) fn new(active: &RulesInForce, candidate: &RulesInForce, run: Circumstances) -> Self {
         let plan = |kind: &Arc<LoadedKind>| {
             let name = kind.kind.name.clone();
-            let plan = KindPlan::of(kind, candidate.kind(name.as_str()).ok());
+            let plan = KindPlan::of(kind, candidate.kind(name.as_str()).ok(), &run.exemptions);
             (name, plan)
         };
-        Self { kinds: active.kinds().map(plan).collect(), tenant, at }
+        Self { kinds: active.kinds().map(plan).collect(), run }
     }
 
-    /// Judges a manifest and adds what came of it.
+    /// The exemptions that its run judges by.
+    pub(super) fn exemptions(&self) -> &Exemptions {
+        &self.run.exemptions
+    }
+
+    /// How a kind's versions are read.
+    pub(super) fn reading(&self, kind: &KindName) -> Reading {
+        self.kinds.get(kind).map_or(Reading::Stored, KindPlan::reading)
+    }
+
+    /// True where verdicts on a kind may rest on what a plugin declares.
+    pub(super) fn rests_on_claims(&self, kind: &KindName) -> bool {
+        self.kinds.get(kind).is_some_and(|plan| plan.reduced.is_some())
+    }
+
+    /// Judges a manifest and adds what came of it, unless what it would rest on proves wrong.
     pub(super) fn judge(
         &self,
         kind: &KindName,
-        stored: StoredVersion,
+        stored: &StoredVersion,
         facts: Arc<dyn Facts>,
-        limits: &Limits,
+        trust: Trust,
         found: &mut Found,
-    ) {
-        let Some(plan) = self.kinds.get(kind) else { return };
-        let verdict = match serde_json::from_str::<Value>(&stored.manifest) {
-            Ok(value) => Trial::new(self, plan, &stored, value, facts, limits).verdict(),
-            // Whatever wrote it, nothing can be said of it.
-            Err(error) => {
-                Verdict::NotJudged { binding: None, why: format!("the stored manifest cannot be read: {error}") }
-            }
+    ) -> Result<(), Refuted> {
+        let Some(plan) = self.kinds.get(kind) else { return Ok(()) };
+        let begun = match plan.reading() {
+            Reading::Stored => Trial::of_stored(plan, &self.run, stored, facts),
+            Reading::Sent => Trial::of_sent(plan, &self.run, stored, facts),
         };
-        found.add(kind, &stored, verdict, limits);
+        let verdict = match begun {
+            Ok((trial, sides)) => trial.verdict(sides, trust)?,
+            Err(why) => Verdict::NotJudged { binding: None, why },
+        };
+        found.add(kind, stored, verdict, &self.run.limits);
+        Ok(())
     }
 }
 
-/// How a manifest comes out.
-enum Verdict {
-    Unchanged,
-    NewlyFails(Vec<(Change, Finding)>),
-    NewlyPasses(Vec<(Change, Finding)>),
-    Changed(Vec<(Change, Finding)>),
-    NotJudged { binding: Option<String>, why: String },
-}
-
 /// What one side says.
-#[derive(Default)]
-struct Side {
-    findings: Vec<Finding>,
-    /// Its schema rejects: no plugin is asked.
-    has_stopped: bool,
-    broke: Option<(String, Failure)>,
+#[derive(Clone, Default)]
+pub(super) struct Side {
+    pub(super) findings: Vec<Finding>,
+    /// Its schema or its resolvers reject: no other plugin is asked.
+    pub(super) has_stopped: bool,
+    pub(super) broke: Option<(String, Failure)>,
 }
 
 impl Side {
@@ -141,100 +200,178 @@ impl Side {
     }
 }
 
-/// An evaluation: whether of the candidate's case, by which plugin, and what came of it.
-type Ran = (bool, Arc<Plugin>, Result<Vec<Remark>, Failure>);
+/// What both say.
+#[derive(Clone, Default)]
+pub(super) struct Sides {
+    pub(super) active: Side,
+    pub(super) candidate: Side,
+}
+
+impl Sides {
+    /// None where one broke.
+    fn say_the_same(&self) -> Option<bool> {
+        let Self { active, candidate } = self;
+        let nobody_broke = active.broke.is_none() && candidate.broke.is_none();
+        let same = active.has_stopped == candidate.has_stopped && is_same(&active.findings, &candidate.findings);
+        nobody_broke.then_some(same)
+    }
+
+    /// True where a plugin broke, and not for what the host lacked.
+    fn broke_of_themselves(&self) -> bool {
+        let broke = [&self.active.broke, &self.candidate.broke].into_iter().flatten();
+        broke.into_iter().any(|(_, failure)| !says_nothing(&failure.cause))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Active,
+    Candidate,
+}
+
+/// An evaluation: of which side's case, by which plugin, and what came of it.
+type Ran = (Of, Arc<Plugin>, Result<Vec<Remark>, Failure>);
 
 /// One manifest while it is judged.
-struct Trial<'a> {
+pub(super) struct Trial<'a> {
     plan: &'a KindPlan,
-    limits: &'a Limits,
+    run: &'a Circumstances,
     id: EntryId,
-    at: Millis,
     active: Case,
     candidate: Case,
     /// What was evaluated: a binding whose mode alone differs is the same evaluation.
     ran: Vec<Ran>,
-    has_one_subject: bool,
+    has_one_case: bool,
+    /// The schema is the same, and is asked only where something else differs.
+    is_schema_due: bool,
 }
 
 impl<'a> Trial<'a> {
-    fn new(
-        plan: &Plan,
-        kind: &'a KindPlan,
+    /// With the documents that the active rules and the candidate judge.
+    pub(super) fn new(
+        plan: &'a KindPlan,
+        run: &'a Circumstances,
         stored: &StoredVersion,
-        value: Value,
+        documents: [Arc<Document>; 2],
         facts: Arc<dyn Facts>,
-        limits: &'a Limits,
     ) -> Self {
-        let substituted = with_values(substituted(stored.decision.as_deref()), &value);
-        let document = Arc::new(Document { value, substituted });
         let subject = |of: &LoadedKind| {
             Arc::new(Subject {
-                tenant: plan.tenant.clone(),
+                tenant: run.tenant.clone(),
                 module: of.module.to_string(),
                 kind: of.kind.name.to_string(),
                 id: stored.id.to_string(),
                 version: stored.version.to_string(),
                 publisher: stored.published_by.clone(),
-                submitted_at_ms: plan.at.0,
+                submitted_at_ms: run.at.0,
                 document: of.document.clone(),
             })
         };
-        let of_candidate = kind.candidate.as_ref().unwrap_or(&kind.active);
-        let has_one_subject =
-            kind.active.document == of_candidate.document && kind.active.module == of_candidate.module;
-        let active = Case { subject: subject(&kind.active), document, facts };
-        let candidate =
-            if has_one_subject { active.clone() } else { Case { subject: subject(of_candidate), ..active.clone() } };
-        let (id, at) = (stored.id.clone(), plan.at);
-        Self { plan: kind, limits, id, at, active, candidate, ran: Vec::new(), has_one_subject }
+        let [ours, theirs] = documents;
+        let has_one_document =
+            Arc::ptr_eq(&ours, &theirs) || (ours.value == theirs.value && ours.substituted == theirs.substituted);
+        let has_one_case = plan.has_one_subject && has_one_document;
+        let active = Case { subject: subject(&plan.active), document: ours, facts };
+        let candidate = match &plan.candidate {
+            Some(kind) if !has_one_case => Case { subject: subject(kind), document: theirs, ..active.clone() },
+            _ => active.clone(),
+        };
+        let (id, ran) = (stored.id.clone(), Vec::new());
+        Self { plan, run, id, active, candidate, ran, has_one_case, is_schema_due: false }
     }
 
-    fn verdict(mut self) -> Verdict {
-        let plan = self.plan;
-        let (mut active, mut candidate) = (Side::default(), Side::default());
-        if !plan.has_same_schema {
-            self.judge_schema(&plan.active, &mut active);
-            match &plan.candidate {
-                Some(kind) => self.judge_schema(kind, &mut candidate),
-                None => {
-                    candidate.findings.push(as_finding(kind_removed(&plan.active)));
-                    candidate.has_stopped = true;
-                }
+    /// Of a manifest as it is stored: its placeholders are resolved.
+    fn of_stored(
+        plan: &'a KindPlan,
+        run: &'a Circumstances,
+        stored: &StoredVersion,
+        facts: Arc<dyn Facts>,
+    ) -> Result<(Self, Sides), String> {
+        // Whatever wrote it, nothing can be said of what cannot be read.
+        let value: Value = serde_json::from_str(&stored.manifest)
+            .map_err(|error| format!("the stored manifest cannot be read: {error}"))?;
+        let substituted = with_values(substituted(stored.decision.as_deref()), &value);
+        let document = Arc::new(Document { value, substituted });
+        let mut trial = Self::new(plan, run, stored, [Arc::clone(&document), document], facts);
+        let mut sides = Sides::default();
+        trial.is_schema_due = plan.has_same_schema;
+        if plan.has_same_schema {
+            return Ok((trial, sides));
+        }
+        trial.judge_schema(&plan.active, &mut sides.active);
+        match &plan.candidate {
+            Some(kind) => trial.judge_schema(kind, &mut sides.candidate),
+            None => {
+                sides.candidate.findings.push(as_finding(kind_removed(&plan.active)));
+                sides.candidate.has_stopped = true;
             }
         }
-        self.judge(&plan.only_active, false, &mut active);
-        self.judge(&plan.only_candidate, true, &mut candidate);
-        let nobody_broke = active.broke.is_none() && candidate.broke.is_none();
-        let says_the_same = is_same(&active.findings, &candidate.findings);
-        if nobody_broke && says_the_same && active.has_stopped == candidate.has_stopped {
-            return Verdict::Unchanged;
+        Ok((trial, sides))
+    }
+
+    fn verdict(mut self, mut sides: Sides, trust: Trust) -> Result<Verdict, Refuted> {
+        let plan = self.plan;
+        if !self.has_one_case {
+            self.judge(&plan.only_active, Of::Active, &mut sides.active);
+            self.judge(&plan.only_candidate, Of::Candidate, &mut sides.candidate);
+            return Ok(self.conclude(sides));
         }
-        // What both share decides what the difference means.
-        if plan.has_same_schema {
-            self.judge_schema(&plan.active, &mut active);
-            if active.has_stopped {
+        let reduced = plan.reduced.as_ref().filter(|_| trust != Trust::Refused);
+        let foretold = reduced.and_then(|reduced| {
+            let mut sides = sides.clone();
+            self.judge(&reduced.active, Of::Active, &mut sides.active);
+            self.judge(&reduced.candidate, Of::Candidate, &mut sides.candidate);
+            sides.say_the_same()
+        });
+        if foretold == Some(true) && trust == Trust::Given {
+            return Ok(Verdict::UnchangedByClaim);
+        }
+        self.judge(&plan.only_active, Of::Active, &mut sides.active);
+        self.judge(&plan.only_candidate, Of::Candidate, &mut sides.candidate);
+        let same = sides.say_the_same();
+        // As a whole they may also break where what differs does not.
+        let is_refuted = match (foretold, same) {
+            (Some(foretold), Some(same)) => foretold != same,
+            (Some(true), None) => sides.broke_of_themselves(),
+            _ => false,
+        };
+        if let Some(reduced) = reduced.filter(|_| is_refuted) {
+            return Err(Refuted { bindings: reduced.claimants.join(", ") });
+        }
+        if same == Some(true) {
+            return Ok(Verdict::Unchanged);
+        }
+        Ok(self.conclude(sides))
+    }
+
+    /// What both share decides what the difference means.
+    fn conclude(mut self, mut sides: Sides) -> Verdict {
+        let plan = self.plan;
+        if self.is_schema_due {
+            self.judge_schema(&plan.active, &mut sides.active);
+            if sides.active.has_stopped {
                 return Verdict::Unchanged;
             }
         }
-        self.judge(&plan.shared, false, &mut active);
-        self.judge(&plan.shared, false, &mut candidate);
-        compare(active, candidate)
+        self.judge(&plan.shared, Of::Active, &mut sides.active);
+        self.judge(&plan.shared, Of::Candidate, &mut sides.candidate);
+        compare(sides)
     }
 
     fn judge_schema(&self, kind: &LoadedKind, side: &mut Side) {
-        let limit = self.limits.schema_findings_max;
+        let limit = self.run.limits.schema_findings_max;
         let value = &self.active.document.value;
         let mut remarks = kind.envelope.violations(value, "", limit);
         if let Some(document) = value.get(&kind.kind.document_field) {
             remarks.extend(kind.schema.violations(document, &kind.document, limit));
         }
-        side.findings.extend(remarks.into_iter().map(as_finding));
-        side.has_stopped = side.rejects();
+        let findings: Vec<Finding> = remarks.into_iter().map(as_finding).collect();
+        side.has_stopped = findings.iter().any(Finding::rejects);
+        side.findings.extend(findings);
     }
 
-    fn judge(&mut self, bindings: &[Bound], of_candidate: bool, side: &mut Side) {
-        if side.has_stopped {
+    fn judge(&mut self, bindings: &[Bound], of: Of, side: &mut Side) {
+        if side.has_stopped || side.broke.is_some() {
             return;
         }
         let kind = &self.plan.active.kind.name;
@@ -243,7 +380,7 @@ impl<'a> Trial<'a> {
             if !binding.sees(kind, &self.id) {
                 continue;
             }
-            match self.evaluate(of_candidate, &binding.plugin) {
+            match self.evaluate(of, &binding.plugin) {
                 Ok(remarks) => side.findings.extend(remarks.into_iter().map(|remark| Finding {
                     stage: *stage,
                     plugin: Some(binding.name.clone()),
@@ -258,28 +395,36 @@ impl<'a> Trial<'a> {
                 Err(_) => {}
             }
         }
-        self.plan.active.exemptions.mark(&mut side.findings[said_before..], kind, &self.id, self.at);
+        self.run.exemptions.mark(&mut side.findings[said_before..], kind, &self.id, self.run.at);
     }
 
-    fn evaluate(&mut self, of_candidate: bool, plugin: &Arc<Plugin>) -> Result<Vec<Remark>, Failure> {
-        let of_candidate = of_candidate && !self.has_one_subject;
-        let same = |(side, ran, _): &&(bool, Arc<Plugin>, _)| *side == of_candidate && Arc::ptr_eq(ran, plugin);
+    fn evaluate(&mut self, of: Of, plugin: &Arc<Plugin>) -> Result<Vec<Remark>, Failure> {
+        let of = if self.has_one_case { Of::Active } else { of };
+        let same = |(side, ran, _): &&Ran| *side == of && Arc::ptr_eq(ran, plugin);
         if let Some((_, _, said)) = self.ran.iter().find(same) {
             return said.clone();
         }
-        let case = if of_candidate { &self.candidate } else { &self.active };
+        let case = if of == Of::Candidate { &self.candidate } else { &self.active };
         let mut said = plugin.judge_aside(case);
         for _ in 1..TRIES_MAX {
-            // A thread that gives way to every other may wait long, and the host may lack what it needs for a moment.
-            let Err(Failure { cause: Cause::Wall { .. } | Cause::Start | Cause::Facts, .. }) = &said else { break };
+            let Err(Failure { cause, .. }) = &said else { break };
+            if !says_nothing(cause) {
+                break;
+            }
             said = plugin.judge_aside(case);
         }
-        self.ran.push((of_candidate, Arc::clone(plugin), said.clone()));
+        self.ran.push((of, Arc::clone(plugin), said.clone()));
         said
     }
 }
 
-fn compare(active: Side, candidate: Side) -> Verdict {
+/// A thread that gives way to every other may wait long, and the host may lack what it needs for a moment: that says
+/// nothing of the plugin.
+pub(super) fn says_nothing(cause: &Cause) -> bool {
+    matches!(cause, Cause::Wall { .. } | Cause::Start | Cause::Facts)
+}
+
+fn compare(Sides { active, candidate }: Sides) -> Verdict {
     if let Some((binding, failure)) = candidate.broke.as_ref().or(active.broke.as_ref()) {
         let side = if candidate.broke.is_some() { "candidate" } else { "active rules" };
         let why = format!("under the {side}: {failure}");
@@ -321,7 +466,8 @@ fn difference(some: Vec<Finding>, mut others: Vec<Finding>) -> (Vec<Finding>, Ve
 }
 
 fn says_alike(one: &Finding, other: &Finding) -> bool {
-    one.stage == other.stage && one.mode == other.mode && one.remark == other.remark
+    let (exempted, other_exempted) = (one.exemption.is_some(), other.exemption.is_some());
+    (one.stage, one.mode, exempted) == (other.stage, other.mode, other_exempted) && one.remark == other.remark
 }
 
 fn kind_removed(kind: &LoadedKind) -> Remark {
@@ -338,60 +484,4 @@ fn substituted(decision: Option<&str>) -> Vec<SubstitutionRecord> {
     }
     let kept = decision.and_then(|text| serde_json::from_str::<Kept>(text).ok());
     kept.map(|kept| kept.substituted).unwrap_or_default()
-}
-
-/// What a chunk's manifests came to.
-#[derive(Default)]
-pub(super) struct Found {
-    counts: Counts,
-    newly_fail: Groups,
-    newly_pass: Groups,
-    changed: Groups,
-    not_judged: Groups,
-}
-
-impl Found {
-    fn add(&mut self, kind: &KindName, stored: &StoredVersion, verdict: Verdict, limits: &Limits) {
-        let example = |plugin, remark: Remark, change| {
-            let (id, version) = (stored.id.clone(), stored.version.clone());
-            let Remark { severity, path, message, .. } = remark;
-            Example { kind: kind.clone(), id, version, plugin, severity, path, message, change }.cut()
-        };
-        let (count, groups, said) = match verdict {
-            Verdict::Unchanged => {
-                self.counts.unchanged += 1;
-                return;
-            }
-            Verdict::NewlyFails(said) => (&mut self.counts.newly_fail, &mut self.newly_fail, said),
-            Verdict::NewlyPasses(said) => (&mut self.counts.newly_pass, &mut self.newly_pass, said),
-            Verdict::Changed(said) => (&mut self.counts.changed, &mut self.changed, said),
-            Verdict::NotJudged { binding, why } => {
-                self.counts.not_judged += 1;
-                let code = binding.clone().unwrap_or_else(|| "(host)".to_owned());
-                let examples = vec![example(binding, Remark::error("", "", why), Change::Broke)];
-                self.not_judged.add(Group { code, count: 1, examples }, limits);
-                return;
-            }
-        };
-        *count += 1;
-        // A manifest counts once under each code.
-        let mut codes: BTreeMap<String, Example> = BTreeMap::new();
-        for (change, Finding { plugin, mut remark, .. }) in said {
-            let code = std::mem::take(&mut remark.code);
-            codes.entry(code).or_insert_with(|| example(plugin, remark, change));
-        }
-        for (code, example) in codes {
-            groups.add(Group { code, count: 1, examples: vec![example] }, limits);
-        }
-    }
-
-    pub(super) fn into_report(self) -> Report {
-        Report {
-            counts: self.counts,
-            newly_fail: self.newly_fail.ordered(),
-            newly_pass: self.newly_pass.ordered(),
-            changed: self.changed.ordered(),
-            not_judged: self.not_judged.ordered(),
-        }
-    }
 }

@@ -30,6 +30,9 @@ pub struct Counts {
     pub not_judged: u64,
     /// Nothing would change.
     pub unchanged: u64,
+    /// Those of them of which only what differs was evaluated, since a plugin declares its settings independent.
+    #[serde(default)]
+    pub unchanged_by_claim: u64,
 }
 
 /// Whether the candidate says it or the active rules do.
@@ -131,31 +134,41 @@ impl Groups {
     }
 }
 
-impl Report {
-    /// The reports of chunks, as they are stored, as one.
-    pub(super) fn merged(stored: &[String], limits: &Limits) -> Result<Self, RegistryError> {
-        let mut counts = Counts::default();
-        let mut parts: [Groups; 4] = Default::default();
-        for text in stored {
-            let report: Self = serde_json::from_str(text)
-                .map_err(|error| RegistryError::Internal(format!("a chunk's result cannot be read: {error}")))?;
-            counts.newly_fail += report.counts.newly_fail;
-            counts.newly_pass += report.counts.newly_pass;
-            counts.changed += report.counts.changed;
-            counts.not_judged += report.counts.not_judged;
-            counts.unchanged += report.counts.unchanged;
-            let of_chunk = [report.newly_fail, report.newly_pass, report.changed, report.not_judged];
-            for (part, groups) in parts.iter_mut().zip(of_chunk) {
-                groups.into_iter().for_each(|group| part.add(group, limits));
-            }
+/// A run's report while it is gathered from those of its chunks, in order.
+#[derive(Debug, Default)]
+pub(super) struct Merging {
+    counts: Counts,
+    parts: [Groups; 4],
+}
+
+impl Merging {
+    /// Adds a chunk's report as it is stored.
+    pub(super) fn add(&mut self, stored: &str, limits: &Limits) -> Result<(), RegistryError> {
+        let report: Report = serde_json::from_str(stored)
+            .map_err(|error| RegistryError::Internal(format!("a chunk's result cannot be read: {error}")))?;
+        self.counts.newly_fail += report.counts.newly_fail;
+        self.counts.newly_pass += report.counts.newly_pass;
+        self.counts.changed += report.counts.changed;
+        self.counts.not_judged += report.counts.not_judged;
+        self.counts.unchanged += report.counts.unchanged;
+        self.counts.unchanged_by_claim += report.counts.unchanged_by_claim;
+        let of_chunk = [report.newly_fail, report.newly_pass, report.changed, report.not_judged];
+        for (part, groups) in self.parts.iter_mut().zip(of_chunk) {
+            groups.into_iter().for_each(|group| part.add(group, limits));
         }
-        let [newly_fail, newly_pass, changed, not_judged] = parts.map(Groups::ordered);
-        Ok(Self { counts, newly_fail, newly_pass, changed, not_judged })
+        Ok(())
     }
 
+    pub(super) fn into_report(self) -> Report {
+        let [newly_fail, newly_pass, changed, not_judged] = self.parts.map(Groups::ordered);
+        Report { counts: self.counts, newly_fail, newly_pass, changed, not_judged }
+    }
+}
+
+impl Report {
     /// How many manifests it is of.
     pub(super) fn judged(&self) -> i64 {
-        let Counts { newly_fail, newly_pass, changed, not_judged, unchanged } = self.counts;
+        let Counts { newly_fail, newly_pass, changed, not_judged, unchanged, .. } = self.counts;
         i64::try_from(newly_fail + newly_pass + changed + not_judged + unchanged).unwrap_or(i64::MAX)
     }
 }

@@ -17,10 +17,55 @@ pub struct AuditStatus {
     pub head: Option<(i64, String)>,
     /// Rows that wait to be sealed.
     pub waiting: i64,
-    /// Versions that are stored.
-    pub versions: i64,
-    /// Some versions of which no row tells that they were published with this digest: `agents/planner@1.0.0`.
-    pub unrecorded: Vec<String>,
+}
+
+/// A version that is stored, for a comparison with what the log tells of it. All of it is as it stands in the database,
+/// whatever that is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditedVersion {
+    /// Which one.
+    pub place: AuditedPlace,
+    /// Its digest.
+    pub digest: String,
+    /// The row that tells of it waits to be sealed. One that is read as not waiting was sealed before, or is not there.
+    pub waits: bool,
+}
+
+/// Where a version stands among all, whose order is by kind, entry and version, byte by byte.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditedPlace {
+    /// The kind.
+    pub kind: String,
+    /// The entry's id.
+    pub entry: String,
+    /// The version.
+    pub version: String,
+}
+
+impl AuditedPlace {
+    /// What the log's row of its publish is about: `agents/planner@1.0.0`.
+    pub fn subject(&self) -> String {
+        format!("{}/{}@{}", self.kind, self.entry, self.version)
+    }
+}
+
+impl fmt::Display for AuditedPlace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", serde_json::json!([self.kind, self.entry, self.version]))
+    }
+}
+
+impl FromStr for AuditedPlace {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let parts: Option<[String; 3]> = serde_json::from_str(text).ok();
+        // It comes from a cursor, which anybody can write, and goes to the database.
+        let parts = parts.filter(|parts| !parts.iter().any(|part| part.chars().any(char::is_control)));
+        let [kind, entry, version] =
+            parts.ok_or_else(|| NameError::new("place", text, "a kind, an entry and a version"))?;
+        Ok(Self { kind, entry, version })
+    }
 }
 
 /// Which rows are read: those after one place up to another. As text: `0-120`.
@@ -57,7 +102,7 @@ pub trait AuditStore {
     /// many. Where another host is at it, none.
     async fn seal_audit(&self, tenant: &Tenant, limit: u32) -> Result<usize, StoreError>;
     /// The span of rows from the first that was written at or after `since` to the last written before `until`, with
-    /// whatever lies between.
+    /// whatever lies between. It ends at a row that is there now, so that reading it comes to an end.
     async fn audit_span(
         &self,
         tenant: &Tenant,
@@ -66,11 +111,17 @@ pub trait AuditStore {
     ) -> Result<AuditSpan, StoreError>;
     /// Sealed rows in the order of their places, at most `limit`.
     async fn audit_rows(&self, tenant: &Tenant, span: AuditSpan, limit: u32) -> Result<Page<AuditRow>, StoreError>;
+    /// Stored versions after a place, at most `limit`.
+    async fn audit_versions(
+        &self,
+        tenant: &Tenant,
+        after: &AuditedPlace,
+        limit: u32,
+    ) -> Result<Page<AuditedVersion>, StoreError>;
     /// How the log is.
     async fn audit_status(&self, tenant: &Tenant) -> Result<AuditStatus, StoreError>;
 }
 
-/// Rows that a head is told of.
 impl AuditStatus {
     /// The head, where its hash has its form.
     pub fn head(&self) -> Option<Head> {

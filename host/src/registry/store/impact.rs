@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use super::{Page, StoreError};
 use crate::clock::Millis;
 use crate::names::{Digest, EntryId, KindName, Scope, Tenant, VersionName};
+use crate::registry::exemptions::{Exemption, Exemptions};
 use crate::registry::release::ReleaseRef;
 
 /// How a run stands.
@@ -43,6 +44,31 @@ pub struct PublishMark {
     pub last: i64,
 }
 
+/// The exemptions that a run judges by, in short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldExemptions {
+    /// Their number: equal later where none was made or taken back.
+    pub number: i64,
+    /// How many held.
+    pub count: i64,
+    /// When the first of them ends.
+    pub until: Option<Millis>,
+}
+
+impl HeldExemptions {
+    /// True where they are the ones that hold at an instant, whose number is this: none came, went or ended since.
+    pub fn hold_still(&self, number: i64, at: Millis) -> bool {
+        self.number == number && self.until.is_none_or(|until| at < until)
+    }
+}
+
+impl From<&Exemptions> for HeldExemptions {
+    fn from(Exemptions { number, list }: &Exemptions) -> Self {
+        let until = list.iter().map(|exemption| exemption.until).min();
+        Self { number: *number, count: i64::try_from(list.len()).unwrap_or(i64::MAX), until }
+    }
+}
+
 /// A run of the preview.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImpactRow {
@@ -72,12 +98,38 @@ pub struct ImpactRow {
     pub chunks_done: i64,
     /// What was published at the start.
     pub mark: PublishMark,
+    /// The exemptions that held at the start.
+    pub exemptions: HeldExemptions,
+    /// The bindings that declare settings independent which are not.
+    pub not_independent: Option<String>,
     /// Who asked.
     pub author: String,
     /// When.
     pub created_at: Millis,
     /// When it ended.
     pub ended_at: Option<Millis>,
+}
+
+/// A run to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct NewImpact<'a> {
+    /// Its row.
+    pub row: &'a ImpactRow,
+    /// Canonical JSON of its candidate's rules.
+    pub rules: &'a str,
+    /// The exemptions that hold.
+    pub exemptions: &'a [Exemption],
+    /// Its chunks.
+    pub chunks: &'a [ImpactChunk],
+}
+
+/// What a run judges by, beside the releases that its row names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImpactRules {
+    /// Canonical JSON of its candidate's rules.
+    pub rules: String,
+    /// The exemptions that held at the start.
+    pub exemptions: Vec<Exemption>,
 }
 
 /// A part of a run.
@@ -104,6 +156,39 @@ pub enum Judged {
     Since(Millis),
 }
 
+/// What came of a chunk.
+#[derive(Debug, Clone, Copy)]
+pub struct ChunkDone<'a> {
+    /// Its number.
+    pub number: i64,
+    /// Versions that were judged.
+    pub judged: i64,
+    /// The report, as JSON text.
+    pub result: &'a str,
+    /// It rests on settings that a plugin declares independent.
+    pub rests_on_claim: bool,
+    /// When.
+    pub at: Millis,
+}
+
+/// How a chunk's versions are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// As they are stored, with which of their values came from placeholders.
+    Stored,
+    /// With what was sent.
+    Sent,
+}
+
+/// What was sent, as far as it was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptSubmission {
+    /// The digest of what was sent.
+    pub digest: Digest,
+    /// The text that the digest is over; none where it is what the manifest says, or nothing was kept.
+    pub text: Option<String>,
+}
+
 /// A stored version, with what judging it again needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredVersion {
@@ -117,6 +202,8 @@ pub struct StoredVersion {
     pub published_by: String,
     /// The decision that let it in, as JSON text; none where no value of the manifest came from a placeholder.
     pub decision: Option<String>,
+    /// What was sent, where that is read.
+    pub sent: Option<KeptSubmission>,
 }
 
 /// What came of asking for a new run.
@@ -155,33 +242,38 @@ pub trait ImpactStore: Send + Sync {
     async fn begin_impact(
         &self,
         tenant: &Tenant,
-        impact: &ImpactRow,
-        rules: &str,
-        chunks: &[ImpactChunk],
+        impact: NewImpact<'_>,
         running_max: u32,
         kept_max: u32,
     ) -> Result<ImpactBegun, StoreError>;
     /// One run.
     async fn impact(&self, tenant: &Tenant, id: &str) -> Result<Option<ImpactRow>, StoreError>;
-    /// Canonical JSON of its candidate's rules.
-    async fn impact_rules(&self, tenant: &Tenant, id: &str) -> Result<Option<String>, StoreError>;
+    /// What it judges by.
+    async fn impact_rules(&self, tenant: &Tenant, id: &str) -> Result<Option<ImpactRules>, StoreError>;
     /// Runs, newest first, before an id, at most `limit`.
     async fn impacts(&self, tenant: &Tenant, before: Option<&str>, limit: u32) -> Result<Page<ImpactRow>, StoreError>;
     /// One chunk that is not done, of a run that is running.
     async fn open_chunk(&self, tenant: &Tenant, id: &str, number: i64) -> Result<Option<ImpactChunk>, StoreError>;
-    /// Its results so far, by the chunks' numbers, as JSON texts.
-    async fn chunk_results(&self, tenant: &Tenant, id: &str) -> Result<Vec<String>, StoreError>;
-    /// Writes a chunk's result with the run's progress, once: false where the chunk is done already or the run is not
-    /// running. The last chunk ends the run.
-    async fn finish_chunk(
+    /// Its results so far, as JSON texts with their chunks' numbers, after a number, at most `limit`.
+    async fn chunk_results(
         &self,
         tenant: &Tenant,
         id: &str,
-        number: i64,
-        judged: i64,
-        result: &str,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, String)>, StoreError>;
+    /// Writes a chunk's result with the run's progress, once: false where the chunk is done already, the run is not
+    /// running, or what it rests on is not believed any more. The last chunk ends the run.
+    async fn finish_chunk(&self, tenant: &Tenant, id: &str, done: ChunkDone<'_>) -> Result<bool, StoreError>;
+    /// Has a run that is running begin again and believe no binding that declares settings independent, once. The
+    /// numbers of the chunks that were done and are to be judged again.
+    async fn begin_again(
+        &self,
+        tenant: &Tenant,
+        id: &str,
+        not_independent: &str,
         at: Millis,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Vec<i64>, StoreError>;
     /// Ends a run that is running; false where it is not.
     async fn end_impact(
         &self,
@@ -206,10 +298,24 @@ pub trait ImpactStore: Send + Sync {
         &self,
         tenant: &Tenant,
         chunk: &ImpactChunk,
-        judged: Judged,
+        which: (Judged, Reading),
         after: Option<(&EntryId, &VersionName)>,
         limit: u32,
     ) -> Result<Vec<StoredVersion>, StoreError>;
     /// Puts chunks into the queue of the fleet. A chunk that is there twice is judged twice and counted once.
     async fn enqueue_chunks(&self, tenant: &Tenant, id: &str, numbers: &[i64]) -> Result<(), StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exemptions_hold_still_until_one_comes_goes_or_ends() {
+        let held = HeldExemptions { number: 3, count: 2, until: Some(Millis(10)) };
+        assert!(held.hold_still(3, Millis(9)));
+        assert!(!held.hold_still(4, Millis(9)), "one came or went");
+        assert!(!held.hold_still(3, Millis(10)), "one ended");
+        assert!(HeldExemptions { number: 0, count: 0, until: None }.hold_still(0, Millis(10)));
+    }
 }

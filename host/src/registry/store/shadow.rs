@@ -1,4 +1,5 @@
-//! What shadows ask of the database: which run, what they would have said, and what became of them.
+//! What shadows, and bindings that observe, ask of the database: which run, what they would have said, and what became
+//! of them.
 
 use async_trait::async_trait;
 
@@ -19,14 +20,14 @@ pub struct RulesStamp {
     pub shadows: i64,
 }
 
-/// What a shadow would have said of one decision, written with it.
+/// What would have been said of one decision, written with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShadowResult {
-    /// The shadow.
-    pub shadow: String,
+pub struct Observation {
+    /// By whom: a shadow's id, or a binding of a release (`policies#7/house`).
+    pub observer: String,
     /// How that compares.
     pub agreement: Agreement,
-    /// Microseconds that it takes more than the active release.
+    /// Microseconds that a run takes more by it: than by the active release, or than without the binding.
     pub slower_micros: i64,
     /// The codes that only one of the two finds, each once, with the one that does.
     pub codes: Vec<(Change, String)>,
@@ -45,13 +46,15 @@ pub struct ShadowEnd<'a> {
     pub at: Millis,
 }
 
-/// How far a staged release has come. Nothing is counted past what was asked for.
+/// How far an observer has come. Nothing is counted past what was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// Publishes that it judged.
     pub judged: i64,
     /// Those that it would newly reject.
     pub newly_rejected: i64,
+    /// Those that it would newly reject or newly approve, or of which it finds something else.
+    pub disagreed: i64,
     /// Those that it failed over.
     pub failed: i64,
     /// Microseconds by which it was slower on average over the newest that it judged, and how many those are.
@@ -65,6 +68,8 @@ pub struct ProgressAsked {
     pub judged: i64,
     /// Of `newly_rejected`.
     pub newly_rejected: i64,
+    /// Of `disagreed`.
+    pub disagreed: i64,
     /// Of `failed`.
     pub failed: i64,
     /// Of the newest whose time counts.
@@ -73,7 +78,7 @@ pub struct ProgressAsked {
 
 /// A decision that shows what is counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShadowExample {
+pub struct ObservationExample {
     /// The decision.
     pub decision: DecisionId,
     /// The kind.
@@ -86,7 +91,7 @@ pub struct ShadowExample {
 
 /// Publishes in which only one of the two finds a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShadowCode {
+pub struct ObservationCode {
     /// Which of the two.
     pub change: Change,
     /// The code.
@@ -109,33 +114,43 @@ pub trait ShadowStore: Send + Sync {
     /// The newest of a scope, running or not.
     async fn newest_shadow(&self, tenant: &Tenant, scope: &Scope) -> Result<Option<ShadowRow>, StoreError>;
 
-    /// Writes a decision that let nothing in, with what shadows would have said.
-    async fn insert_decision_beside(
+    /// Writes a decision that let nothing in, with what was observed of it.
+    async fn insert_observed_decision(
         &self,
         tenant: &Tenant,
         decision: &DecisionRow,
-        shadows: &[ShadowResult],
+        observations: &[Observation],
     ) -> Result<(), StoreError>;
-    /// How far a staged one has come.
-    async fn shadow_progress(&self, tenant: &Tenant, id: &str, asked: ProgressAsked) -> Result<Progress, StoreError>;
-    /// All that it ran beside, by how the two compare.
-    async fn shadow_counts(&self, tenant: &Tenant, id: &str) -> Result<Vec<(Agreement, i64)>, StoreError>;
-    /// The codes that only one of the two finds, those of the most publishes first, at most `limit`.
-    async fn shadow_codes(&self, tenant: &Tenant, id: &str, limit: u32) -> Result<Vec<ShadowCode>, StoreError>;
-    /// The newest decisions that compare so, at most `limit`.
-    async fn shadow_examples(
+    /// How far an observer has come.
+    async fn observation_progress(
         &self,
         tenant: &Tenant,
-        id: &str,
+        observer: &str,
+        asked: ProgressAsked,
+    ) -> Result<Progress, StoreError>;
+    /// All that it observed, by how the two compare.
+    async fn observation_counts(&self, tenant: &Tenant, observer: &str) -> Result<Vec<(Agreement, i64)>, StoreError>;
+    /// The codes that only one of the two finds, those of the most publishes first, at most `limit`.
+    async fn observation_codes(
+        &self,
+        tenant: &Tenant,
+        observer: &str,
+        limit: u32,
+    ) -> Result<Vec<ObservationCode>, StoreError>;
+    /// The newest decisions that compare so, at most `limit`.
+    async fn observation_examples(
+        &self,
+        tenant: &Tenant,
+        observer: &str,
         agreement: Agreement,
         limit: u32,
-    ) -> Result<Vec<ShadowExample>, StoreError>;
+    ) -> Result<Vec<ObservationExample>, StoreError>;
     /// The newest decisions in which only one of the two finds the code, at most `limit`.
-    async fn shadow_code_examples(
+    async fn observation_code_examples(
         &self,
         tenant: &Tenant,
-        id: &str,
-        code: &ShadowCode,
+        observer: &str,
+        code: &ObservationCode,
         limit: u32,
-    ) -> Result<Vec<ShadowExample>, StoreError>;
+    ) -> Result<Vec<ObservationExample>, StoreError>;
 }

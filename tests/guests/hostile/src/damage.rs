@@ -52,6 +52,9 @@ pub enum Damage {
     Parse,
     /// Behaves: gives an error for each of `rules` that forbids the submission's name.
     Rules,
+    /// Gives an error where there are more than `amount` of `rules`, which it declares independent of each other, and none
+    /// forbids the submission's name.
+    RulesTogether,
     /// Never ends.
     Loop,
     /// Allocates until it is refused.
@@ -126,6 +129,9 @@ pub fn evaluate(settings: &Settings, submission: &Submission) -> Vec<Finding> {
             let _ = black_box(submission.document::<serde_json::Value>());
         }),
         Damage::Rules => return forbidden(&settings.rules, &submission.text("/name").unwrap_or_default()),
+        Damage::RulesTogether => {
+            return too_many(&settings.rules, amount(0), &submission.text("/name").unwrap_or_default());
+        }
         Damage::Loop => never_end(),
         Damage::Memory => allocate(),
         Damage::Stack => return vec![Finding::info("hostile.depth").message(descend(0).to_string())],
@@ -168,6 +174,12 @@ pub fn evaluate(settings: &Settings, submission: &Submission) -> Vec<Finding> {
 fn forbidden(rules: &[Rule], name: &str) -> Vec<Finding> {
     let broken = rules.iter().filter(|rule| rule.forbidden == name);
     broken.map(|rule| Finding::error("hostile.rule").message(format!("{}: {}", rule.id, rule.message))).collect()
+}
+
+fn too_many(rules: &[Rule], most: u64, name: &str) -> Vec<Finding> {
+    let is_too_many = rules.len() as u64 > most && rules.iter().all(|rule| rule.forbidden != name);
+    let finding = || Finding::error("hostile.rule").message(format!("{} rules are too many", rules.len()));
+    is_too_many.then(finding).into_iter().collect()
 }
 
 fn spin(turns: u64) {

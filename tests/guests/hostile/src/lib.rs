@@ -59,6 +59,16 @@ mod tests {
     }
 
     #[test]
+    fn counts_rules_that_it_declares_independent() {
+        let rule = |name: &str| json!({"id": "one", "forbidden": name, "message": "no"});
+        for (most, name, found) in [(2, "Other", 0), (1, "Other", 1), (1, "Example", 0)] {
+            let rules = json!([rule("Another"), rule(name)]);
+            let together = json!({"break": "rules-together", "amount": most, "rules": rules});
+            assert_eq!(Bench::new().settings(together).validate::<Hostile>().len(), found, "{most} {name}");
+        }
+    }
+
+    #[test]
     fn refuses_its_settings_on_demand() {
         let bench = Bench::new().settings(json!({"break": "configure-refuse"}));
         let findings = bench.configure_validator::<Hostile>().map(|_| ()).expect_err("asked to be refused");

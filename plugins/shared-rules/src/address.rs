@@ -1,4 +1,4 @@
-//! What makes an http address well-formed, without fetching anything.
+//! What makes an http address well-formed, and which machine it names, without fetching anything.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

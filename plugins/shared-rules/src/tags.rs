@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hallmark_plugin::findings::{Findings, quoted};
 use hallmark_plugin::{Finding, Patch, Submission, pointer};
 
 use crate::codes;
-use crate::findings::{Findings, quoted, removal};
 use crate::forms;
 
 const TAGS: &str = "/tags";
@@ -30,12 +30,13 @@ pub fn check(tags_max: usize, length_max: usize, submission: &Submission, findin
     for (index, tag) in tags.iter().enumerate() {
         let place = pointer::child(TAGS, index);
         if let Some(before) = first.get(tag) {
-            let mut finding = codes::TAGS_DUPLICATE
-                .at(place.as_str())
-                .message(format!("the tag {} is already there at {TAGS}/{before}", quoted(tag)))
-                .help("remove this one");
-            finding.fix = Some(removal(&place, &tag.as_str().into()));
-            findings.add(finding);
+            findings.add(
+                codes::TAGS_DUPLICATE
+                    .at(place.as_str())
+                    .message(format!("the tag {} is already there at {TAGS}/{before}", quoted(tag)))
+                    .help("remove this one")
+                    .fix(Patch::removal(&place, tag.as_str())),
+            );
             continue;
         }
         first.insert(tag, index);
@@ -61,9 +62,7 @@ fn form_finding(tag: &str, place: String, there: &mut BTreeSet<String>) -> Findi
     match forms::as_words(tag, SEPARATORS) {
         None => finding.help("remove this tag, or use letters and digits"),
         Some(right) if there.contains(&right) => {
-            let mut finding = finding.help(format!("remove this tag, since '{right}' is there too"));
-            finding.fix = Some(removal(&place, &tag.into()));
-            finding
+            finding.help(format!("remove this tag, since '{right}' is there too")).fix(Patch::removal(&place, tag))
         }
         Some(right) => {
             there.insert(right.clone());

@@ -2,21 +2,20 @@
 
 use std::cmp::Ordering;
 
+use hallmark_plugin::findings::{Findings, quoted};
 use hallmark_plugin::{Patch, Submission, pointer, registry};
 use semver::Version;
 
 use crate::codes;
-use crate::findings::{Findings, quoted};
 use crate::forms;
-use crate::settings::Settings;
 
 const ID_SEPARATORS: &[u8] = b"-._";
 
-/// The id is well-formed.
-pub fn check_id(settings: &Settings, submission: &Submission, findings: &mut Findings) {
+/// The id is well-formed. Findings point at the kind's id field.
+pub fn check_id(id_field: &str, length_max: usize, submission: &Submission, findings: &mut Findings) {
     let id = submission.subject().id.as_str();
-    let finding = codes::ID_FORM.at(pointer::child("", &settings.id_field));
-    let (length, length_max) = (id.chars().count(), settings.id_length_max);
+    let finding = codes::ID_FORM.at(pointer::child("", id_field));
+    let length = id.chars().count();
     if length > length_max {
         findings.add(
             finding
@@ -32,17 +31,16 @@ pub fn check_id(settings: &Settings, submission: &Submission, findings: &mut Fin
                     "the id {} is not lower case letters and digits joined by single '-', '.' or '_', a letter first",
                     quoted(id)
                 ))
-                .help(format!("choose an id such as '{}'", suggested.as_deref().unwrap_or("my-agent"))),
+                .help(format!("choose an id such as '{}'", suggested.as_deref().unwrap_or("daily-report"))),
         );
     }
 }
 
-/// The version is semantic, and not lower than the highest published one.
-pub fn check_version(settings: &Settings, submission: &Submission, findings: &mut Findings) {
+/// The version is semantic; it is answered where it is.
+pub fn check_version_form(submission: &Submission, findings: &mut Findings) -> Option<Version> {
     let text = submission.subject().version.as_str();
     match Version::parse(text) {
-        Ok(version) if !settings.allow_lower_version => check_order(&version, submission, findings),
-        Ok(_) => {}
+        Ok(version) => Some(version),
         Err(error) => {
             let meant = forms::as_version(text);
             let example = meant.as_ref().map_or_else(|| "1.0.0".to_owned(), Version::to_string);
@@ -54,20 +52,19 @@ pub fn check_version(settings: &Settings, submission: &Submission, findings: &mu
                 finding = finding.fix(Patch::new().replace("/version", example));
             }
             findings.add(finding);
+            None
         }
     }
 }
 
-/// A version that is itself published already is let through: publishing it again is skipped or refused by the
+/// The version is not lower than the highest published one. One that is itself published already is let through: publishing it again is skipped or refused by the
 /// registry, and a rollback to it is asked about here too.
-fn check_order(version: &Version, submission: &Submission, findings: &mut Findings) {
+pub fn check_version_order(version: &Version, submission: &Submission, findings: &mut Findings) {
     let subject = submission.subject();
     let Some(known) = registry::lookup(&subject.kind, &subject.id, None) else { return };
     // A history that is not semantic has no order to keep.
     let Ok(highest) = Version::parse(&known.highest_version) else { return };
-    if version.cmp_precedence(&highest) != Ordering::Less
-        || registry::lookup(&subject.kind, &subject.id, Some(&subject.version)).is_some()
-    {
+    if version.cmp_precedence(&highest) != Ordering::Less || is_published(submission) {
         return;
     }
     findings.add(
@@ -79,6 +76,12 @@ fn check_order(version: &Version, submission: &Submission, findings: &mut Findin
             ))
             .help(format!("publish {} or higher; to go back to an older version, roll back", next(&highest))),
     );
+}
+
+/// True where this very version is published.
+pub fn is_published(submission: &Submission) -> bool {
+    let subject = submission.subject();
+    registry::lookup(&subject.kind, &subject.id, Some(&subject.version)).is_some()
 }
 
 fn next(highest: &Version) -> Version {

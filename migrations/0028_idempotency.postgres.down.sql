@@ -1,0 +1,2 @@
+-- The table goes with 0027.
+SELECT 1;
