@@ -18,7 +18,9 @@ pub mod store;
 
 pub mod access;
 mod canonical;
+mod committing;
 pub mod decisions;
+mod error;
 pub mod explain;
 mod facts;
 pub mod fleet;
@@ -33,6 +35,8 @@ pub mod signing;
 pub mod statement;
 pub mod submission;
 
+pub use error::RegistryError;
+
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -43,8 +47,8 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::Millis;
 use crate::config::Limits;
-use crate::names::{DecisionId, Digest, EntryId, KindName, NameError, Scope, Tenant, VersionName};
-use crate::plugin::{Failure, Inspection, Lookup, Sandbox, Unfit};
+use crate::names::{DecisionId, Digest, EntryId, KindName, Tenant, VersionName};
+use crate::plugin::{Failure, Inspection, Lookup, Sandbox};
 use crate::registry::access::Grants;
 use crate::registry::blobs::Blobs;
 use crate::registry::fleet::Behind;
@@ -52,10 +56,8 @@ use crate::registry::release::{Kind, ReleaseRef, Rules};
 use crate::registry::rules::RulesInForce;
 use crate::registry::shadow::{ObservingRecord, ShadowRecord, ShadowRow, ShadowsInForce};
 use crate::registry::signing::SigningKey;
-use crate::registry::store::{
-    EntryRow, Page, PluginRow, ReleaseHead, ReleaseRow, ScopeState, Store, StoreError, VersionRow,
-};
-use crate::report::{Finding, Placeholder, Remark, Substitution, Timing};
+use crate::registry::store::{EntryRow, Page, PluginRow, ReleaseHead, ReleaseRow, ScopeState, Store, VersionRow};
+use crate::report::{Finding, Placeholder, Substitution, Timing};
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -296,179 +298,6 @@ pub struct ActiveScope {
     pub release: ReleaseRow,
     /// Its rules.
     pub rules: Rules,
-}
-
-/// Why the registry did not do what was asked. Each variant is one who-must-act; `http/error.rs` gives it a status.
-#[derive(Debug, thiserror::Error)]
-pub enum RegistryError {
-    /// The document cannot be read.
-    #[error(transparent)]
-    Malformed(#[from] decode::Malformed),
-    /// The document is too large.
-    #[error("the document has more than document_size_max_bytes = {limit_bytes}")]
-    TooLarge {
-        /// The limit in force.
-        limit_bytes: usize,
-    },
-    /// A name in the path or the body does not have its form.
-    #[error(transparent)]
-    Name(#[from] NameError),
-    /// No active module declares the kind.
-    #[error("no module declares the kind '{kind}'; known kinds are: {known}")]
-    NoKind {
-        /// What was asked for.
-        kind: String,
-        /// The kinds there are, with commas, or `none`.
-        known: String,
-    },
-    /// The caller's token is not for this entry.
-    #[error("the token '{token}' may change {reach}, not {kind}/{id}: ask an admin for one that may")]
-    OutOfReach {
-        /// What the token is called.
-        token: String,
-        /// What it may change.
-        reach: String,
-        /// The kind.
-        kind: KindName,
-        /// The entry.
-        id: EntryId,
-    },
-    /// No such entry, version, decision, plugin, module or release.
-    #[error("no {what} '{name}'")]
-    NotFound {
-        /// Which thing.
-        what: &'static str,
-        /// What it was called.
-        name: String,
-    },
-    /// The gate's findings reject the submission.
-    #[error("the gate rejects it: {} of {} findings are errors", decision.findings.iter().filter(|finding| finding.rejects()).count(), decision.findings.len())]
-    Rejected {
-        /// The record of the run.
-        decision: Box<Decision>,
-    },
-    /// The submission does not get as far as the gate: its id or version cannot be told.
-    #[error("the submission does not say what it is")]
-    Unidentified {
-        /// What is missing or wrong.
-        findings: Vec<Finding>,
-    },
-    /// The version is there with other content.
-    #[error("version {version} of {kind} '{id}' is published with other content: publish a new version")]
-    VersionExists {
-        /// The kind's singular.
-        kind: String,
-        /// The entry.
-        id: EntryId,
-        /// The version.
-        version: VersionName,
-    },
-    /// An enforcing plugin broke.
-    #[error("{failure}")]
-    PluginFailed {
-        /// Which, and how.
-        failure: Failure,
-    },
-    /// The host has as much to do as it can hold.
-    #[error("the host is busy: {what}")]
-    Busy {
-        /// What is full, by the name of the limit.
-        what: String,
-    },
-    /// The host has not loaded the rules in force.
-    #[error("the host has not loaded the rules in force: {behind}")]
-    NotReady {
-        /// What keeps it.
-        behind: Box<Behind>,
-    },
-    /// A component cannot be put to work.
-    #[error("{binding}: {unfit}", binding = binding.as_deref().unwrap_or("plugin"))]
-    Unfit {
-        /// The binding, where it is bound.
-        binding: Option<String>,
-        /// Why.
-        #[source]
-        unfit: Unfit,
-    },
-    /// A plugin that must be signed is not, or its signature does not fit.
-    #[error("{}plugin {plugin}: {why}", binding.as_ref().map_or_else(String::new, |name| format!("binding '{name}': ")))]
-    Unsigned {
-        /// The plugin.
-        plugin: Digest,
-        /// The binding, where it is bound.
-        binding: Option<String>,
-        /// Why.
-        why: keys::Unsigned,
-    },
-    /// A public key cannot be trusted.
-    #[error(transparent)]
-    BadKey(#[from] signing::KeyError),
-    /// Rules that cannot be a release; paths point into the rules.
-    #[error("the rules are refused")]
-    BadRules(Vec<Remark>),
-    /// A change that cannot be; the text says what to change.
-    #[error("{0}")]
-    BadChange(String),
-    /// A shadow of the scope runs already.
-    #[error("a shadow of {scope} runs already, of release {release}, started by {by}: stop it first")]
-    ShadowRunning {
-        /// The scope.
-        scope: Scope,
-        /// The release that runs.
-        release: i64,
-        /// Who started it.
-        by: String,
-    },
-    /// Another release is active than the caller believed.
-    #[error("{0}")]
-    ReleaseMoved(Box<activation::Overtaken>),
-    /// The scope's active release may not be replaced.
-    #[error("{0}")]
-    ScopeFrozen(Box<activation::Frozen>),
-    /// More stored manifests would newly fail than the caller allows.
-    #[error("{would_fail} active manifests would newly fail{}, more than {at_most}: {}; see preview {impact}",
-        if *not_judged == 0 { String::new() } else { format!(" and {not_judged} could not be judged") },
-        if codes.is_empty() { "no code".to_owned() } else { codes.join(", ") })]
-    ImpactTooLarge {
-        /// The run that says so.
-        impact: String,
-        /// How many would newly fail.
-        would_fail: u64,
-        /// How many could not be judged, which count as well.
-        not_judged: u64,
-        /// How many may.
-        at_most: u64,
-        /// The codes that most of them have.
-        codes: Vec<String>,
-    },
-    /// The preview that an activation depends on has not ended.
-    #[error("preview {impact} has judged {judged} of {versions} manifests: ask again, it goes on (impact_wait_max_ms)")]
-    ImpactUnfinished {
-        /// The run.
-        impact: String,
-        /// Manifests that it has judged.
-        judged: i64,
-        /// Of how many.
-        versions: i64,
-    },
-    /// What is to be previewed cannot be.
-    #[error("{0}")]
-    BadImpact(String),
-    /// The rules moved on each of several tries.
-    #[error("the rules changed {tries} times while the submission was judged: try again")]
-    RulesKeptMoving {
-        /// How often it was judged.
-        tries: u32,
-    },
-    /// The database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The object store.
-    #[error("the object store cannot be used")]
-    Blobs(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A defect of ours.
-    #[error("internal: {0}")]
-    Internal(String),
 }
 
 /// What each part says of itself.

@@ -4,22 +4,25 @@
 
 pub mod beside;
 pub(super) mod front;
+mod record;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::Report;
 use super::canonical::canonical;
 use super::decode::{self, Format};
 use super::release::ReleaseRef;
 use super::rules::{LoadedBinding, LoadedKind};
 use super::submission::{Submission, as_finding};
-use super::{FailureRecord, LookupRecord, Report};
 use crate::clock::Millis;
 use crate::config::Limits;
-use crate::names::{Digest, EntryId, VersionName, pointer};
-use crate::plugin::{Case, Document, Evaluated, Facts, Failure, Lookup, Subject};
-use crate::report::{Finding, Mode, Placeholder, Remark, Source, Stage, Substitution, Timing};
+use crate::names::{Digest, pointer};
+use crate::plugin::{Case, Document, Facts, Failure, Subject};
+use crate::report::{Finding, Mode, Placeholder, Remark, Source, Stage, Substitution};
+
+pub use record::Record;
 
 /// What a judgement needs beside the submission.
 #[derive(Clone)]
@@ -36,39 +39,6 @@ pub struct Bench {
     pub limits: Arc<Limits>,
 }
 
-/// Everything that one run found out.
-pub struct Record {
-    /// The kind.
-    pub kind: Arc<LoadedKind>,
-    /// The entry.
-    pub id: EntryId,
-    /// The version.
-    pub version: VersionName,
-    /// What was sent, as canonical JSON of its submission and its variables, secrets masked; and its digest.
-    pub sent: String,
-    /// Digest of `sent`.
-    pub submitted_digest: Digest,
-    /// Whether the request set variables.
-    pub has_variables: bool,
-    /// Everything that was said.
-    pub findings: Vec<Finding>,
-    /// The bindings that broke.
-    pub failures: Vec<FailureRecord>,
-    /// Every placeholder that the resolvers met.
-    pub placeholders: Vec<Placeholder>,
-    /// What the plugins asked the registry.
-    pub lookups: Vec<LookupRecord>,
-    /// What each step took.
-    pub timings: Vec<Timing>,
-    /// The submission with what the resolvers replaced; none where the run ended before it.
-    pub document: Option<Arc<Document>>,
-    /// Canonical JSON (RFC 8785) of the resolved submission, and its digest.
-    pub canonical: Option<(Arc<str>, Digest)>,
-    /// The first enforcing binding that broke.
-    broke: Option<Failure>,
-    way: Way,
-}
-
 /// How a run's plugins are run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -76,121 +46,6 @@ enum Way {
     InTurn,
     /// Beside the gate: no turn is taken, and what breaks is told to whoever asked, and to nobody else.
     Aside,
-}
-
-impl Record {
-    fn new(kind: Arc<LoadedKind>, id: EntryId, version: VersionName, submitted_digest: Digest) -> Self {
-        Self {
-            kind,
-            id,
-            version,
-            sent: String::new(),
-            submitted_digest,
-            has_variables: false,
-            findings: Vec::new(),
-            failures: Vec::new(),
-            placeholders: Vec::new(),
-            lookups: Vec::new(),
-            timings: Vec::new(),
-            document: None,
-            canonical: None,
-            broke: None,
-            way: Way::InTurn,
-        }
-    }
-
-    /// The releases that judged.
-    pub fn releases(&self) -> &[ReleaseRef] {
-        &self.kind.releases
-    }
-
-    /// What a publisher is told.
-    fn into_report(self) -> Report {
-        let resolved =
-            self.document.map(|document| Arc::try_unwrap(document).unwrap_or_else(|shared| (*shared).clone()).value);
-        Report {
-            valid: self.broke.is_none() && !self.findings.iter().any(Finding::rejects),
-            findings: self.findings,
-            placeholders: self.placeholders,
-            resolved,
-            digest: self.canonical.map(|(_, digest)| digest),
-            timings: self.timings,
-        }
-    }
-
-    fn rejected(&self) -> bool {
-        self.findings.iter().any(Finding::rejects)
-    }
-
-    fn subject(&self, bench: &Bench) -> Subject {
-        Subject {
-            tenant: bench.tenant.clone(),
-            module: self.kind.module.to_string(),
-            kind: self.kind.kind.name.to_string(),
-            id: self.id.to_string(),
-            version: self.version.to_string(),
-            publisher: bench.publisher.clone(),
-            submitted_at_ms: bench.at.0,
-            document: self.kind.document.clone(),
-        }
-    }
-
-    fn note(&mut self, stage: &str, plugin: Option<&str>, took: Duration) {
-        self.timings.push(Timing {
-            stage: stage.to_owned(),
-            plugin: plugin.map(str::to_owned),
-            micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-        });
-    }
-
-    fn say(&mut self, stage: Stage, binding: &LoadedBinding, remarks: Vec<Remark>) {
-        self.findings.extend(remarks.into_iter().map(|remark| Finding {
-            stage,
-            plugin: Some(binding.name.clone()),
-            mode: binding.mode,
-            remark,
-            exemption: None,
-        }));
-    }
-
-    fn asked(&mut self, binding: &LoadedBinding, lookups: Vec<Lookup>) {
-        let named = |lookup| LookupRecord { plugin: binding.name.clone(), lookup };
-        self.lookups.extend(lookups.into_iter().map(named));
-    }
-
-    /// Keeps what an evaluation cost and asked; gives its answer, or keeps how it broke.
-    fn take<T>(&mut self, stage: Stage, binding: &LoadedBinding, ran: Result<Evaluated<T>, Failure>) -> Option<T> {
-        match ran {
-            Ok(Evaluated { answer, lookups, elapsed }) => {
-                self.asked(binding, lookups);
-                self.note(stage.as_str(), Some(&binding.name), elapsed);
-                Some(answer)
-            }
-            Err(failure) => {
-                if self.way == Way::InTurn {
-                    tracing::warn!(
-                        binding = binding.name,
-                        mode = ?binding.mode,
-                        digest = failure.digest.as_str(),
-                        %failure,
-                        "a plugin broke"
-                    );
-                }
-                self.failures.push(FailureRecord {
-                    plugin: binding.name.clone(),
-                    digest: failure.digest.clone(),
-                    mode: binding.mode,
-                    cause: failure.cause.to_string(),
-                    passing: failure.cause.is_passing(),
-                });
-                self.asked(binding, failure.lookups.clone());
-                if binding.mode == Mode::Enforce {
-                    self.broke.get_or_insert(failure);
-                }
-                None
-            }
-        }
-    }
 }
 
 /// Proof that the policy stage, and with it every stage before, let a submission through.

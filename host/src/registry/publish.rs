@@ -1,4 +1,5 @@
-//! One publish, from bytes to a committed version, and one rollback: what writes entries.
+//! One publish, from bytes to a committed version, and one rollback: what writes entries. What is written of a publish
+//! is in `committing`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,18 +7,17 @@ use std::time::Instant;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::committing::{Beside, Shown, decide, decision_row, existing_answer};
 use super::decode::{self, Format};
 use super::facts::StoreFacts;
 pub use super::gate::Approved;
 use super::gate::{self, Bench, Judgement, Record};
 use super::release::{ReleaseRef, Versioning};
 use super::rules::LoadedKind;
-use super::shadow::{LoadedShadow, ObservingRecord, ShadowRecord, observations};
-use super::store::{Commit, Committed, DecisionRow, NewEvent, Rollback, RolledBack, VersionRow};
+use super::shadow::{LoadedShadow, observations};
+use super::store::{NewEvent, Rollback, RolledBack, VersionRow};
 use super::submission::Submission;
-use super::{
-    Actor, Decision, NotJudged, Outcome, Published, Registry, RegistryError, Report, RolledBackTo, SubstitutionRecord,
-};
+use super::{Actor, NotJudged, Outcome, Published, Registry, RegistryError, Report, RolledBackTo, SubstitutionRecord};
 use crate::clock::{Millis, new_id};
 use crate::names::{DecisionId, Digest, EntryId, KindName, Scope, VersionName};
 use crate::plugin::{Cause, Failure};
@@ -227,64 +227,6 @@ impl Registry {
         Err(RegistryError::PluginFailed { failure })
     }
 
-    /// Commits; none where the rules moved and the submission must be judged again.
-    async fn commit(
-        &self,
-        actor: &Actor,
-        bench: &Bench,
-        approved: Box<Approved>,
-        beside: Beside,
-    ) -> Result<Option<Published>, RegistryError> {
-        let record = approved.record();
-        let kind = &record.kind.kind;
-        let (Some((canonical, digest)), Some(document)) = (&record.canonical, &record.document) else {
-            return Err(RegistryError::Internal("approved without a resolved submission".to_owned()));
-        };
-        let decision = decide(record, bench, Outcome::Approved, beside);
-        let version = VersionRow {
-            kind: kind.name.clone(),
-            id: record.id.clone(),
-            version: record.version.clone(),
-            status: "active".to_owned(),
-            digest: digest.clone(),
-            submitted_digest: record.submitted_digest.clone(),
-            manifest: Arc::clone(canonical),
-            decision: decision.id.clone(),
-            published_by: actor.name.clone(),
-            published_at: bench.at,
-        };
-        let shown = Shown::of(&document.value);
-        // Else what is stored is what was sent, and is not kept twice.
-        let is_stored_as_sent = document.substituted.is_empty() && !record.has_variables;
-        let sent = (!is_stored_as_sent).then(|| record.sent.clone());
-        let commit = Commit {
-            tenant: &actor.tenant,
-            approved: &approved,
-            inbox_key: format!("registry:{}:{}:{}", kind.singular, record.id, record.version),
-            name: shown.name,
-            description: shown.description,
-            tags: shown.tags,
-            event: published_event(actor, &version),
-            decision: decision_row(&decision, sent, bench.at),
-            observations: observations(&decision),
-            version: version.clone(),
-            is_higher: if kind.versioning == Versioning::Semver { semver_is_higher } else { later_is_higher },
-        };
-        match self.store.commit(&commit).await? {
-            Committed::Written { entry } => {
-                self.committed.notify_one();
-                let kind = Arc::clone(kind);
-                Ok(Some(Published::Created { kind, entry, version, decision: Box::new(decision) }))
-            }
-            // Somebody else took the number: count again.
-            Committed::Exists { .. } if kind.versioning == Versioning::Auto => Ok(None),
-            Committed::Exists { existing } => {
-                existing_answer(&record.kind, &record.submitted_digest, existing).map(Some)
-            }
-            Committed::RulesMoved => Ok(None),
-        }
-    }
-
     async fn report_on_stored(
         &self,
         actor: &Actor,
@@ -364,17 +306,6 @@ pub fn report_on(kind: &Arc<LoadedKind>, bench: &Bench, body: &[u8], format: For
     }
 }
 
-fn existing_answer(
-    kind: &Arc<LoadedKind>,
-    submitted: &Digest,
-    existing: VersionRow,
-) -> Result<Published, RegistryError> {
-    if existing.submitted_digest == *submitted {
-        return Ok(Published::Skipped { kind: Arc::clone(&kind.kind), existing });
-    }
-    Err(RegistryError::VersionExists { kind: kind.kind.singular.clone(), id: existing.id, version: existing.version })
-}
-
 /// What tells whether a submission is stored already.
 struct Sent<'a> {
     kind: &'a Arc<LoadedKind>,
@@ -394,104 +325,6 @@ fn counted(kind: &LoadedKind) -> bool {
     kind.kind.versioning == Versioning::Auto
 }
 
-/// What lists show of a version.
-struct Shown {
-    name: String,
-    description: Option<String>,
-    tags: String,
-}
-
-impl Shown {
-    fn of(submission: &Value) -> Self {
-        let text = |field: &str| submission.get(field).and_then(Value::as_str).map(str::to_owned);
-        Self {
-            name: text("name").unwrap_or_default(),
-            description: text("description"),
-            tags: submission.get("tags").map_or_else(|| "[]".to_owned(), Value::to_string),
-        }
-    }
-}
-
-fn published_event(actor: &Actor, version: &VersionRow) -> NewEvent {
-    NewEvent {
-        id: new_id(version.published_at),
-        what: "entry.published".to_owned(),
-        kind: version.kind.clone(),
-        entry: version.id.clone(),
-        body: json!({
-            "version": version.version,
-            "digest": version.digest,
-            "decision": version.decision,
-            "actor": actor.name,
-            "at": version.published_at,
-        })
-        .to_string(),
-        created_at: version.published_at,
-    }
-}
-
-/// What a decision tells beside the record of the run.
-pub(super) struct Beside {
-    /// Reading the submission.
-    pub(super) read: Timing,
-    /// What shadows would have said.
-    pub(super) shadows: Vec<ShadowRecord>,
-}
-
-pub(super) fn decide(record: &Record, bench: &Bench, outcome: Outcome, beside: Beside) -> Decision {
-    let mut timings = record.timings.clone();
-    timings.insert(0, beside.read);
-    Decision {
-        id: new_id(bench.at).parse().expect("a new id is a decision id"),
-        kind: record.kind.kind.name.clone(),
-        entry: record.id.clone(),
-        version: record.version.clone(),
-        publisher: bench.publisher.clone(),
-        submitted_at: bench.at.0,
-        outcome,
-        submitted_digest: record.submitted_digest.clone(),
-        digest: record.canonical.as_ref().map(|(_, digest)| digest.clone()),
-        releases: record.releases().to_vec(),
-        findings: record.findings.clone(),
-        failures: record.failures.clone(),
-        placeholders: record.placeholders.clone(),
-        substituted: record
-            .document
-            .iter()
-            .flat_map(|document| document.substituted.iter().map(SubstitutionRecord::from))
-            .collect(),
-        lookups: record.lookups.clone(),
-        timings,
-        shadows: beside.shadows,
-        observing: ObservingRecord::all(record, outcome),
-    }
-}
-
-fn decision_row(decision: &Decision, submission: Option<String>, at: Millis) -> DecisionRow {
-    DecisionRow {
-        id: decision.id.clone(),
-        kind: decision.kind.clone(),
-        entry: decision.entry.clone(),
-        version: decision.version.clone(),
-        outcome: decision.outcome.as_str().to_owned(),
-        submission,
-        body: serde_json::to_string(decision).expect("a decision is plain data"),
-        created_at: at,
-    }
-}
-
-fn semver_is_higher(one: &str, other: &str) -> bool {
-    match (semver::Version::parse(one), semver::Version::parse(other)) {
-        // Build metadata does not order versions (semver.org 2.0.0, 10).
-        (Ok(one), Ok(other)) => one.cmp_precedence(&other).is_gt(),
-        _ => true,
-    }
-}
-
-fn later_is_higher(_: &str, _: &str) -> bool {
-    true
-}
-
 pub(super) fn parse_stored(text: &str) -> Result<Value, RegistryError> {
     serde_json::from_str(text)
         .map_err(|error| RegistryError::Internal(format!("a stored manifest cannot be read: {error}")))
@@ -508,16 +341,4 @@ pub(super) fn sane_id(what: &'static str, id: &str) -> Result<(), RegistryError>
 
 pub(super) fn busy(busy: crate::plugin::Busy) -> RegistryError {
     RegistryError::Busy { what: busy.0 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn orders_versions_by_precedence() {
-        assert!(semver_is_higher("1.10.0", "1.9.0"));
-        assert!(!semver_is_higher("1.0.0-rc.1", "1.0.0"));
-        assert!(!semver_is_higher("1.0.0+b", "1.0.0+a"));
-    }
 }

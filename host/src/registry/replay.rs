@@ -8,9 +8,9 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 
 use super::canonical::canonical;
+use super::committing::{Beside, decide};
 use super::exemptions::Exemptions;
 use super::gate::{self, Bench, Judgement};
-use super::publish::{Beside, decide};
 use super::releasing::{chain, off_path};
 use super::rules::RulesInForce;
 use super::store::Store;
