@@ -330,6 +330,8 @@ pub struct Registry {
     trials: Arc<Semaphore>,
     /// Decisions that are run again now.
     replays: Arc<Semaphore>,
+    /// Reports of what was observed that are counted now.
+    tallies: Semaphore,
     /// Pages of the audit log that are read now.
     audit_reads: Semaphore,
     /// What statements are signed with; a registry that nobody gave a key signs none.
@@ -373,6 +375,7 @@ impl Registry {
         let registry = Arc::new(Self {
             trials,
             replays,
+            tallies: Semaphore::new(shadow::TALLIES_AT_ONCE),
             audit_reads: Semaphore::new(limits.audit_reads_in_flight_max.min(Semaphore::MAX_PERMITS)),
             signing_key: OnceLock::new(),
             store,

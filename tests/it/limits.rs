@@ -166,10 +166,17 @@ fn what_another_host_activates_is_seen_by_the_poll() {
     let address = format!("sqlite:{}", folder.path().join("registry.db").display());
     let objects = folder.path().join("objects");
     let host = |poll_ms| Options::new().database(&address).objects(&objects).limit("release_poll_ms", poll_ms).start();
+    let another = host(NEVER_MS);
+    release(&another);
     let (looks, never_looks) = (host(20), host(NEVER_MS));
-    let knows = |host: &Host| host.get("/api/agents").status == 200;
-    assert!(!knows(&looks) && !knows(&never_looks));
-    release(&host(NEVER_MS));
-    until("the host has looked", || knows(&looks));
-    assert!(!knows(&never_looks), "nothing but the poll told the other host");
+    // A validation writes nothing: it is judged by what its host has loaded.
+    let agent = json!({"agentId": "a", "name": "A", "version": "1.0.0", "manifest": {}});
+    let refuses = |host: &Host| host.post("/api/agents/validate", &agent).body["valid"] == false;
+    assert!(!refuses(&looks) && !refuses(&never_looks));
+    let mut strict = rules("strict agents");
+    strict["rules"]["kinds"][0]["schema"] = json!({"required": ["spec"]});
+    assert_eq!(another.post("/api/modules/agents/releases", &strict).status, 201);
+    assert_eq!(another.post("/api/modules/agents/activate", &json!({"release": 2})).status, 200);
+    until("the host has looked", || refuses(&looks));
+    assert!(!refuses(&never_looks), "nothing but the poll told the other host");
 }

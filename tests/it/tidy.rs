@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use hallmark::config::Limits;
 
 /// Longest file, in lines, tests included.
-const FILE_LINES_MAX: usize = 560;
+const FILE_LINES_MAX: usize = 500;
 
 /// Each room and the rooms of `host/src` that it may use. `cli` names every room, since it assembles them.
 const MAY_USE: &[(&str, &[&str])] = &[

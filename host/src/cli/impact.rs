@@ -35,7 +35,7 @@ pub struct Options {
     output: Output,
     /// The file that the report is written to.
     #[arg(short = 'o', long, value_name = "FILE")]
-    file: Option<PathBuf>,
+    out: Option<PathBuf>,
     /// Wait for the report, which is what happens unless told otherwise. Ctrl-C cancels the preview.
     #[arg(long, overrides_with = "no_wait")]
     wait: bool,
@@ -108,7 +108,7 @@ fn preview(client: &Client, scope: &Scope, mut request: Value, options: &Options
 }
 
 fn write(options: &Options, text: &str) -> Result<(), Trouble> {
-    match &options.file {
+    match &options.out {
         Some(file) => {
             std::fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))?;
         }

@@ -118,9 +118,9 @@ mod tests {
         assert_eq!(
             columns(&page),
             [
-                "10  shadow of 25 %                               2026-01-02T03:04:05.678Z  ada  sha256:0123456789ab  tags and more",
+                "10  shadow of 25 %                                2026-01-02T03:04:05.678Z  ada  sha256:0123456789ab  tags and more",
                 " 9  active since 2026-02-03T04:05:06.789Z by bob  2026-01-02T03:04:05.678Z  ada  sha256:0123456789ab",
-                " 8  -                                            2026-01-02T03:04:05.678Z  ada  sha256:0123456789ab  first",
+                " 8  -                                             2026-01-02T03:04:05.678Z  ada  sha256:0123456789ab  first",
             ]
         );
         page["shadow"]["state"] = json!("staged");

@@ -26,7 +26,7 @@ static KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const KEY_MAX_CHARACTERS: usize = 255;
 
 /// Headers that change what a request asks for.
-const TELLING: [&str; 3] = ["if-match", "if-none-match", "accept"];
+const TELLING: [&str; 2] = ["if-match", "if-none-match"];
 
 /// The key of a request. The draft has it in quotes; most clients send it bare.
 ///

@@ -54,6 +54,8 @@ pub struct Reply {
     is_again: bool,
     /// It may be kept nowhere.
     is_secret: bool,
+    /// Its tag is the release's that is active, or none where none is.
+    is_of_release: bool,
 }
 
 #[derive(Debug)]
@@ -76,7 +78,18 @@ impl Reply {
     fn of(success: Success, content_type: &'static str, body: Content) -> Self {
         let content_type = HeaderValue::from_static(content_type);
         let (status, (location, etag, link, cache)) = (success.status(), Default::default());
-        Self { status, content_type, location, etag, link, cache, body, is_again: false, is_secret: false }
+        Self {
+            status,
+            content_type,
+            location,
+            etag,
+            link,
+            cache,
+            body,
+            is_again: false,
+            is_secret: false,
+            is_of_release: false,
+        }
     }
 
     /// A text answer.
@@ -102,6 +115,7 @@ impl Reply {
             body: Content::Whole(kept.body?.into()),
             is_again: true,
             is_secret: false,
+            is_of_release: false,
         })
     }
 
@@ -153,7 +167,7 @@ impl Reply {
     #[must_use]
     pub fn unless_known(mut self, known: &Known) -> Self {
         let Content::Whole(bytes) = &self.body else { return self };
-        if self.status != Success::Found.status() || (self.etag.is_some() && self.cache.is_none()) {
+        if self.status != Success::Found.status() || self.is_of_release {
             return self;
         }
         let tag = self.etag.take().or_else(|| HeaderValue::try_from(format!("\"{}\"", Digest::of(bytes).hex())).ok());
@@ -169,6 +183,7 @@ impl Reply {
     /// The release that is active: what `If-Match` is compared with.
     #[must_use]
     pub fn of_release(mut self, number: Option<i64>) -> Self {
+        self.is_of_release = true;
         self.etag = number.and_then(|number| HeaderValue::try_from(format!("\"{number}\"")).ok());
         self
     }

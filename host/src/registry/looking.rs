@@ -58,8 +58,11 @@ impl Registry {
     /// # Errors
     /// `Store`.
     pub(super) async fn look_again(self: &Arc<Self>) -> Result<(), RegistryError> {
+        // Loading goes on though the client that asked hangs up: else the next would begin it anew beside it.
+        let registry = Arc::clone(self);
         let look = async {
-            let looked = self.refresh_rules().await;
+            let looked = tokio::spawn(async move { registry.refresh_rules().await }).await;
+            let looked = looked.unwrap_or_else(|broken| Err(RegistryError::Internal(broken.to_string())));
             if let Err(error) = &looked {
                 let error = error as &dyn std::error::Error;
                 tracing::warn!(error, "what is in force cannot be looked up");

@@ -23,6 +23,7 @@ use crate::report::Finding;
 pub use super::staging::Plan;
 pub(super) use loading::{LoadedShadow, ShadowsInForce};
 pub use observing::ObservingRecord;
+pub(super) use report::TALLIES_AT_ONCE;
 pub use report::{ObservingReport, ShadowReport, Tally};
 
 /// What became of a shadow.

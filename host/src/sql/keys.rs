@@ -14,6 +14,10 @@ use crate::registry::store::{KeyRow, KeyStore, Page, SIGNERS_MAX, SignatureRow, 
 #[async_trait]
 impl KeyStore for Database {
     async fn insert_key(&self, tenant: &Tenant, key: &KeyRow) -> Result<bool, StoreError> {
+        // Here and below: what changes nothing must not hold up every publish to find that out.
+        if self.key(tenant, &key.id).await?.is_some() {
+            return Ok(false);
+        }
         let record = AuditRecord::key_trusted(key);
         change(self, tenant, "to write a key", insert_key(tenant, key), record).await
     }
@@ -29,6 +33,9 @@ impl KeyStore for Database {
     }
 
     async fn revoke_key(&self, tenant: &Tenant, id: &KeyId, by: &str, at: Millis) -> Result<bool, StoreError> {
+        if self.key(tenant, id).await?.is_none_or(|key| key.revoked.is_some()) {
+            return Ok(false);
+        }
         let statement = sqlx::query(
             "UPDATE trusted_keys SET revoked_by = $3, revoked_at = $4
              WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL",
@@ -39,6 +46,9 @@ impl KeyStore for Database {
     }
 
     async fn insert_signature(&self, tenant: &Tenant, signature: &SignatureRow) -> Result<bool, StoreError> {
+        if self.read_one("to read a signature", select_signature(tenant, signature)).await?.is_some() {
+            return Ok(false);
+        }
         let record = AuditRecord::plugin_signed(signature);
         change(self, tenant, "to write a signature", insert_signature(tenant, signature), record).await
     }
@@ -60,6 +70,9 @@ impl KeyStore for Database {
         by: &str,
         at: Millis,
     ) -> Result<bool, StoreError> {
+        if self.trust(tenant).await?.signatures == rule {
+            return Ok(false);
+        }
         let statement =
             sqlx::query("UPDATE tenants SET signatures_required = $2 WHERE id = $1 AND signatures_required <> $2")
                 .bind(tenant.to_string())
@@ -99,6 +112,13 @@ pub(super) fn trust(row: &AnyRow) -> Result<Trust, StoreError> {
     let signatures =
         if plain::<i64>(row, "signatures_required")? == 0 { Signatures::Optional } else { Signatures::Required };
     Ok(Trust { signatures, number: plain(row, "trust")? })
+}
+
+fn select_signature(tenant: &Tenant, signature: &SignatureRow) -> Statement {
+    sqlx::query("SELECT key_id FROM plugin_signatures WHERE tenant_id = $1 AND plugin_digest = $2 AND key_id = $3")
+        .bind(tenant.to_string())
+        .bind(signature.plugin.to_string())
+        .bind(signature.key.to_string())
 }
 
 fn insert_key(tenant: &Tenant, key: &KeyRow) -> Statement {

@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::errors::failed;
 use super::rows::{millis, name, plain, rows_of_places};
-use super::{Database, Statement, audit, events, fleet, rules};
+use super::{Database, RulesLock, Statement, audit, events, fleet, rules};
 use crate::names::{Scope, Tenant};
 use crate::registry::audit::AuditRecord;
 use crate::registry::shadow::{Agreement, Change, Plan, ShadowRow};
@@ -186,7 +186,8 @@ impl ShadowStore for Database {
 
     async fn insert_shadow(&self, tenant: &Tenant, shadow: &ShadowRow) -> Result<bool, StoreError> {
         let failed = failed("to write a shadow");
-        let mut transaction = self.writers.begin().await.map_err(&failed)?;
+        // As an activation takes its rows: two orders would wait for each other.
+        let mut transaction = self.writers.begin_with(RulesLock::Change, tenant).await.map_err(&failed)?;
         let done = insert(tenant, shadow).execute(&mut *transaction).await.map_err(&failed)?;
         if done.rows_affected() == 0 {
             transaction.roll_back().await.map_err(&failed)?;
@@ -206,7 +207,7 @@ impl ShadowStore for Database {
         end_with: ShadowEnd<'_>,
     ) -> Result<bool, StoreError> {
         let failed = failed("to end a shadow");
-        let mut transaction = self.writers.begin().await.map_err(&failed)?;
+        let mut transaction = self.writers.begin_with(RulesLock::Change, tenant).await.map_err(&failed)?;
         if !end(self, &mut transaction, tenant, shadow, end_with).await? {
             transaction.roll_back().await.map_err(&failed)?;
             return Ok(false);

@@ -13,6 +13,9 @@ use crate::report::Mode;
 const CODES_SHOWN_MAX: u32 = 50;
 const EXAMPLES_SHOWN_MAX: u32 = 3;
 
+/// Observers that a host counts at once; others wait for their turn.
+pub(in crate::registry) const TALLIES_AT_ONCE: usize = 2;
+
 /// What would have been said over every publish that was seen.
 #[derive(Debug, Clone)]
 pub struct Tally {
@@ -81,6 +84,8 @@ impl Registry {
     }
 
     async fn tally(&self, tenant: &Tenant, observer: &str, agreements: &[Agreement]) -> Result<Tally, RegistryError> {
+        // They read every row of an observer: many at once would take the connections that publishes need.
+        let _turn = self.tallies.acquire().await.map_err(|error| RegistryError::Internal(error.to_string()))?;
         let counted = self.store.observation_counts(tenant, observer).await?;
         let mut counts = Vec::new();
         for &agreement in agreements {
