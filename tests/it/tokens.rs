@@ -94,7 +94,7 @@ fn a_publisher_changes_the_entries_that_its_patterns_reach() {
     let beyond = "the token 'search team' may change notes/search-*, not notes/other: ask an admin for one that may";
     let later = json!({"noteId": "other", "name": "o", "version": "2.0.0", "manifest": {}});
     assert_eq!(told(&team.post("/api/notes/publish", &later)), (403, "forbidden", beyond));
-    let back = json!({"version": "1.0.0"});
+    let back = json!({"targetVersion": "1.0.0"});
     assert_eq!(told(&team.post("/api/notes/other/rollback", &back)), (403, "forbidden", beyond));
     assert_eq!(team.post("/api/notes/search-web/rollback", &back).status, 200);
     assert_eq!(team.get("/api/notes/other").status, 200, "reading is for everybody with a token");
