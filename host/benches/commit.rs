@@ -65,6 +65,7 @@ async fn ground(address: &str) -> Arc<Ground> {
                     number: release.number,
                     expected: None,
                     beside: None,
+                    exemptions: None,
                     actor: "ada",
                     at: AT,
                 },

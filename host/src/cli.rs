@@ -20,6 +20,7 @@ mod judged;
 mod keys;
 mod list;
 mod migrate;
+mod pages;
 mod plugin;
 mod publish;
 mod releases;

@@ -5,11 +5,13 @@ use hallmark::config::Limits;
 use hallmark::names::Digest;
 use hallmark::registry::idempotency::{KeptAnswer, KeyedRequest, Once};
 use serde_json::{Value, json};
+use sqlx::Connection as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::support::ground::{Ground, limits, on_both_engines};
 use crate::support::host::{Answer, Host, Options};
-use crate::support::rules::{module, submission};
+use crate::support::rules::{module, own_binding, submission};
 
 const KEY: (&str, &str) = ("Idempotency-Key", "\"8e03978e-40d5-43dd-bc93-6894a57f9324\"");
 
@@ -74,6 +76,35 @@ fn read_head(stream: &mut std::net::TcpStream) -> String {
     let mut bytes = [0; 64];
     let count = stream.read(&mut bytes).expect("an answer");
     String::from_utf8_lossy(&bytes[..count]).into_owned()
+}
+
+/// Whether the host's database has a key.
+async fn has_a_key(host: &Host) -> bool {
+    let file = SqliteConnectOptions::new().filename(host.data.join("hallmark.db")).read_only(true);
+    let mut connection = SqliteConnection::connect_with(&file).await.expect("the database opens");
+    let counted = sqlx::query_scalar("SELECT count(*) FROM idempotency_keys").fetch_one(&mut connection).await;
+    let keys: i64 = counted.expect("it is counted");
+    keys > 0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_runs_is_not_run_beside_itself() {
+    let folder = TempDir::new().expect("a folder");
+    let binding = own_binding(folder.path(), "endless", "validate", "hostile", "{ break = \"loop\" }");
+    module(folder.path(), "endless", &binding);
+    let host = Options::new().modules(folder.path()).start();
+    let body = submission("endless", "a");
+    let head = format!("{}: {}\r\n", KEY.0, KEY.1);
+    // Its client hangs up, and it runs on.
+    drop(host.begin_with("/api/endlesss/publish", &body, &head));
+    while !has_a_key(&host).await {}
+    let running = send(&host, "/api/endlesss/publish", &body, KEY);
+    let detail =
+        "a request with the idempotency key '8e03978e-40d5-43dd-bc93-6894a57f9324' runs: ask again for its answer";
+    assert_eq!((running.status, &running.body["detail"]), (409, &json!(detail)));
+    assert_eq!((&running.body["code"], running.header("retry-after")), (&json!("idempotency-running"), Some("1")));
+    let other = send(&host, "/api/endlesss/publish", &submission("endless", "b"), KEY);
+    assert_eq!(other.status, 422, "of another request it is not its key");
 }
 
 #[test]

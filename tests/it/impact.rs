@@ -164,7 +164,7 @@ fn a_report_tells_what_would_come_out_otherwise() {
         json["newlyFail"],
         json!([{"code": "schema.pattern", "count": 1, "examples": [{
             "kind": "notes", "id": "d", "version": "1.0.0", "plugin": null, "severity": "error",
-            "path": "/content/title", "message": "the text does not match the pattern ^[a-z-]+$", "change": "added",
+            "path": "/content/title", "message": "the text does not match the pattern ^[a-z-]+$", "change": "new",
         }]}])
     );
     assert_eq!((&json["scope"], &json["candidate"]["release"]), (&json!("module:notes"), &json!(3)));

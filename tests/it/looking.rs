@@ -12,6 +12,7 @@ use crate::support::ground::{Ground, Member, limits, notes, on_both_engines};
 
 on_both_engines! {
     a_kind_is_published_to_the_moment_it_is_in_force,
+    nobody_is_asked_for_what_only_retired_rules_demand,
     a_kind_is_read_the_moment_it_is_in_force,
     what_is_exempted_is_known_the_moment_it_is_in_force,
     a_kind_that_is_none_is_told_so_with_those_there_are_now,
@@ -38,6 +39,18 @@ async fn a_kind_is_published_to_the_moment_it_is_in_force(ground: Ground) {
     let Member { registry, actor, .. } = rolls_back;
     let rolled_back = registry.roll_back(&actor, "notes", "a", "1.0.0").await.expect("it is the active one");
     assert_eq!(rolled_back.previous.as_str(), "1.0.0");
+}
+
+async fn nobody_is_asked_for_what_only_retired_rules_demand(ground: Ground) {
+    let [first, other] = hosts(&ground).await;
+    let mut rules = notes(json!(true));
+    rules["kinds"][0]["idField"] = json!("memoId");
+    first.apply(rules).await;
+    let refused = other.publish("a", "1.0.0", json!({})).await;
+    assert!(matches!(refused, Err(RegistryError::Unidentified { .. })), "a note has no 'memoId': {refused:?}");
+    first.apply(notes(json!(true))).await;
+    let published = other.publish("a", "1.0.0", json!({})).await;
+    assert!(matches!(published, Ok(Published::Created { .. })), "{published:?}");
 }
 
 async fn a_kind_is_read_the_moment_it_is_in_force(ground: Ground) {

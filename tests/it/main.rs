@@ -34,6 +34,7 @@ mod templates;
 mod tidy;
 mod tokens;
 mod trust;
+mod walks;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -105,7 +105,8 @@ on_every_engine! {
         pages_versions_newest_first;
     exemptions:
         refuses_a_commit_whose_exemptions_changed,
-        commits_nothing_under_exemptions_that_were_taken_back;
+        commits_nothing_under_exemptions_that_were_taken_back,
+        activates_nothing_that_was_previewed_with_other_exemptions;
     impact:
         keeps_the_exemptions_that_a_run_judges_by,
         pages_the_results_of_chunks_in_line,
@@ -211,7 +212,8 @@ impl World {
 
 /// Ada's wish for a release.
 pub fn wish(scope: &Scope, number: i64, expected: Option<Option<i64>>) -> Activate<'_> {
-    Activate { scope, number, expected, beside: None, trust: None, staged: None, actor: "ada", at: AT }
+    let (beside, exemptions, trust, staged) = (None, None, None, None);
+    Activate { scope, number, expected, beside, exemptions, trust, staged, actor: "ada", at: AT }
 }
 
 /// Puts a release in force for ada.

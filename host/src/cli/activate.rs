@@ -72,14 +72,10 @@ pub struct RollbackArguments {
 /// Puts a release in force, or stages it where a condition is given.
 pub fn activate_or_stage(scope: &Scope, arguments: &Arguments) -> Outcome {
     let Arguments { release, replaces, if_impact_at_most, stage, client } = arguments;
-    match (stage.request(*release)?, if_impact_at_most) {
-        (Some(_), Some(_)) => {
-            let message =
-                "--if-impact-at-most is for an activation at once: leave it out, or the conditions of a stage";
-            Err(Trouble::Usage(message.to_owned()))
-        }
-        (Some(request), None) => shadow::stage(scope, &request, client),
-        (None, at_most) => activate(scope, *release, *replaces, *at_most, client, |_| true),
+    match stage.request(*release)? {
+        // The conditions of a stage are refused beside those of an activation at once.
+        Some(request) => shadow::stage(scope, &request, client),
+        None => activate(scope, *release, *replaces, *if_impact_at_most, client, |_| true),
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::client::{self, Client};
 use super::judged::{self, Judged};
-use super::{Ended, Outcome, Output, Trouble, diff, explain, publish, report, show};
+use super::{Ended, Outcome, Output, Trouble, diff, explain, pages, publish, report, show};
 use crate::names::{DecisionId, EntryId, KindName};
 use crate::registry;
 use crate::report::Finding;
@@ -126,13 +126,12 @@ fn show_one(arguments: &Arguments) -> Outcome {
 }
 
 fn list(arguments: &ListArguments) -> Outcome {
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
     let outcome = arguments.outcome.map(|ending| match ending {
         Ending::Approved => registry::Outcome::Approved,
         Ending::Rejected => registry::Outcome::Rejected,
         Ending::Failed => registry::Outcome::Failed,
     });
-    let parts = [
+    let parameters = [
         ("kind", arguments.kind.as_ref().map(ToString::to_string)),
         ("entry", arguments.entry.as_ref().map(ToString::to_string)),
         ("outcome", outcome.map(|outcome| outcome.as_str().to_owned())),
@@ -141,14 +140,7 @@ fn list(arguments: &ListArguments) -> Outcome {
         ("limit", arguments.limit.map(|limit| limit.to_string())),
         ("cursor", arguments.cursor.clone()),
     ];
-    for (name, value) in parts {
-        if let Some(value) = value {
-            query.append_pair(name, &value);
-        }
-    }
-    let query = query.finish();
-    let separator = if query.is_empty() { "" } else { "?" };
-    let page = Client::new(&arguments.client)?.get(&format!("/api/decisions{separator}{query}"))?.body;
+    let page = Client::new(&arguments.client)?.get(&pages::path("/api/decisions", &parameters))?.body;
     if arguments.output == Output::Json {
         show::out(&report::pretty(&page));
         return Ok(Ended::Fine);
@@ -156,9 +148,7 @@ fn list(arguments: &ListArguments) -> Outcome {
     for item in page["items"].as_array().into_iter().flatten() {
         show::out(&listed(item));
     }
-    if let Some(cursor) = page["nextCursor"].as_str() {
-        show::err(&format!("more follow: --cursor {cursor}"));
-    }
+    pages::tell_more(&page);
     Ok(Ended::Fine)
 }
 
@@ -254,7 +244,7 @@ fn export(arguments: &ExportArguments) -> Outcome {
 
 /// What a shadow would have said.
 fn beside(shadow: &Value) -> Vec<String> {
-    let field = |name: &str| text(&shadow[name]);
+    let field = |name: &str| show::text(&shadow[name]);
     let mut lines = vec![format!(
         "beside     {} release {}: {} ({}), {} us",
         field("scope"),
@@ -270,14 +260,14 @@ fn beside(shadow: &Value) -> Vec<String> {
     }
     for failure in shadow["failures"].as_array().into_iter().flatten() {
         let plugin = failure["plugin"].as_str().map_or_else(String::new, |plugin| format!("{plugin} "));
-        lines.push(format!("         ! {plugin}{}", text(&failure["cause"])));
+        lines.push(format!("         ! {plugin}{}", show::text(&failure["cause"])));
     }
     lines
 }
 
 /// What was decided about what, and by which rules.
 fn head(decision: &Value) -> Vec<String> {
-    let field = |name: &str| text(&decision[name]);
+    let field = |name: &str| show::text(&decision[name]);
     let mut lines = vec![
         format!("{}: {}/{} {}", field("outcome"), field("kind"), field("entry"), field("version")),
         format!("decision   {}", field("id")),
@@ -286,17 +276,9 @@ fn head(decision: &Value) -> Vec<String> {
         format!("resolved   {}", field("digest")),
     ];
     for release in decision["releases"].as_array().into_iter().flatten() {
-        lines.push(format!("judged by  {} release {}", text(&release["scope"]), text(&release["number"])));
+        lines.push(format!("judged by  {} release {}", show::text(&release["scope"]), show::text(&release["number"])));
     }
     lines
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "-".to_owned(),
-        other => other.to_string(),
-    }
 }
 
 fn told(decision: &Value) -> String {
@@ -304,28 +286,33 @@ fn told(decision: &Value) -> String {
     let mut lines = head(decision);
     for substituted in list("substituted") {
         let origins = substituted["origins"].as_array().into_iter().flatten();
-        let origins: Vec<_> =
-            origins.map(|origin| format!("{} ({})", text(&origin["name"]), text(&origin["source"]))).collect();
-        lines.push(format!("replaced   {} from {}", text(&substituted["path"]), origins.join(", ")));
+        let origins: Vec<_> = origins
+            .map(|origin| format!("{} ({})", show::text(&origin["name"]), show::text(&origin["source"])))
+            .collect();
+        lines.push(format!("replaced   {} from {}", show::text(&substituted["path"]), origins.join(", ")));
     }
     for lookup in list("lookups") {
         lines.push(format!(
             "looked up  {}/{} for {}: {}",
-            text(&lookup["kind"]),
-            text(&lookup["id"]),
-            text(&lookup["plugin"]),
+            show::text(&lookup["kind"]),
+            show::text(&lookup["id"]),
+            show::text(&lookup["plugin"]),
             lookup["found"].as_str().unwrap_or("not there")
         ));
     }
     for failure in list("failures") {
         let observed = if failure["mode"] == "observe" { show::OBSERVES } else { "" };
-        lines.push(format!("broke      {} {}{observed}", text(&failure["plugin"]), text(&failure["cause"])));
+        lines.push(format!(
+            "broke      {} {}{observed}",
+            show::text(&failure["plugin"]),
+            show::text(&failure["cause"])
+        ));
     }
     let findings =
         list("findings").iter().filter_map(|finding| serde_json::from_value::<Finding>(finding.clone()).ok());
     lines.extend(findings.map(|finding| show::brief(&finding)));
     for observed in list("observing") {
-        let field = |name: &str| text(&observed[name]);
+        let field = |name: &str| show::text(&observed[name]);
         lines.push(format!(
             "observing  {} of {} release {}: {}",
             field("binding"),
@@ -339,7 +326,7 @@ fn told(decision: &Value) -> String {
     }
     for timing in list("timings") {
         let plugin = timing["plugin"].as_str().map_or_else(String::new, |plugin| format!(" {plugin}"));
-        lines.push(format!("took       {} us {}{plugin}", text(&timing["micros"]), text(&timing["stage"])));
+        lines.push(format!("took       {} us {}{plugin}", show::text(&timing["micros"]), show::text(&timing["stage"])));
     }
     lines.iter().map(|line| show::plain(line)).collect::<Vec<_>>().join("\n")
 }

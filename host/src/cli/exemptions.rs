@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::client::{self, Client};
-use super::{Ended, Outcome, Output, Trouble, report, show};
+use super::{Ended, Outcome, Output, Trouble, pages, report, show};
 
 /// Where the API has them.
 const PATH: &str = "/api/policies/exemptions";
@@ -82,16 +82,7 @@ pub fn exempt(arguments: &Exempt) -> Outcome {
 /// Lists every exemption that holds, or every one.
 pub fn list(arguments: &List) -> Outcome {
     let client = Client::new(&arguments.client)?;
-    let mut items = Vec::new();
-    let mut query = format!("limit=100&all={}", arguments.all);
-    loop {
-        let page = client.get(&format!("{PATH}?{query}"))?.body;
-        items.extend(page["items"].as_array().cloned().unwrap_or_default());
-        let Some(cursor) = page["nextCursor"].as_str() else { break };
-        let mut next = url::form_urlencoded::Serializer::new(String::new());
-        next.append_pair("limit", "100").append_pair("all", &arguments.all.to_string()).append_pair("cursor", cursor);
-        query = next.finish();
-    }
+    let items = pages::all(&client, PATH, &[("all", Some(arguments.all.to_string()))])?;
     match arguments.output {
         Output::Json => show::out(&report::pretty(&json!({"items": items}))),
         Output::Text if items.is_empty() && arguments.all => show::out("no exemption was ever made"),

@@ -60,7 +60,6 @@ fn source(explanation: &Value) -> Option<Source> {
 
 /// Who said it, and what the plugin says of its code.
 fn notes(explained: &Value, finding: &Finding) -> Vec<String> {
-    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
     let release = &explained["release"];
     let rule = match &finding.plugin {
         Some(binding) => format!("by the binding '{binding}'"),
@@ -69,9 +68,9 @@ fn notes(explained: &Value, finding: &Finding) -> Vec<String> {
     let release = if release.is_null() {
         String::new()
     } else {
-        format!(" of {} release {}", text(&release["scope"]), release["number"])
+        format!(" of {} release {}", show::text(&release["scope"]), release["number"])
     };
-    let place = if finding.remark.path.is_empty() { "the whole submission" } else { &finding.remark.path };
+    let place = show::place(&finding.remark.path);
     let observed = show::observed(finding);
     let mut notes = vec![format!("{rule}{release} ({}), at {place}{observed}", finding.stage.as_str())];
     if let Some(exempted) = &finding.exemption {
@@ -79,11 +78,16 @@ fn notes(explained: &Value, finding: &Finding) -> Vec<String> {
     }
     let by = &explained["by"];
     if !by.is_null() {
-        notes.push(format!("plugin {} {} ({})", text(&by["name"]), text(&by["version"]), text(&by["digest"])));
+        notes.push(format!(
+            "plugin {} {} ({})",
+            show::text(&by["name"]),
+            show::text(&by["version"]),
+            show::text(&by["digest"])
+        ));
     }
     let documentation = &explained["documentation"];
     if !documentation.is_null() {
-        notes.push(format!("{}: {}", finding.remark.code, text(&documentation["summary"])));
+        notes.push(format!("{}: {}", finding.remark.code, show::text(&documentation["summary"])));
         notes.extend(documentation["help"].as_str().filter(|help| !help.is_empty()).map(str::to_owned));
     }
     notes

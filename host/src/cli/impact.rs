@@ -233,7 +233,7 @@ fn text(run: &Value) -> String {
         for group in run[part].as_array().into_iter().flatten() {
             text.push_str(&format!("\n{title}: {} ({})\n", word(&group["code"]), group["count"]));
             for example in group["examples"].as_array().into_iter().flatten() {
-                let gone = if example["change"] == "removed" { "no longer: " } else { "" };
+                let gone = if example["change"] == "gone" { "no longer: " } else { "" };
                 let path = word(&example["path"]);
                 let place = if path.is_empty() { String::new() } else { format!("{path}: ") };
                 text.push_str(&format!(

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::client::{self, Client};
-use super::{Ended, Outcome, Output, Trouble, report, serve, show};
+use super::{Ended, Outcome, Output, Trouble, pages, report, serve, show};
 use crate::names::{Digest, KeyId};
 use crate::registry::signing::{PluginSignature, PublicKey, SigningKey};
 
@@ -192,11 +192,8 @@ fn add(file: &Path, name: Option<&str>, client: &client::Arguments) -> Outcome {
 }
 
 fn list(cursor: Option<&str>, client: &client::Arguments, output: Output) -> Outcome {
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    if let Some(cursor) = cursor {
-        query.append_pair("cursor", cursor);
-    }
-    let page = Client::new(client)?.get(&format!("/api/keys?{}", query.finish()))?.body;
+    let path = pages::path("/api/keys", &[("cursor", cursor.map(str::to_owned))]);
+    let page = Client::new(client)?.get(&path)?.body;
     if output == Output::Json {
         show::out(&report::pretty(&page));
         return Ok(Ended::Fine);
@@ -212,9 +209,7 @@ fn list(cursor: Option<&str>, client: &client::Arguments, output: Output) -> Out
         }
         _ => unsigned.iter().for_each(|line| show::out(line)),
     }
-    if let Some(cursor) = page["nextCursor"].as_str() {
-        show::err(&format!("more follow: --cursor {cursor}"));
-    }
+    pages::tell_more(&page);
     Ok(Ended::Fine)
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::client::{self, Client};
-use super::{Ended, Outcome, Output, publish, report, show};
+use super::{Ended, Outcome, Output, pages, publish, report, show};
 use crate::names::KindName;
 
 /// What `list` takes.
@@ -26,16 +26,8 @@ pub struct Arguments {
 
 /// Asks, writes, and gives the exit code.
 pub fn run(arguments: &Arguments) -> Outcome {
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    if let Some(limit) = arguments.limit {
-        query.append_pair("limit", &limit.to_string());
-    }
-    if let Some(cursor) = &arguments.cursor {
-        query.append_pair("cursor", cursor);
-    }
-    let query = query.finish();
-    let separator = if query.is_empty() { "" } else { "?" };
-    let path = format!("/api/{}{separator}{query}", arguments.kind);
+    let parameters = [("limit", arguments.limit.map(|limit| limit.to_string())), ("cursor", arguments.cursor.clone())];
+    let path = pages::path(&format!("/api/{}", arguments.kind), &parameters);
     let client = Client::new(&arguments.client)?;
     let page = client.get(&path)?.body;
     if arguments.output == Output::Json {
@@ -48,9 +40,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     for line in columns(items, id_field) {
         show::out(&line);
     }
-    if let Some(cursor) = page["nextCursor"].as_str() {
-        show::err(&format!("more follow: --cursor {cursor}"));
-    }
+    pages::tell_more(&page);
     Ok(Ended::Fine)
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::client::{self, Client, Problem};
 use super::report::{self, Verdict};
 use super::source::{Candidate, Unreadable};
-use super::{Ended, Outcome, Output, Trouble, input, show};
+use super::{Ended, Outcome, Output, Trouble, input, pages, show};
 use crate::config::Limits;
 use crate::registry::release::Kind;
 
@@ -80,17 +80,10 @@ pub fn kinds(client: &Client) -> Result<Vec<Arc<Kind>>, Trouble> {
     Ok(kinds)
 }
 
-/// The names of every active module, page by page. A cursor has only characters that a query may have.
+/// The names of every active module.
 fn module_names(client: &Client) -> Result<Vec<String>, Trouble> {
-    let mut names = Vec::new();
-    let mut path = "/api/modules?limit=100".to_owned();
-    loop {
-        let page = client.get(&path)?.body;
-        let items = page["items"].as_array().into_iter().flatten();
-        names.extend(items.filter_map(|module| module["name"].as_str().map(str::to_owned)));
-        let Some(cursor) = page["nextCursor"].as_str() else { return Ok(names) };
-        path = format!("/api/modules?limit=100&cursor={cursor}");
-    }
+    let modules = pages::all(client, "/api/modules", &[])?;
+    Ok(modules.iter().filter_map(|module| module["name"].as_str().map(str::to_owned)).collect())
 }
 
 fn judge(client: &Client, candidate: &Candidate) -> Result<Verdict, Trouble> {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::client::{self, Client};
 use super::rules::path;
-use super::{Ended, Outcome, Output, report, show};
+use super::{Ended, Outcome, Output, pages, report, show};
 use crate::names::Scope;
 
 /// Characters of a digest that are shown, its algorithm included: enough to tell one release from another.
@@ -28,16 +28,9 @@ pub struct Arguments {
 
 /// Asks, writes, and gives the exit code.
 pub fn run(scope: &Scope, arguments: &Arguments) -> Outcome {
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    if let Some(limit) = arguments.limit {
-        query.append_pair("limit", &limit.to_string());
-    }
-    if let Some(cursor) = &arguments.cursor {
-        query.append_pair("cursor", cursor);
-    }
-    let query = query.finish();
-    let separator = if query.is_empty() { "" } else { "?" };
-    let page = Client::new(&arguments.client)?.get(&format!("{}/releases{separator}{query}", path(scope)))?.body;
+    let parameters = [("limit", arguments.limit.map(|limit| limit.to_string())), ("cursor", arguments.cursor.clone())];
+    let list = pages::path(&format!("{}/releases", path(scope)), &parameters);
+    let page = Client::new(&arguments.client)?.get(&list)?.body;
     if arguments.output == Output::Json {
         show::out(&report::pretty(&page));
         return Ok(Ended::Fine);
@@ -47,9 +40,7 @@ pub fn run(scope: &Scope, arguments: &Arguments) -> Outcome {
         show::out(&format!("{scope}: no release was made"));
     }
     lines.iter().for_each(|line| show::out(line));
-    if let Some(cursor) = page["nextCursor"].as_str() {
-        show::err(&format!("more follow: --cursor {cursor}"));
-    }
+    pages::tell_more(&page);
     Ok(Ended::Fine)
 }
 

@@ -102,10 +102,10 @@ impl StageArguments {
 /// Stages a release.
 pub fn stage(scope: &Scope, request: &Value, client: &client::Arguments) -> Outcome {
     let staged = Client::new(client)?.post(&format!("{}/stage", path(scope)), request)?.body;
-    let replaces = text(&staged["plan"]["replaces"]);
+    let replaces = show::text(&staged["plan"]["replaces"]);
     show::out(&format!(
         "{scope}: release {} is staged to take the place of release {replaces}",
-        text(&staged["release"])
+        show::text(&staged["release"])
     ));
     Ok(Ended::Fine)
 }
@@ -127,23 +127,15 @@ pub fn run(scope: &Scope, action: Option<&Action>, arguments: &ReportArguments) 
         }
         Some(Action::Stop { client }) => {
             let stopped = Client::new(client)?.post(&format!("{}/shadow/stop", path(scope)), &json!({}))?.body;
-            show::out(&format!("{scope}: the shadow of release {} is stopped", text(&stopped["release"])));
+            show::out(&format!("{scope}: the shadow of release {} is stopped", show::text(&stopped["release"])));
         }
     }
     Ok(Ended::Fine)
 }
 
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "-".to_owned(),
-        other => other.to_string(),
-    }
-}
-
 fn told(report: &Value) -> String {
     let observing = report["observing"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let scope = text(&report["scope"]);
+    let scope = show::text(&report["scope"]);
     let mut lines = match (report["shadow"].is_null(), observing.is_empty()) {
         (false, _) => shadow(report),
         (true, false) => vec![format!("{scope}: no release was ever run as a shadow")],
@@ -152,7 +144,7 @@ fn told(report: &Value) -> String {
         }
     };
     for binding in observing {
-        let field = |name: &str| text(&binding[name]);
+        let field = |name: &str| show::text(&binding[name]);
         lines.push(format!(
             "observing  {} of release {}, for {} % of entries",
             field("binding"),
@@ -166,7 +158,7 @@ fn told(report: &Value) -> String {
 
 fn shadow(report: &Value) -> Vec<String> {
     let shadow = &report["shadow"];
-    let field = |name: &str| text(&shadow[name]);
+    let field = |name: &str| show::text(&shadow[name]);
     let mut lines = vec![format!(
         "{}: release {} is {}, for {} % of entries, started {} by {}",
         field("scope"),
@@ -201,12 +193,13 @@ fn tally(tally: &Value) -> Vec<String> {
     let counted = counts.iter().filter_map(|(count, told)| Some(format!("{} {told}", tally["publishes"].get(count)?)));
     let counted: Vec<String> = counted.collect();
     let publishes = if tally["seen"] == 1 { "publish" } else { "publishes" };
-    let mut lines = vec![format!("seen       {} {publishes}: {}", text(&tally["seen"]), counted.join(", "))];
+    let mut lines = vec![format!("seen       {} {publishes}: {}", show::text(&tally["seen"]), counted.join(", "))];
     if let Some(micros) = tally["slowerMicros"].as_i64() {
         lines.push(format!("slower     {micros} us on average"));
     }
     for code in tally["codes"].as_array().into_iter().flatten() {
-        let (change, name, publishes) = (text(&code["change"]), text(&code["code"]), text(&code["publishes"]));
+        let (change, name, publishes) =
+            (show::text(&code["change"]), show::text(&code["code"]), show::text(&code["publishes"]));
         lines.push(format!("{change:10} {name} in {publishes}"));
         lines.extend(examples(&code["examples"]));
     }
@@ -219,7 +212,7 @@ fn tally(tally: &Value) -> Vec<String> {
 
 fn examples(rows: &Value) -> Vec<String> {
     let line = |row: &Value| {
-        let field = |name: &str| text(&row[name]);
+        let field = |name: &str| show::text(&row[name]);
         format!(
             "             {}/{} {} (decision {})",
             field("kind"),
@@ -253,7 +246,7 @@ fn plan(plan: &Value) -> String {
     format!(
         "{} in the place of release {}; budget: {}",
         when.join(" and "),
-        text(&plan["replaces"]),
+        show::text(&plan["replaces"]),
         stated.collect::<Vec<_>>().join(", ")
     )
 }

@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde_json::Value;
 
 use super::source::{Candidate, Source, Unreadable};
 use crate::registry::decode::DecodeError;
@@ -101,7 +102,8 @@ pub fn unreadable(renderer: &Renderer, unreadable: &Unreadable) -> String {
     render(renderer, &Level::ERROR, "malformed", &message, source, span, &[], None)
 }
 
-fn place(path: &str) -> &str {
+/// Where a finding is.
+pub fn place(path: &str) -> &str {
     if path.is_empty() { "the whole submission" } else { path }
 }
 
@@ -134,6 +136,15 @@ fn render(
 /// Text from elsewhere without the control characters that could redraw a terminal.
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// A value of an answer; `-` where there is none.
+pub fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// `1 manifest`, `2 manifests`.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::client::{self, Client};
-use super::{Ended, Outcome, Output, Trouble, report, show};
+use super::{Ended, Outcome, Output, Trouble, pages, report, show};
 use crate::clock::{Instant, Millis};
 
 /// Where the API has them.
@@ -101,16 +101,8 @@ fn revoke(id: Option<&str>, before: Option<&str>, client: &client::Arguments) ->
 
 fn list(all: bool, client: &client::Arguments, output: Output) -> Outcome {
     let client = Client::new(client)?;
-    let mut items = Vec::new();
-    let mut query = "limit=100".to_owned();
-    loop {
-        let page = client.get(&format!("{PATH}?{query}"))?.body;
-        let held = |item: &&Value| all || item["state"] == "holding";
-        items.extend(page["items"].as_array().into_iter().flatten().filter(held).cloned());
-        let Some(cursor) = page["nextCursor"].as_str() else { break };
-        let mut next = url::form_urlencoded::Serializer::new(String::new());
-        query = next.append_pair("limit", "100").append_pair("cursor", cursor).finish();
-    }
+    let mut items = pages::all(&client, PATH, &[])?;
+    items.retain(|item| all || item["state"] == "holding");
     match output {
         Output::Json => show::out(&report::pretty(&json!({"items": items}))),
         Output::Text => items.iter().for_each(|item| show::out(&line(item))),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::publish::not_found;
 use super::release::{ReleaseRef, Rules};
 use super::shadow::ShadowRow;
-use super::store::{Activate, Activation, ActiveRelease, Freeze, ReleaseRow, ScopeState, ShadowEnd};
+use super::store::{Activate, Activation, ActiveRelease, Freeze, HeldExemptions, ReleaseRow, ScopeState, ShadowEnd};
 use super::{Actor, Registry, RegistryError};
 use crate::clock::{Instant, Millis};
 use crate::names::{Reason, Scope};
@@ -85,6 +85,8 @@ fn command(scope: &Scope, verb: &str) -> String {
 pub(super) struct Conditions<'a> {
     /// The releases of the other scopes, in order, that it was previewed beside.
     pub(super) beside: Option<&'a [ReleaseRef]>,
+    /// The exemptions that it was previewed with.
+    pub(super) exemptions: Option<HeldExemptions>,
     /// The staged release that is put in force by itself, with what ends it.
     pub(super) staged: Option<(&'a ShadowRow, ShadowEnd<'a>)>,
 }
@@ -124,8 +126,8 @@ impl Registry {
             // Proving takes its time, in which a key may have been revoked; the transaction asks whether one was since.
             let trust = Some(self.demand_signatures(actor, &rules.bindings).await?);
             let beside = Some(&beside[..]);
-            let (staged, at) = (conditions.staged, Millis::now());
-            let wish = Activate { scope, number, expected, beside, trust, staged, actor: &actor.name, at };
+            let (Conditions { exemptions, staged, .. }, at) = (conditions, Millis::now());
+            let wish = Activate { scope, number, expected, beside, exemptions, trust, staged, actor: &actor.name, at };
             match self.store.activate(&actor.tenant, &wish).await? {
                 Activation::Activated => {
                     tracing::info!(%scope, release = number, actor = actor.name, "registry.release.activated");
@@ -140,6 +142,10 @@ impl Registry {
                 }
                 Activation::Frozen(freeze) => {
                     return Err(RegistryError::ScopeFrozen(Box::new(Frozen { scope: scope.clone(), freeze })));
+                }
+                Activation::ExemptionsMoved => {
+                    let what = "the exemptions changed since the preview: ask again".to_owned();
+                    return Err(RegistryError::Busy { what });
                 }
                 Activation::RulesMoved | Activation::TrustMoved => {}
                 Activation::NotStaged => {

@@ -241,18 +241,12 @@ impl Registry {
                 codes: codes.map(|group| format!("{} ({})", group.code, group.count)).collect(),
             });
         }
-        // It may have been waited for, and an exemption be taken back meanwhile.
-        let stamp = self.store.rules_stamp(&actor.tenant).await?;
-        if !impact.row.exemptions.hold_still(stamp.exemptions, Millis::now()) {
-            let what = "the exemptions changed since the preview: ask again".to_owned();
-            return Err(RegistryError::Busy { what });
-        }
         // The run was beside this release: no other may be replaced by what it allowed.
         let beside = impact.row.active.iter().find(|release| release.scope == *scope).map(|release| release.number);
         let mut others = impact.row.active.clone();
         others.retain(|release| release.scope != *scope);
         others.sort();
-        let conditions = Conditions { beside: Some(&others), staged: None };
+        let conditions = Conditions { beside: Some(&others), exemptions: Some(impact.row.exemptions), staged: None };
         self.activate_if(actor, scope, number, Some(expected.unwrap_or(beside)), conditions).await
     }
 

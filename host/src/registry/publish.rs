@@ -43,7 +43,13 @@ impl Registry {
             let (rules, kind) = self.kind_to_judge_by(kind).await?;
             let bench = self.bench(actor);
             let shadows = self.shadows_beside(&rules, &kind);
-            let (judgement, beside) = self.judge(actor, &kind, &bench, body.clone(), format, shadows).await?;
+            let (judgement, beside) = match self.judge(actor, &kind, &bench, body.clone(), format, shadows).await {
+                Err(RegistryError::Unidentified { .. }) if !self.is_in_force(&kind).await? => {
+                    self.refresh_rules().await?;
+                    continue;
+                }
+                judged => judged?,
+            };
             match judgement {
                 Judgement::Approved(approved) => {
                     // Where the registry counts versions, no version's name tells a repetition: it must be looked for.

@@ -220,9 +220,7 @@ impl Registry {
         let (registry, runtime) = (Arc::clone(self), Handle::current());
         off_path(move || {
             let _trial = trial;
-            let component = |digest: &Digest| {
-                runtime.block_on(registry.blobs.get(digest)).map(|bytes| bytes.to_vec()).map_err(|error| chain(&error))
-            };
+            let component = components(&registry, &runtime);
             let parsed = |row: ReleaseRow| match parse_rules(&row) {
                 Ok(rules) => Ok((row.release, rules)),
                 Err(error) => Err(Box::new(NotLoaded { release: row.release, plugin: None, error })),
@@ -301,6 +299,11 @@ pub(super) fn parse_rules(row: &ReleaseRow) -> Result<Rules, RegistryError> {
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// Reads components from the object store, on a thread that may wait for it.
+pub(super) fn components(registry: &Registry, runtime: &Handle) -> impl Fn(&Digest) -> Result<Vec<u8>, String> {
+    |digest| runtime.block_on(registry.blobs.get(digest)).map(|bytes| bytes.to_vec()).map_err(|error| chain(&error))
 }
 
 /// Runs slow, blocking work away from the threads that answer requests.

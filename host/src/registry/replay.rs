@@ -11,13 +11,13 @@ use super::canonical::canonical;
 use super::committing::{Beside, decide};
 use super::exemptions::Exemptions;
 use super::gate::{self, Bench, Judgement};
-use super::releasing::{chain, off_path};
+use super::releasing::{components, off_path};
 use super::rules::RulesInForce;
 use super::store::Store;
 use super::submission::Submission;
 use super::{Actor, Decision, LookupRecord, Outcome, Registry, RegistryError};
 use crate::clock::Millis;
-use crate::names::{DecisionId, Digest, Tenant};
+use crate::names::{DecisionId, Tenant};
 use crate::plugin::{Facts, FactsError, Summary};
 use crate::report::{Remark, Stage, Timing};
 
@@ -60,9 +60,7 @@ impl Registry {
         let run = move || {
             // The right to run goes with the work, which ends though its caller hangs up.
             let _permit = permit;
-            let component = |digest: &Digest| {
-                runtime.block_on(registry.blobs.get(digest)).map(|bytes| bytes.to_vec()).map_err(|error| chain(&error))
-            };
+            let component = components(&registry, &runtime);
             let exemptions = Arc::new(Exemptions::of_decision(&decision));
             let rules = RulesInForce::load_aside(&registry.sandbox, releases, &component, exemptions)?;
             registry.run_again(&rules, &tenant, &runtime, &decision, sent.unwrap_or_default())

@@ -6,9 +6,13 @@ use crate::names::{Digest, EntryId, KindName};
 /// The entry's place from 0 to 99: the SHA-256 of `hallmark:share:<kind>/<id>` in UTF-8, its first four bytes read as
 /// an unsigned number, the most significant first, modulo 100.
 pub fn place(kind: &KindName, id: &EntryId) -> u8 {
-    let digest = Digest::of(format!("hallmark:share:{kind}/{id}").as_bytes());
-    let number = u32::from_str_radix(&digest.hex()[..8], 16).expect("eight hexadecimal digits have 32 bits");
-    u8::try_from(number % 100).expect("a number below 100")
+    u8::try_from(number(&format!("hallmark:share:{kind}/{id}")) % 100).expect("a number below 100")
+}
+
+/// The first four bytes of a text's SHA-256, the most significant first.
+pub(super) fn number(text: &str) -> u32 {
+    let digest = Digest::of(text.as_bytes());
+    u32::from_str_radix(&digest.hex()[..8], 16).expect("eight hexadecimal digits have 32 bits")
 }
 
 /// True where the entry is one of the share: its place is below `percent`.

@@ -266,7 +266,7 @@ impl Registry {
         let actor = Actor::trusted(self.tenant.clone(), &shadow.started_by);
         let ReleaseRef { scope, number, .. } = &shadow.release;
         let end = ShadowEnd { to: ShadowState::Activated, reason: &reason, by: &shadow.started_by, at: now };
-        let conditions = Conditions { beside: None, staged: Some((shadow, end)) };
+        let conditions = Conditions { staged: Some((shadow, end)), ..Conditions::default() };
         match self.activate_if(&actor, scope, *number, Some(plan.expected), conditions).await {
             Ok(_) => Ok(Some(Due { state: ShadowState::Activated, reason, is_written: true })),
             // The object store's fault, not the release's: the next look tries again.

@@ -7,7 +7,7 @@ use super::errors::failed;
 use super::rows::{millis, name, plain};
 use super::rules::{release_ref, select_active_refs, select_release};
 use super::transaction::Transaction;
-use super::{Database, RulesLock, Statement, audit, fleet, keys};
+use super::{Database, RulesLock, Statement, audit, exemptions, fleet, keys};
 use crate::clock::Millis;
 use crate::names::{Scope, Tenant};
 use crate::registry::audit::AuditRecord;
@@ -145,6 +145,11 @@ async fn overtaken(
 ) -> Result<Option<Activation>, StoreError> {
     if !beside_others(transaction, tenant, wish).await? {
         return Ok(Some(Activation::RulesMoved));
+    }
+    if let Some(previewed) = wish.exemptions
+        && !previewed.hold_still(exemptions::number(transaction, tenant).await?, wish.at)
+    {
+        return Ok(Some(Activation::ExemptionsMoved));
     }
     let Some(looked_in) = wish.trust else { return Ok(None) };
     let row = keys::select_trust(tenant).fetch_optional(&mut **transaction).await.map_err(failed(ACTIVATING))?;

@@ -17,6 +17,8 @@ use crate::registry::store::{ExemptionMade, ExemptionStore, Happened, Page, Stor
 const COLUMNS: &str =
     "id, pattern, code, binding, until_at, reason, author, created_at, revoked_at, revoked_by FROM exemptions";
 
+const READING_NUMBER: &str = "to read the exemptions' number";
+
 fn exemption(row: &AnyRow) -> Result<Exemption, StoreError> {
     let revoked_at: Option<i64> = plain(row, "revoked_at")?;
     let revoked_by: Option<String> = plain(row, "revoked_by")?;
@@ -75,6 +77,16 @@ async fn count_holding(connection: &mut AnyConnection, tenant: &Tenant, at: Mill
     .await
     .map_err(failed("to count the exemptions"))?;
     plain(&row, "holding")
+}
+
+fn select_number(tenant: &Tenant) -> Statement {
+    sqlx::query("SELECT exemptions FROM rulesets WHERE tenant_id = $1 AND scope = 'policies'").bind(tenant.to_string())
+}
+
+/// The exemptions' number, which stays where the lock of the rules is held for a change.
+pub(super) async fn number(connection: &mut AnyConnection, tenant: &Tenant) -> Result<i64, StoreError> {
+    let row = select_number(tenant).fetch_optional(connection).await.map_err(failed(READING_NUMBER))?;
+    row.map_or(Ok(0), |row| plain(&row, "exemptions"))
 }
 
 /// The lock of the rules must be held for a change.
@@ -155,10 +167,8 @@ impl ExemptionStore for Database {
     }
 
     async fn exemptions_in_force(&self, tenant: &Tenant, at: Millis) -> Result<Exemptions, StoreError> {
-        let number = sqlx::query("SELECT exemptions FROM rulesets WHERE tenant_id = $1 AND scope = 'policies'")
-            .bind(tenant.to_string());
-        let number = self.read_one("to read the exemptions' number", number).await?;
-        let number = number.map_or(Ok(0), |row| plain(&row, "exemptions"))?;
+        let row = self.read_one(READING_NUMBER, select_number(tenant)).await?;
+        let number = row.map_or(Ok(0), |row| plain(&row, "exemptions"))?;
         let rows = self.read_all("to read the exemptions", select_page(tenant, Some(at), None, i64::MAX)).await?;
         Ok(Exemptions { number, list: rows.iter().map(exemption).collect::<Result<_, _>>()? })
     }

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use hallmark::clock::{Millis, new_id};
 use hallmark::registry::exemptions::Exemption;
 use hallmark::registry::release::ReleaseRef;
-use hallmark::registry::store::{Committed, ExemptionMade, ExemptionStore as _, Store as _};
+use hallmark::registry::store::{
+    Activate, Activation, ActivationStore as _, Committed, ExemptionMade, ExemptionStore as _, HeldExemptions,
+    Store as _,
+};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use super::{AT, World, commit, patient};
@@ -116,4 +119,26 @@ async fn a_publish_that_waits_for_a_revocation_is_judged_again() {
         });
     assert!(revoked.expect("an answer").is_some());
     assert_eq!(published, Committed::RulesMoved);
+}
+
+pub async fn activates_nothing_that_was_previewed_with_other_exemptions(world: World) {
+    let world = world.ready().await;
+    let (host, tenant) = (world.second_host().await, &world.tenant);
+    world.activate_new("policies", "1").await;
+    let next = world.create("policies", "2").await;
+    let wish = async |exemptions: HeldExemptions, at: Millis| {
+        let exemptions = Some(exemptions);
+        let wish = Activate { exemptions, at, ..super::wish(&next.scope, next.number, None) };
+        world.database.activate(tenant, &wish).await.expect("an answer")
+    };
+    let held = async || HeldExemptions::from(&host.exemptions_in_force(tenant, AT).await.expect("exemptions"));
+    let none = held().await;
+    let made = exemption();
+    assert_eq!(host.insert_exemption(tenant, &made, 1).await.expect("an answer"), ExemptionMade::Made);
+    assert_eq!(wish(none, AT).await, Activation::ExemptionsMoved, "one was made");
+    let one = held().await;
+    assert_eq!(wish(one, made.until).await, Activation::ExemptionsMoved, "it ended");
+    host.revoke_exemption(tenant, &made.id, "eve", AT).await.expect("an answer");
+    assert_eq!(wish(one, AT).await, Activation::ExemptionsMoved, "it was taken back");
+    assert_eq!(wish(held().await, AT).await, Activation::Activated);
 }

@@ -129,7 +129,7 @@ fn part(page: &mut String, title: &str, groups: &[Group]) {
         );
         for example in &group.examples {
             let manifest = format!("{}/{} {}", example.kind, example.id, example.version);
-            let gone = if example.change == Change::Removed { "no longer: " } else { "" };
+            let gone = if example.change == Change::Gone { "no longer: " } else { "" };
             let _ = writeln!(
                 page,
                 "<tr><td>{}</td><td><code>{}</code></td><td>{gone}{}</td><td>{}</td></tr>",

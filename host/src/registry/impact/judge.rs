@@ -432,8 +432,8 @@ fn compare(Sides { active, candidate }: Sides) -> Verdict {
     }
     let (fails_now, would_fail) = (active.rejects(), candidate.rejects());
     let (removed, added) = difference(active.findings, candidate.findings);
-    let added = added.into_iter().map(|finding| (Change::Added, finding));
-    let removed = removed.into_iter().map(|finding| (Change::Removed, finding));
+    let added = added.into_iter().map(|finding| (Change::New, finding));
+    let removed = removed.into_iter().map(|finding| (Change::Gone, finding));
     match (fails_now, would_fail) {
         (false, true) => Verdict::NewlyFails(added.filter(|(_, finding)| finding.rejects()).collect()),
         (true, false) => Verdict::NewlyPasses(removed.filter(|(_, finding)| finding.rejects()).collect()),

@@ -12,8 +12,9 @@ use tokio::runtime::Handle;
 use super::judge::{Bound, KindPlan, Plan, exempt_alike};
 use crate::names::{Digest, KindName, Scope};
 use crate::plugin::{Haste, Plugin};
+use crate::registry::canonical::canonical;
 use crate::registry::exemptions::Exemptions;
-use crate::registry::releasing::{chain, off_path, parse_rules};
+use crate::registry::releasing::{components, off_path, parse_rules};
 use crate::registry::rules::LoadedBinding;
 use crate::registry::store::ReleaseRow;
 use crate::registry::{Registry, RegistryError};
@@ -86,9 +87,7 @@ impl Registry {
         }
         let (registry, runtime) = (Arc::clone(self), Handle::current());
         off_path(move || {
-            let component = |digest: &Digest| {
-                runtime.block_on(registry.blobs.get(digest)).map(|bytes| bytes.to_vec()).map_err(|error| chain(&error))
-            };
+            let component = components(&registry, &runtime);
             let mut prepared: HashMap<Wanted, Arc<Plugin>> = HashMap::new();
             let mut load = |bound: &Bound, settings: &Value| -> Option<Bound> {
                 let key = as_wanted(bound, settings);
@@ -222,10 +221,6 @@ fn without(elements: &[Value], others: &[Value]) -> Vec<Value> {
         _ => true,
     };
     elements.iter().filter(is_alone).cloned().collect()
-}
-
-fn canonical(value: &Value) -> String {
-    serde_json_canonicalizer::to_string(value).expect("settings were stored as canonical JSON")
 }
 
 #[cfg(test)]

@@ -40,9 +40,11 @@ pub struct Counts {
 #[serde(rename_all = "lowercase")]
 pub enum Change {
     /// The candidate says it, the active rules do not.
-    Added,
+    #[serde(alias = "added")]
+    New,
     /// The active rules say it, the candidate does not.
-    Removed,
+    #[serde(alias = "removed")]
+    Gone,
     /// The binding broke.
     Broke,
 }

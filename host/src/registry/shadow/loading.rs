@@ -6,12 +6,12 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::{Agreement, ShadowFailure, ShadowRecord, ShadowRow};
-use crate::names::{Digest, Scope};
+use crate::names::Scope;
 use crate::registry::fleet::why;
 use crate::registry::gate::beside::{Said, judge_beside};
 use crate::registry::gate::{Bench, Judgement, Record};
 use crate::registry::release::{ReleaseRef, Rules};
-use crate::registry::releasing::{chain, off_path, parse_rules};
+use crate::registry::releasing::{components, off_path, parse_rules};
 use crate::registry::rules::{LoadedKind, Loading, RulesInForce, Turns};
 use crate::registry::store::ReleaseRow;
 use crate::registry::submission::Submission;
@@ -198,9 +198,7 @@ impl Registry {
         };
         let (registry, base, runtime) = (Arc::clone(self), Arc::clone(base), Handle::current());
         let loaded = off_path(move || {
-            let component = |digest: &Digest| {
-                runtime.block_on(registry.blobs.get(digest)).map(|bytes| bytes.to_vec()).map_err(|error| chain(&error))
-            };
+            let component = components(&registry, &runtime);
             let loading =
                 Loading { sandbox: &registry.sandbox, component: &component, previous: Some(&base), turns: Turns::Own };
             RulesInForce::load_or_name(loading, releases, Arc::clone(base.exemptions()))

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{ShadowEnd, StoreError};
+use super::{HeldExemptions, ShadowEnd, StoreError};
 use crate::clock::Millis;
 use crate::names::{Reason, Scope, Tenant};
 use crate::registry::release::ReleaseRef;
@@ -19,6 +19,8 @@ pub struct Activate<'a> {
     pub expected: Option<Option<i64>>,
     /// The active releases of the other scopes that it was proved beside, in order; not compared where it is `None`.
     pub beside: Option<&'a [ReleaseRef]>,
+    /// The exemptions that it was previewed with; not compared where it is `None`.
+    pub exemptions: Option<HeldExemptions>,
     /// The number of the keys and signatures that its plugins were looked for in; not compared where it is `None`.
     pub trust: Option<i64>,
     /// The staged release that is put in force by itself, with what ends it: only while it is staged still.
@@ -47,6 +49,8 @@ pub enum Activation {
     Frozen(Freeze),
     /// The releases of other scopes changed since it was proved beside them. Prove again.
     RulesMoved,
+    /// An exemption came, went or ended since it was previewed.
+    ExemptionsMoved,
     /// A key or a signature changed since its plugins were looked for. Look again.
     TrustMoved,
     /// No such release.

@@ -1,0 +1,61 @@
+//! Lists, which the server gives page by page.
+
+use serde_json::Value;
+use url::form_urlencoded::Serializer;
+
+use super::client::Client;
+use super::{Trouble, show};
+
+/// Items of a page where all of them are read.
+const ITEMS_AT_ONCE: &str = "100";
+
+/// The path with those of the parameters that are given.
+pub fn path(path: &str, parameters: &[(&str, Option<String>)]) -> String {
+    let mut query = Serializer::new(String::new());
+    for (name, value) in parameters {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    let query = query.finish();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+/// Says how to read on, where more follow.
+pub fn tell_more(page: &Value) {
+    if let Some(cursor) = page["nextCursor"].as_str() {
+        show::err(&format!("more follow: --cursor {cursor}"));
+    }
+}
+
+/// Every item of a list.
+///
+/// # Errors
+/// The problem that the server tells, or why it cannot be asked.
+pub fn all(client: &Client, list: &str, parameters: &[(&str, Option<String>)]) -> Result<Vec<Value>, Trouble> {
+    let mut items = Vec::new();
+    let mut cursor = None;
+    loop {
+        let own = [("limit", Some(ITEMS_AT_ONCE.to_owned())), ("cursor", cursor)];
+        let mut page = client.get(&path(list, &[parameters, &own].concat()))?.body;
+        if let Value::Array(more) = page["items"].take() {
+            items.extend(more);
+        }
+        cursor = page["nextCursor"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            return Ok(items);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_the_parameters_that_are_given() {
+        let some = [("limit", None), ("kind", Some("a b".to_owned())), ("cursor", Some("x=&".to_owned()))];
+        assert_eq!(path("/api/keys", &some), "/api/keys?kind=a+b&cursor=x%3D%26");
+        assert_eq!(path("/api/keys", &some[..1]), "/api/keys");
+    }
+}
