@@ -3,8 +3,7 @@
 //! alone over the same manifests. `taskset -c 0 cargo bench -p hallmark --bench impact`
 //!
 //! The rules are two plugins, service-rules and 50 CEL rules, and the resolver of placeholders, which a preview runs only
-//! where it is what differs: what is stored is resolved. What a preview compiles for itself, plugins of nothing but what
-//! differs in settings, is told beside its rate, and done here however few manifests repay it.
+//! where it is what differs: what is stored is resolved.
 
 #![expect(clippy::print_stdout, reason = "the comparison is what it is run for")]
 
@@ -132,7 +131,6 @@ impl Ground {
 async fn ground(folder: &Path) -> (Ground, Rules) {
     // What is measured is processor time: a busy machine makes nothing fail.
     let limits = Arc::new(Limits {
-        impact_reduced_versions_min: 0,
         plugin_deadline_ms: PATIENCE_MS,
         plugin_wall_max_ms: PATIENCE_MS,
         plugin_turn_wait_max_ms: PATIENCE_MS,

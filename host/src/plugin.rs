@@ -18,6 +18,7 @@ mod query;
 mod random;
 mod sandbox;
 mod self_test;
+mod series;
 mod snapshot;
 mod state;
 mod submission;
@@ -35,6 +36,7 @@ use crate::names::Digest;
 use crate::report::{Placeholder, Remark, Source, Stage, Substitution};
 
 pub use sandbox::{Haste, Sandbox};
+pub use series::{Series, Unconfigured};
 
 /// What is being judged, without its document; the contract's `subject`.
 #[derive(Debug, Clone)]
@@ -384,6 +386,29 @@ pub struct Description {
     pub settings_schema: Value,
     /// Every code it can give.
     pub finding_codes: Vec<FindingCode>,
+}
+
+/// The keyword of a settings schema with which a plugin declares it, of an array at the top of its settings: the
+/// findings under the array are those under each of its elements, together, and no evaluation leaves anything behind for
+/// the next one in the same instance.
+const INDEPENDENT: &str = "x-hallmark-independent";
+
+impl Description {
+    /// True where the plugin declares the elements of this setting independent.
+    pub fn is_independent(&self, setting: &str) -> bool {
+        let settings = self.settings_schema.get("properties");
+        settings.and_then(|settings| settings.get(setting)).is_some_and(says_independent)
+    }
+
+    /// True where it does so of any setting.
+    pub fn has_independent_settings(&self) -> bool {
+        let settings = self.settings_schema.get("properties").and_then(Value::as_object);
+        settings.is_some_and(|settings| settings.values().any(says_independent))
+    }
+}
+
+fn says_independent(setting: &Value) -> bool {
+    setting.get(INDEPENDENT) == Some(&Value::Bool(true))
 }
 
 /// One documented finding code.

@@ -1,5 +1,7 @@
 //! Requests with an Idempotency-Key: run once, answered the same however often they are sent.
 
+use std::time::{Duration, Instant};
+
 use hallmark::clock::Millis;
 use hallmark::config::Limits;
 use hallmark::names::Digest;
@@ -95,9 +97,11 @@ async fn a_request_that_runs_is_not_run_beside_itself() {
     let host = Options::new().modules(folder.path()).start();
     let body = submission("endless", "a");
     let head = format!("{}: {}\r\n", KEY.0, KEY.1);
-    // Its client hangs up, and it runs on.
-    drop(host.begin_with("/api/endlesss/publish", &body, &head));
-    while !has_a_key(&host).await {}
+    let first = host.begin_with("/api/endlesss/publish", &body, &head);
+    let asked = Instant::now();
+    while !has_a_key(&host).await {
+        assert!(asked.elapsed() < Duration::from_secs(120), "two minutes went by before the request began");
+    }
     let running = send(&host, "/api/endlesss/publish", &body, KEY);
     let detail =
         "a request with the idempotency key '8e03978e-40d5-43dd-bc93-6894a57f9324' runs: ask again for its answer";
@@ -105,6 +109,9 @@ async fn a_request_that_runs_is_not_run_beside_itself() {
     assert_eq!((&running.body["code"], running.header("retry-after")), (&json!("idempotency-running"), Some("1")));
     let other = send(&host, "/api/endlesss/publish", &submission("endless", "b"), KEY);
     assert_eq!(other.status, 422, "of another request it is not its key");
+    // Its client hangs up, and it runs on.
+    drop(first);
+    assert_eq!(send(&host, "/api/endlesss/publish", &body, KEY).status, 409);
 }
 
 #[test]

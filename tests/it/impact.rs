@@ -405,6 +405,21 @@ fn a_run_that_is_cancelled_stops() {
 }
 
 #[test]
+fn a_run_gives_way_to_everything_else() {
+    let folder = TempDir::new().expect("a folder");
+    let (host, candidate) = slow(Options::new(), folder.path(), 60);
+    begin(&host, &candidate);
+    let tasks = format!("/proc/{}/task", host.process());
+    // Its name stands in brackets; the niceness is the seventeenth word behind them (proc_pid_stat(5)).
+    let niceness = |stat: &str| Some(stat.split_once("(impact) ")?.1.split(' ').nth(16)?.to_owned());
+    let threads = || -> Vec<String> {
+        let tasks = std::fs::read_dir(&tasks).expect("the host runs").flatten();
+        tasks.filter_map(|task| niceness(&std::fs::read_to_string(task.path().join("stat")).ok()?)).collect()
+    };
+    until("a thread that judges has the lowest priority", || threads().contains(&"19".to_owned()));
+}
+
+#[test]
 fn an_activation_waits_no_longer_than_it_may() {
     let folder = TempDir::new().expect("a folder");
     let options = Options::new().limit("impact_wait_max_ms", 1).limit("impact_threads", 1).limit("impacts_kept_max", 1);

@@ -420,9 +420,13 @@ fn shadows_are_started_shown_and_staged_from_the_command_line() {
         decision.contains("         + error[schema.required] /manifest: the field 'text' is missing"),
         "{decision}"
     );
-    let counted = r#"hallmark_shadow_publishes_total{scope="module:notes",agreement="newly-rejected"} 1"#;
     let metrics = host.get("/metrics").body;
-    assert!(metrics.as_str().expect("text").contains(counted), "{metrics}");
+    for counted in [
+        r#"hallmark_shadow_publishes_total{scope="module:notes",agreement="newly-rejected"} 1"#,
+        r#"hallmark_shadow_duration_seconds_count{scope="module:notes"} 1"#,
+    ] {
+        assert!(metrics.as_str().expect("text").contains(counted), "{metrics}");
+    }
     assert_eq!(told(&host, &shadow(&["stop"])), "module:notes: the shadow of release 2 is stopped\n");
     assert!(refused(&host, &shadow(&["stop"])).contains("no running shadow of 'module:notes'"));
     is_staged_from_the_command_line(&host);

@@ -10,6 +10,7 @@ mod samples;
 
 mod bare;
 mod client;
+mod preview;
 mod push;
 mod rules;
 mod swap;
@@ -55,6 +56,9 @@ fn main() {
     }
     if wanted("push") {
         beside_push(folder.path());
+    }
+    if wanted("preview") {
+        preview::run(folder.path());
     }
     if wanted("restart") {
         restart(folder.path());

@@ -17,23 +17,40 @@ const ROUNDS: usize = 3;
 
 /// The guests, each with a setting and its values in two releases.
 const GUESTS: [(&str, &str, &str, [&str; 2]); 2] = [
-    ("small Rust guest", "hostile", "break", ["none", "warning"]),
-    ("JavaScript guest of 12 MB", "clock-and-dice", "greeting", ["a", "b"]),
+    ("Rust guest", "hostile", "break", ["none", "warning"]),
+    ("12 MB of JavaScript", "clock-and-dice", "greeting", ["a", "b"]),
 ];
 
-/// Both guests.
+/// Both guests, on both engines.
 pub fn run(folder: &Path) {
-    for (what, guest, setting, [first, other]) in GUESTS {
-        let folder = folder.join(format!("swap-{guest}"));
-        let settings = format!("{{ {setting} = \"{first}\" }}");
-        let rules = module(&folder, "note", &own_binding(&folder, "check", "validate", guest, &settings));
-        let host = Options::new().modules(&rules).start();
-        let mut second = host.get("/api/modules/notes/releases/1").body["rules"].clone();
-        second["bindings"][0]["settings"] = json!({setting: other});
-        let made = host.post("/api/modules/notes/releases", &json!({"rules": second}));
-        assert_eq!(made.status, 201, "{made:?}");
-        measure(what, &host);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    for (engine, is_postgres) in [("SQLite", false), ("PostgreSQL", true)] {
+        for guest in GUESTS {
+            let options = Options::new();
+            let options = match is_postgres {
+                true => options.database(&runtime.block_on(super::support::postgres::new_database(&super::DURABLE))),
+                false => options,
+            };
+            of_guest(&folder.join(format!("swap-{engine}")), engine, guest, options);
+        }
     }
+}
+
+fn of_guest(
+    folder: &Path,
+    engine: &str,
+    (what, guest, setting, [first, other]): (&str, &str, &str, [&str; 2]),
+    options: Options,
+) {
+    let folder = folder.join(guest);
+    let settings = format!("{{ {setting} = \"{first}\" }}");
+    let rules = module(&folder, "note", &own_binding(&folder, "check", "validate", guest, &settings));
+    let host = options.modules(&rules).start();
+    let mut second = host.get("/api/modules/notes/releases/1").body["rules"].clone();
+    second["bindings"][0]["settings"] = json!({setting: other});
+    let made = host.post("/api/modules/notes/releases", &json!({"rules": second}));
+    assert_eq!(made.status, 201, "{made:?}");
+    measure(&format!("{engine}, {what}"), &host);
 }
 
 fn measure(what: &str, host: &Host) {
@@ -44,6 +61,7 @@ fn measure(what: &str, host: &Host) {
             submission("note", &format!("n-{}", next.fetch_add(1, Ordering::Relaxed))).to_string()
         })
     };
+    // Once for what is only done at first.
     publishes();
     let (mut steady, mut swapped, mut took) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

@@ -132,7 +132,7 @@ impl Cache {
     }
 
     /// Keeps the plugin. Where it cannot, the host goes on without and says so.
-    pub fn put(&self, engine: &Engine, component: &Digest, settings: &str, compiled: &Compiled, code: &Component) {
+    pub fn put(&self, engine: &Engine, component: &Digest, settings: &str, compiled: &Compiled) {
         let path = self.path(engine, component, settings);
         let header = Header {
             component: component.clone(),
@@ -146,7 +146,7 @@ impl Cache {
             let header = serde_json::to_vec(&header)?;
             let mut sealed = u32::try_from(header.len())?.to_le_bytes().to_vec();
             sealed.extend_from_slice(&header);
-            sealed.extend_from_slice(&code.serialize()?);
+            sealed.extend_from_slice(&compiled.pre.component().serialize()?);
             let seal = self.seal(&sealed).finalize().into_bytes();
             // Readable by its owner alone, as temporary files are; and there at once or not at all.
             let mut file = tempfile::Builder::new().suffix(UNFINISHED).tempfile_in(&self.folder)?;

@@ -37,14 +37,14 @@ pub fn settings(settings: &Value, limits: &Limits) -> Result<String, Unfit> {
     Ok(text)
 }
 
-/// Everything; with the compiled code, for the cache.
+/// Everything.
 pub fn prepare(
     engine: &Arc<Engine>,
     digest: &Digest,
     bytes: &[u8],
     stage: Stage,
     settings: &str,
-) -> Result<(Compiled, Component), Unfit> {
+) -> Result<Compiled, Unfit> {
     let outline = imports::outline(bytes, &engine.limits)?;
     let found = Digest::of(bytes);
     if found != *digest {
@@ -71,9 +71,7 @@ pub fn prepare(
         }
     };
     linked.prove(engine, digest, &description.name)?;
-    let component = linked.pre.component().clone();
-    let compiled = Compiled { pre: linked.pre, entry: linked.entry, stages: outline.stages, settings, description };
-    Ok((compiled, component))
+    Ok(Compiled { pre: linked.pre, entry: linked.entry, stages: outline.stages, settings, description })
 }
 
 /// Compiles it; one with more parts than it may have is refused by the pools.

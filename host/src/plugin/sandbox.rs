@@ -11,8 +11,9 @@ use super::bulkhead::{Bulkhead, Bulkheads};
 use super::cache::Cache;
 use super::engine::{self, Engine};
 use super::evaluate::Compiled;
+use super::series::{NO_SETTINGS, Unconfigured};
 use super::threads::Threads;
-use super::{Busy, Inspection, Plugin, Progress, Step, Unfit, inspect, prepare};
+use super::{Busy, Inspection, Plugin, Progress, Step, Unfit, inspect, prepare, series};
 use crate::config::Limits;
 use crate::names::Digest;
 use crate::report::Stage;
@@ -64,7 +65,11 @@ impl Sandbox {
                 inspect::compile(&self.engine, component, progress)?
             };
             // Its own code runs from here on, without a turn: others are compiled meanwhile.
-            inspect::inspect(&self.engine, component, outline, &linked, progress)
+            let inspection = inspect::inspect(&self.engine, component, outline, &linked, progress)?;
+            if let Some(compiled) = series::worth_keeping(linked, &inspection) {
+                self.keep(&inspection.digest, NO_SETTINGS, &compiled);
+            }
+            Ok(inspection)
         })
     }
 
@@ -142,6 +147,43 @@ impl Sandbox {
         Ok(Arc::new(Plugin::new(Arc::clone(&self.engine), digest.clone(), stage, compiled, bulkhead)))
     }
 
+    /// A component that is not configured, where the cache has it.
+    pub fn unconfigured_at_hand(&self, digest: &Digest) -> Option<Arc<Unconfigured>> {
+        let compiled = self.cache.as_ref()?.get(&self.engine, digest, NO_SETTINGS)?;
+        Some(Arc::new(Unconfigured::new(Arc::clone(&self.engine), digest.clone(), compiled)))
+    }
+
+    /// A component that is not configured, from the cache or compiled ahead. Slow: never on a gate thread.
+    ///
+    /// # Errors
+    /// Why it cannot be put to work.
+    pub fn unconfigured(
+        &self,
+        digest: &Digest,
+        load: &dyn Fn() -> Result<Vec<u8>, String>,
+    ) -> Result<Arc<Unconfigured>, Unfit> {
+        if let Some(kept) = self.unconfigured_at_hand(digest) {
+            return Ok(kept);
+        }
+        let bytes = load().map_err(Unfit::Load)?;
+        on_a_compiler_thread(Haste::Ahead, || {
+            let (outline, linked) = {
+                let _turn = self.turn(|| {});
+                inspect::compile(&self.engine, &bytes, &|_| {})?
+            };
+            let description = linked.describe(&self.engine, digest)?;
+            let compiled = series::unconfigured(linked, outline.stages, description);
+            self.keep(digest, NO_SETTINGS, &compiled);
+            Ok(Arc::new(Unconfigured::new(Arc::clone(&self.engine), digest.clone(), compiled)))
+        })
+    }
+
+    fn keep(&self, digest: &Digest, settings: &str, compiled: &Compiled) {
+        if let Some(cache) = &self.cache {
+            cache.put(&self.engine, digest, settings, compiled);
+        }
+    }
+
     /// Runs a job on a gate thread. A job that began runs to its end even where the caller goes away; one that still
     /// waits is forgotten then.
     ///
@@ -170,10 +212,8 @@ impl Sandbox {
         settings: &str,
     ) -> Result<Compiled, Unfit> {
         on_a_compiler_thread(haste, || {
-            let (compiled, code) = prepare::prepare(&self.engine, digest, bytes, stage, settings)?;
-            if let Some(cache) = &self.cache {
-                cache.put(&self.engine, digest, settings, &compiled, &code);
-            }
+            let compiled = prepare::prepare(&self.engine, digest, bytes, stage, settings)?;
+            self.keep(digest, settings, &compiled);
             Ok(compiled)
         })
     }

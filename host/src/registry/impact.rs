@@ -9,6 +9,7 @@ mod plan;
 mod reduce;
 mod report;
 mod sent;
+mod sides;
 
 use std::sync::Arc;
 use std::time::Duration;

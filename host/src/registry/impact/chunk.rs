@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use super::What;
 use super::found::Found;
 use super::judge::{Circumstances, Plan, Refuted, Trust};
-use super::reduce::Settings;
+use super::reduce::{Instances, Settings};
 use super::report::Report;
 use crate::clock::Millis;
 use crate::names::Tenant;
@@ -221,12 +221,15 @@ impl Job {
             let Some(last) = versions.last() else { return Ok(Judged::Told(found.into_report())) };
             after = Some((last.id.clone(), last.version.clone()));
             let proved = proved(impact, last, versions.len());
+            let mut instances = Instances::default();
             for (index, version) in versions.iter().enumerate() {
                 if self.stop.load(Ordering::Relaxed) {
                     return Ok(Judged::Stopped);
                 }
                 let facts = Arc::new(StoreFacts::new(Arc::clone(&registry.store), tenant.clone()));
-                if let Err(refuted) = plan.judge(&chunk.kind, version, facts, self.trust(index == proved), &mut found) {
+                if let Err(refuted) =
+                    plan.judge(&chunk.kind, version, facts, self.trust(index == proved), (&mut instances, &mut found))
+                {
                     return Ok(Judged::Refuted(refuted));
                 }
             }

@@ -8,12 +8,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::found::{Found, Verdict};
-use super::reduce::Reduced;
-use super::report::Change;
+use super::reduce::{Instances, Part, Reduced};
+use super::sides::{Side, Sides, compare, says_nothing};
 use crate::clock::Millis;
 use crate::config::Limits;
 use crate::names::{EntryId, KindName};
-use crate::plugin::{Case, Cause, Document, Facts, Failure, Plugin, Subject};
+use crate::plugin::{Case, Document, Facts, Failure, Plugin, Subject};
 use crate::registry::SubstitutionRecord;
 use crate::registry::exemptions::Exemptions;
 use crate::registry::publish::with_values;
@@ -169,7 +169,7 @@ impl Plan {
         stored: &StoredVersion,
         facts: Arc<dyn Facts>,
         trust: Trust,
-        found: &mut Found,
+        (instances, found): (&mut Instances, &mut Found),
     ) -> Result<(), Refuted> {
         let Some(plan) = self.kinds.get(kind) else { return Ok(()) };
         let begun = match plan.reading() {
@@ -177,49 +177,11 @@ impl Plan {
             Reading::Sent => Trial::of_sent(plan, &self.run, stored, facts),
         };
         let verdict = match begun {
-            Ok((trial, sides)) => trial.verdict(sides, trust)?,
+            Ok((trial, sides)) => trial.verdict(sides, trust, instances)?,
             Err(why) => Verdict::NotJudged { binding: None, why },
         };
         found.add(kind, stored, verdict, &self.run.limits);
         Ok(())
-    }
-}
-
-/// What one side says.
-#[derive(Clone, Default)]
-pub(super) struct Side {
-    pub(super) findings: Vec<Finding>,
-    /// Its schema or its resolvers reject: no other plugin is asked.
-    pub(super) has_stopped: bool,
-    pub(super) broke: Option<(String, Failure)>,
-}
-
-impl Side {
-    fn rejects(&self) -> bool {
-        self.findings.iter().any(Finding::rejects)
-    }
-}
-
-/// What both say.
-#[derive(Clone, Default)]
-pub(super) struct Sides {
-    pub(super) active: Side,
-    pub(super) candidate: Side,
-}
-
-impl Sides {
-    /// None where one broke.
-    fn say_the_same(&self) -> Option<bool> {
-        let Self { active, candidate } = self;
-        let nobody_broke = active.broke.is_none() && candidate.broke.is_none();
-        let same = active.has_stopped == candidate.has_stopped && is_same(&active.findings, &candidate.findings);
-        nobody_broke.then_some(same)
-    }
-
-    /// True where a plugin broke, and not for what the host lacked.
-    fn broke_of_themselves(&self) -> bool {
-        let broke = [&self.active.broke, &self.candidate.broke].into_iter().flatten();
-        broke.into_iter().any(|(_, failure)| !says_nothing(&failure.cause))
     }
 }
 
@@ -309,7 +271,7 @@ impl<'a> Trial<'a> {
         Ok((trial, sides))
     }
 
-    fn verdict(mut self, mut sides: Sides, trust: Trust) -> Result<Verdict, Refuted> {
+    fn verdict(mut self, mut sides: Sides, trust: Trust, instances: &mut Instances) -> Result<Verdict, Refuted> {
         let plan = self.plan;
         if !self.has_one_case {
             self.judge(&plan.only_active, Of::Active, &mut sides.active);
@@ -319,8 +281,8 @@ impl<'a> Trial<'a> {
         let reduced = plan.reduced.as_ref().filter(|_| trust != Trust::Refused);
         let foretold = reduced.and_then(|reduced| {
             let mut sides = sides.clone();
-            self.judge(&reduced.active, Of::Active, &mut sides.active);
-            self.judge(&reduced.candidate, Of::Candidate, &mut sides.candidate);
+            self.foretell(&reduced.active, Of::Active, &mut sides.active, instances);
+            self.foretell(&reduced.candidate, Of::Candidate, &mut sides.candidate, instances);
             sides.say_the_same()
         });
         if foretold == Some(true) && trust == Trust::Given {
@@ -371,23 +333,18 @@ impl<'a> Trial<'a> {
     }
 
     fn judge(&mut self, bindings: &[Bound], of: Of, side: &mut Side) {
-        if side.has_stopped || side.broke.is_some() {
+        if side.is_over() {
             return;
         }
         let kind = &self.plan.active.kind.name;
         let said_before = side.findings.len();
-        for (stage, binding) in bindings {
+        for bound in bindings {
+            let (_, binding) = bound;
             if !binding.sees(kind, &self.id) {
                 continue;
             }
             match self.evaluate(of, &binding.plugin) {
-                Ok(remarks) => side.findings.extend(remarks.into_iter().map(|remark| Finding {
-                    stage: *stage,
-                    plugin: Some(binding.name.clone()),
-                    mode: binding.mode,
-                    remark,
-                    exemption: None,
-                })),
+                Ok(remarks) => side.hear(bound, remarks),
                 Err(failure) if binding.mode == Mode::Enforce => {
                     side.broke.get_or_insert_with(|| (binding.name.clone(), failure));
                 }
@@ -395,6 +352,32 @@ impl<'a> Trial<'a> {
                 Err(_) => {}
             }
         }
+        self.mark(side, said_before);
+    }
+
+    /// By what differs alone, where only that is asked of a binding.
+    fn foretell(&mut self, parts: &[Part], of: Of, side: &mut Side, instances: &mut Instances) {
+        for Part { bound, alone } in parts {
+            let Some(alone) = alone else {
+                self.judge(std::slice::from_ref(bound), of, side);
+                continue;
+            };
+            let (_, binding) = bound;
+            if side.is_over() || !binding.sees(&self.plan.active.kind.name, &self.id) {
+                continue;
+            }
+            let said_before = side.findings.len();
+            match instances.judge(alone, &self.active) {
+                Ok(remarks) => side.hear(bound, remarks),
+                // Also of one that observes: what becomes of it the whole must say.
+                Err(failure) => side.broke = Some((binding.name.clone(), failure)),
+            }
+            self.mark(side, said_before);
+        }
+    }
+
+    fn mark(&self, side: &mut Side, said_before: usize) {
+        let kind = &self.plan.active.kind.name;
         self.run.exemptions.mark(&mut side.findings[said_before..], kind, &self.id, self.run.at);
     }
 
@@ -416,58 +399,6 @@ impl<'a> Trial<'a> {
         self.ran.push((of, Arc::clone(plugin), said.clone()));
         said
     }
-}
-
-/// A thread that gives way to every other may wait long, and the host may lack what it needs for a moment: that says
-/// nothing of the plugin.
-pub(super) fn says_nothing(cause: &Cause) -> bool {
-    matches!(cause, Cause::Wall { .. } | Cause::Start | Cause::Facts)
-}
-
-fn compare(Sides { active, candidate }: Sides) -> Verdict {
-    if let Some((binding, failure)) = candidate.broke.as_ref().or(active.broke.as_ref()) {
-        let side = if candidate.broke.is_some() { "candidate" } else { "active rules" };
-        let why = format!("under the {side}: {failure}");
-        return Verdict::NotJudged { binding: Some(binding.clone()), why };
-    }
-    let (fails_now, would_fail) = (active.rejects(), candidate.rejects());
-    let (removed, added) = difference(active.findings, candidate.findings);
-    let added = added.into_iter().map(|finding| (Change::New, finding));
-    let removed = removed.into_iter().map(|finding| (Change::Gone, finding));
-    match (fails_now, would_fail) {
-        (false, true) => Verdict::NewlyFails(added.filter(|(_, finding)| finding.rejects()).collect()),
-        (true, false) => Verdict::NewlyPasses(removed.filter(|(_, finding)| finding.rejects()).collect()),
-        _ => {
-            let all: Vec<_> = added.chain(removed).collect();
-            if all.is_empty() { Verdict::Unchanged } else { Verdict::Changed(all) }
-        }
-    }
-}
-
-fn is_same(some: &[Finding], others: &[Finding]) -> bool {
-    // Most often there are none, or the same ones in the same order.
-    let in_order = some.len() == others.len() && some.iter().zip(others).all(|(one, other)| says_alike(one, other));
-    in_order || {
-        let (removed, added) = difference(some.to_vec(), others.to_vec());
-        removed.is_empty() && added.is_empty()
-    }
-}
-
-/// What only the first say, and what only the others do. A binding's name is no part of what it says.
-fn difference(some: Vec<Finding>, mut others: Vec<Finding>) -> (Vec<Finding>, Vec<Finding>) {
-    let mut only = Vec::new();
-    for finding in some {
-        match others.iter().position(|other| says_alike(&finding, other)) {
-            Some(place) => drop(others.remove(place)),
-            None => only.push(finding),
-        }
-    }
-    (only, others)
-}
-
-fn says_alike(one: &Finding, other: &Finding) -> bool {
-    let (exempted, other_exempted) = (one.exemption.is_some(), other.exemption.is_some());
-    (one.stage, one.mode, exempted) == (other.stage, other.mode, other_exempted) && one.remark == other.remark
 }
 
 fn kind_removed(kind: &LoadedKind) -> Remark {

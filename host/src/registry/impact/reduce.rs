@@ -11,25 +11,62 @@ use tokio::runtime::Handle;
 
 use super::judge::{Bound, KindPlan, Plan, exempt_alike};
 use crate::names::{Digest, KindName, Scope};
-use crate::plugin::{Haste, Plugin};
+use crate::plugin::{Case, Description, Failure, Series, Unconfigured, Unfit};
 use crate::registry::canonical::canonical;
 use crate::registry::exemptions::Exemptions;
 use crate::registry::releasing::{components, off_path, parse_rules};
-use crate::registry::rules::LoadedBinding;
 use crate::registry::store::ReleaseRow;
 use crate::registry::{Registry, RegistryError};
-use crate::report::Stage;
-
-/// The keyword of a settings schema with which a plugin declares it, of an array at the top of its settings: the
-/// findings under the array are those under each of its elements, together.
-const INDEPENDENT: &str = "x-hallmark-independent";
+use crate::report::{Remark, Stage};
 
 /// What stands in the place of the bindings that only one side has, without the elements that both have.
 pub(super) struct Reduced {
-    pub(super) active: Vec<Bound>,
-    pub(super) candidate: Vec<Bound>,
+    pub(super) active: Vec<Part>,
+    pub(super) candidate: Vec<Part>,
     /// The bindings whose word it is.
     pub(super) claimants: Vec<String>,
+}
+
+/// A binding, whole or with nothing but what differs.
+#[derive(Clone)]
+pub(super) struct Part {
+    pub(super) bound: Bound,
+    pub(super) alone: Option<Arc<Alone>>,
+}
+
+/// What differs of a binding's settings, and the component to judge by it.
+pub(super) struct Alone {
+    component: Arc<Unconfigured>,
+    stage: Stage,
+    settings: Value,
+}
+
+impl Alone {
+    fn series(&self) -> Result<Series, Unfit> {
+        self.component.series(self.stage, &self.settings)
+    }
+}
+
+/// Instances that judge one manifest after another by what differs alone.
+#[derive(Default)]
+pub(super) struct Instances(Vec<(Arc<Alone>, Series)>);
+
+impl Instances {
+    pub(super) fn judge(&mut self, alone: &Arc<Alone>, case: &Case) -> Result<Vec<Remark>, Failure> {
+        let place = match self.0.iter().position(|(of, _)| Arc::ptr_eq(of, alone)) {
+            Some(place) => place,
+            None => {
+                let series = alone.series().map_err(|unfit| Series::refused(&alone.component, unfit))?;
+                self.0.push((Arc::clone(alone), series));
+                self.0.len() - 1
+            }
+        };
+        let said = self.0[place].1.judge(case);
+        if said.is_err() {
+            self.0.swap_remove(place);
+        }
+        said
+    }
 }
 
 /// The settings of a scope's bindings, by stage and name.
@@ -58,16 +95,9 @@ struct Pair {
     alone: [Option<Value>; 2],
 }
 
-/// A plugin of what differs, as it is asked for.
-type Wanted = (Digest, Stage, String);
-
-fn as_wanted((stage, binding): &Bound, settings: &Value) -> Wanted {
-    (binding.plugin.digest().clone(), *stage, canonical(settings))
-}
-
 impl Registry {
-    /// Adds to a plan what differs alone, where it is less than half, and the run's versions repay what must be
-    /// compiled for it.
+    /// Adds to a plan what differs alone, where it is less than half, and the component is compiled already or the run's
+    /// versions repay that it is.
     pub(super) async fn reduce(
         self: &Arc<Self>,
         mut plan: Plan,
@@ -78,34 +108,28 @@ impl Registry {
         let pairs = |(name, kind): (&KindName, &KindPlan)| (name.clone(), pairs(kind, &settings, exemptions));
         let mut kinds: Vec<(KindName, Vec<Pair>)> = plan.kinds.iter().map(pairs).collect();
         kinds.retain(|(_, pairs)| !pairs.is_empty());
-        let wanted: BTreeSet<Wanted> =
-            kinds.iter().flat_map(|(name, pairs)| all_wanted(&plan.kinds[name], pairs)).collect();
-        let needed =
-            i64::from(self.limits.impact_reduced_versions_min) * i64::try_from(wanted.len()).unwrap_or(i64::MAX);
-        if kinds.is_empty() || versions < needed {
+        if kinds.is_empty() {
             return Ok(plan);
         }
+        let repays = versions >= i64::from(self.limits.impact_reduced_versions_min);
         let (registry, runtime) = (Arc::clone(self), Handle::current());
         off_path(move || {
-            let component = components(&registry, &runtime);
-            let mut prepared: HashMap<Wanted, Arc<Plugin>> = HashMap::new();
-            let mut load = |bound: &Bound, settings: &Value| -> Option<Bound> {
-                let key = as_wanted(bound, settings);
+            let bytes = components(&registry, &runtime);
+            let mut at_hand: HashMap<Digest, Option<Arc<Unconfigured>>> = HashMap::new();
+            let mut component = |digest: &Digest| {
+                let found = at_hand.entry(digest.clone()).or_insert_with(|| match repays {
+                    true => told(registry.sandbox.unconfigured(digest, &|| bytes(digest)), digest.as_str()),
+                    false => registry.sandbox.unconfigured_at_hand(digest),
+                });
+                found.clone()
+            };
+            let mut load = |bound: &Bound, settings: &Value| -> Option<Part> {
                 let (stage, binding) = bound;
-                if !prepared.contains_key(&key) {
-                    let (digest, bytes) = (&key.0, || component(&key.0));
-                    match registry.sandbox.prepare_with(Haste::Ahead, digest, &bytes, *stage, settings) {
-                        Ok(plugin) => drop(prepared.insert(key.clone(), plugin)),
-                        // As a schema that asks for more elements than these.
-                        Err(unfit) => {
-                            let error = &unfit as &dyn std::error::Error;
-                            tracing::info!(error, binding = binding.name, "what differs cannot be judged alone");
-                        }
-                    }
-                }
-                let LoadedBinding { ref name, mode, percent, .. } = **binding;
-                let plugin = Arc::clone(prepared.get(&key)?);
-                Some((*stage, Arc::new(LoadedBinding { name: name.clone(), mode, percent, plugin })))
+                let component = component(binding.plugin.digest())?;
+                let alone = Alone { component, stage: *stage, settings: settings.clone() };
+                // As a schema that asks for more elements than these.
+                told(alone.series(), &binding.name)?;
+                Some(Part { bound: bound.clone(), alone: Some(Arc::new(alone)) })
             };
             for (name, pairs) in kinds {
                 if let Some(kind) = plan.kinds.get_mut(&name) {
@@ -118,15 +142,17 @@ impl Registry {
     }
 }
 
-fn all_wanted<'a>(kind: &'a KindPlan, pairs: &'a [Pair]) -> impl Iterator<Item = Wanted> + 'a {
-    pairs.iter().flat_map(|Pair { active, candidate, alone: [ours, theirs] }| {
-        let bounds = [(&kind.only_active[*active], ours), (&kind.only_candidate[*candidate], theirs)];
-        bounds.into_iter().filter_map(|(bound, settings)| Some(as_wanted(bound, settings.as_ref()?)))
-    })
+/// What cannot be loaded is judged whole.
+fn told<T>(loaded: Result<T, Unfit>, what: &str) -> Option<T> {
+    if let Err(error) = &loaded {
+        let error = error as &dyn std::error::Error;
+        tracing::info!(error, what, "what differs cannot be judged alone");
+    }
+    loaded.ok()
 }
 
 /// None where no pair can be loaded; those that cannot stay whole.
-fn reduced(kind: &KindPlan, pairs: &[Pair], load: &mut impl FnMut(&Bound, &Value) -> Option<Bound>) -> Option<Reduced> {
+fn reduced(kind: &KindPlan, pairs: &[Pair], load: &mut impl FnMut(&Bound, &Value) -> Option<Part>) -> Option<Reduced> {
     // Of each binding what stands in its place, where something else does.
     let (mut ours, mut theirs) = (HashMap::new(), HashMap::new());
     let mut claimants = Vec::new();
@@ -141,8 +167,10 @@ fn reduced(kind: &KindPlan, pairs: &[Pair], load: &mut impl FnMut(&Bound, &Value
         ours.insert(*active, one);
         theirs.insert(*candidate, said);
     }
-    let replaced = |bindings: &[Bound], places: &HashMap<usize, Option<Bound>>| -> Vec<Bound> {
-        let at = |(place, bound): (usize, &Bound)| places.get(&place).cloned().unwrap_or_else(|| Some(bound.clone()));
+    let replaced = |bindings: &[Bound], places: &HashMap<usize, Option<Part>>| -> Vec<Part> {
+        let at = |(place, bound): (usize, &Bound)| {
+            places.get(&place).cloned().unwrap_or_else(|| Some(Part { bound: bound.clone(), alone: None }))
+        };
         bindings.iter().enumerate().filter_map(at).collect()
     };
     let (active, candidate) = (replaced(&kind.only_active, &ours), replaced(&kind.only_candidate, &theirs));
@@ -165,9 +193,9 @@ fn pairs(kind: &KindPlan, settings: &[Settings; 2], exemptions: &Exemptions) -> 
             ours.push(active);
             theirs.push(candidate);
             let (Some(now), Some(then)) = (settings[0].get(one), settings[1].get(other)) else { continue };
-            let schema = &other.1.plugin.description().settings_schema;
+            let description = other.1.plugin.description();
             if exempt_alike(exemptions, &one.1.name, &other.1.name)
-                && let Some(alone) = alone(schema, now, then)
+                && let Some(alone) = alone(description, now, then)
             {
                 pairs.push(Pair { active, candidate, alone });
             }
@@ -184,13 +212,13 @@ fn alike((stage, one): &Bound, (other_stage, other): &Bound) -> bool {
 
 /// The settings of each side with only the elements that the other has not; none where they differ in anything else
 /// than one independent array, or in half of it and more.
-fn alone(schema: &Value, now: &Value, then: &Value) -> Option<[Option<Value>; 2]> {
+fn alone(description: &Description, now: &Value, then: &Value) -> Option<[Option<Value>; 2]> {
     let none = Map::new();
     let [now, then] = [now, then].map(|settings| settings.as_object().unwrap_or(&none));
     let names: BTreeSet<&String> = now.keys().chain(then.keys()).collect();
     let mut differ = names.into_iter().filter(|name| now.get(*name) != then.get(*name));
     let (Some(name), None) = (differ.next(), differ.next()) else { return None };
-    if schema.get("properties")?.get(name)?.get(INDEPENDENT) != Some(&Value::Bool(true)) {
+    if !description.is_independent(name) {
         return None;
     }
     let (Value::Array(ours), Value::Array(theirs)) = (now.get(name)?, then.get(name)?) else { return None };
@@ -229,16 +257,18 @@ mod tests {
 
     use super::*;
 
-    fn schema() -> Value {
-        json!({"properties": {
-            "rules": {"type": "array", "x-hallmark-independent": true},
-            "names": {"type": "array"},
-            "lists": {"type": "array", "x-hallmark-independent": "yes"},
-        }})
+    fn description(settings_schema: Value) -> Description {
+        let (name, version, summary) = Default::default();
+        Description { name, version, summary, settings_schema, finding_codes: Vec::new() }
     }
 
     fn of(now: Value, then: Value) -> Option<[Option<Value>; 2]> {
-        alone(&schema(), &now, &then)
+        let description = description(json!({"properties": {
+            "rules": {"type": "array", "x-hallmark-independent": true},
+            "names": {"type": "array"},
+            "lists": {"type": "array", "x-hallmark-independent": "yes"},
+        }}));
+        alone(&description, &now, &then)
     }
 
     #[test]
@@ -270,6 +300,6 @@ mod tests {
         ] {
             assert_eq!(of(now, then), None, "{why}");
         }
-        assert_eq!(alone(&json!(true), &json!({"rules": [1, 2, 3]}), &json!({"rules": [1, 2, 4]})), None);
+        assert_eq!(alone(&description(json!(true)), &json!({"rules": [1, 2, 3]}), &json!({"rules": [1, 2, 4]})), None);
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::judge::{Circumstances, KindPlan, Side, Sides, TRIES_MAX, Trial, says_nothing};
+use super::judge::{Circumstances, KindPlan, TRIES_MAX, Trial};
+use super::sides::{Side, Sides, says_nothing};
 use crate::names::Digest;
 use crate::plugin::{Document, Facts};
 use crate::registry::decisions::sent_as_stored;

@@ -55,6 +55,8 @@ pub enum Damage {
     /// Gives an error where there are more than `amount` of `rules`, which it declares independent of each other, and none
     /// forbids the submission's name.
     RulesTogether,
+    /// Looks through `rules`, and objects to everything once it has objected.
+    RulesGrudge,
     /// Never ends.
     Loop,
     /// Allocates until it is refused.
@@ -94,6 +96,7 @@ pub enum Damage {
 }
 
 static EVALUATIONS: AtomicU64 = AtomicU64::new(0);
+static OBJECTIONS: AtomicU64 = AtomicU64::new(0);
 
 /// What the settings do to `configure`.
 ///
@@ -131,6 +134,13 @@ pub fn evaluate(settings: &Settings, submission: &Submission) -> Vec<Finding> {
         Damage::Rules => return forbidden(&settings.rules, &submission.text("/name").unwrap_or_default()),
         Damage::RulesTogether => {
             return too_many(&settings.rules, amount(0), &submission.text("/name").unwrap_or_default());
+        }
+        Damage::RulesGrudge => {
+            let findings = forbidden(&settings.rules, &submission.text("/name").unwrap_or_default());
+            if OBJECTIONS.fetch_add(findings.len() as u64, Ordering::Relaxed) > 0 {
+                return vec![Finding::error("hostile.grudge").message("it has objected before")];
+            }
+            return findings;
         }
         Damage::Loop => never_end(),
         Damage::Memory => allocate(),
