@@ -177,7 +177,7 @@ limits! {
     impact_threads: usize = 0,
     /// Entries of one chunk of a preview, which one host judges as a whole.
     impact_chunk_entries: u32 = 500,
-    /// Versions that a preview must have for a component to be compiled for it, where the host has it configured alone.
+    /// Versions that a preview must have for this host to compile a component for it; one that it was pushed to has done so.
     impact_reduced_versions_min: u32 = 10_000,
     /// Examples that are kept of each finding code of a preview.
     impact_examples_max: usize = 5,

@@ -44,7 +44,9 @@ impl Registry {
             let bench = self.bench(actor);
             let shadows = self.shadows_beside(&rules, &kind);
             let (judgement, beside) = match self.judge(actor, &kind, &bench, body.clone(), format, shadows).await {
-                Err(RegistryError::Unidentified { .. }) if !self.is_in_force(&kind).await? => {
+                Err(RegistryError::Unidentified { .. } | RegistryError::OutOfReach { .. })
+                    if !self.is_in_force(&kind).await? =>
+                {
                     self.refresh_rules().await?;
                     continue;
                 }
