@@ -12,7 +12,7 @@ use hallmark::telemetry::METRICS;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::command::{against, argument, told};
+use crate::support::command::argument;
 use crate::support::host::{Host, Options, root, until};
 use crate::support::promql::{Matcher, Series, asked, series};
 use crate::support::rules::{module, own_binding, submission};
@@ -27,21 +27,19 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// A submission that the schema refuses.
+fn refused(id: &str) -> Value {
+    let mut refused = submission("note", id);
+    refused["manifest"] = "no object".into();
+    refused
+}
+
 /// A host that was used: publishes that went well, were refused and broke, a rollback, and a backup.
 fn used(folder: &Path) -> Host {
-    let host = Options::examples().limit("metrics_sample_ms", 20).start();
     let modules = folder.join("modules");
-    let broken =
-        module(&modules, "broken", &own_binding(&modules, "own", "validate", "hostile", "{ break = \"panic\" }"));
-    let note = module(&modules, "note", "");
-    for home in [broken, note] {
-        told(&host, &["module", "apply", argument(&home)]);
-    }
-    told(&host, &["publish", "examples/manifests/valid"]);
-    assert_eq!(
-        against(&host, &["publish", "examples/manifests/invalid/agent-unknown-service.yaml"]).status.code(),
-        Some(1)
-    );
+    module(&modules, "broken", &own_binding(&modules, "own", "validate", "hostile", "{ break = \"panic\" }"));
+    module(&modules, "note", &own_binding(&modules, "well", "validate", "hostile", "{ break = \"none\" }"));
+    let host = Options::new().modules(&modules).limit("metrics_sample_ms", 20).start();
     assert_eq!(host.post("/api/brokens/publish", &submission("broken", "a")).status, 503);
     let mut note = submission("note", "a");
     for version in ["1.0.0", "2.0.0"] {
@@ -50,6 +48,7 @@ fn used(folder: &Path) -> Host {
     }
     let target = serde_json::json!({"targetVersion": "1.0.0"});
     assert_eq!(host.post("/api/notes/a/rollback", &target).status, 200);
+    assert_eq!(host.post("/api/notes/publish", &refused("b")).status, 422);
     assert_eq!(host.get("/nowhere").status, 404);
     fs::write(host.data.join("backup.last"), "1700000000\n").expect("a file");
     host
@@ -68,11 +67,16 @@ fn exported(host: &Host) -> String {
 }
 
 #[test]
-fn what_is_exported_is_in_the_table_with_its_labels() {
+fn what_is_exported_is_in_the_table_and_is_what_the_alerts_and_the_dashboard_ask_for() {
     let folder = TempDir::new().expect("a folder");
     let text = exported(&used(folder.path()));
+    is_in_the_table(&text);
+    is_found(&series(&text));
+}
+
+fn is_in_the_table(text: &str) {
     let mut wrong = BTreeSet::new();
-    for Series { name, labels } in series(&text) {
+    for Series { name, labels } in series(text) {
         let base = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
         let is_named = |known: &str| known == name || base == Some(known);
         let Some(metric) = METRICS.iter().find(|metric| is_named(metric.name)) else {
@@ -186,21 +190,19 @@ fn faults(expression: &str, exported: &[Series]) -> Vec<String> {
     faults
 }
 
-#[test]
-fn every_expression_of_the_alerts_and_the_dashboard_finds_what_it_asks_for() {
-    let folder = TempDir::new().expect("a folder");
-    let exported = series(&exported(&used(folder.path())));
+/// Every expression of the alerts and the dashboard finds what it asks for.
+fn is_found(exported: &[Series]) {
     let expressions = expressions();
     assert!(expressions.len() > 30, "{} were found", expressions.len());
     let wrong: Vec<String> = expressions
         .iter()
         .flat_map(|(place, expression)| {
-            faults(expression, &exported).into_iter().map(move |fault| format!("{place}: {fault}"))
+            faults(expression, exported).into_iter().map(move |fault| format!("{place}: {fault}"))
         })
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
     // What would not be found is not taken for found.
-    let of = |expression| faults(expression, &exported).join("; ");
+    let of = |expression| faults(expression, exported).join("; ");
     assert_eq!(
         of("sum(rate(http_request_total[5m]))"),
         "http_request_total is not exported; no series of http_request_total fits []"
@@ -256,16 +258,14 @@ fn prometheus_takes_the_alerts_and_they_fire_as_their_tests_say() {
 fn an_operation_is_one_line_with_what_each_stage_took() {
     let folder = TempDir::new().expect("a folder");
     let log = folder.path().join("log");
-    let host = Options::examples().log(&log).log_format("json").start();
-    let agent = read("examples/manifests/valid/agent.yaml");
-    let published = host.send("/api/agents/publish", "application/yaml", agent.as_bytes());
+    let home = folder.path().join("modules");
+    module(&home, "note", &own_binding(&home, "well", "validate", "hostile", "{ break = \"none\" }"));
+    let host = Options::new().modules(&home).log(&log).log_format("json").start();
+    let published = host.post("/api/notes/publish", &submission("note", "a"));
     assert_eq!(published.status, 201, "{published:?}");
-    let rejected = read("examples/manifests/invalid/agent-unknown-service.yaml");
-    let rejected = host.send("/api/agents/publish", "application/yaml", rejected.as_bytes());
-    let (id, version) = (&published.body["agent"]["agentId"], &published.body["agent"]["version"]);
-    let target = serde_json::json!({"targetVersion": version});
-    let path = format!("/api/agents/{}/rollback", id.as_str().expect("an id"));
-    assert_eq!(host.post(&path, &target).status, 200);
+    let rejected = host.post("/api/notes/publish", &refused("b"));
+    let target = serde_json::json!({"targetVersion": "1.0.0"});
+    assert_eq!(host.post("/api/notes/a/rollback", &target).status, 200);
     assert!(host.stop());
 
     let lines = fs::read_to_string(&log).expect("a log");
@@ -276,9 +276,9 @@ fn an_operation_is_one_line_with_what_each_stage_took() {
         assert!(found.next().is_none(), "{event} is told once");
         line
     };
-    let line = of("registry.agent.published");
+    let line = of("registry.note.published");
     assert_eq!(line["correlation_id"].as_str(), published.header("x-request-id"));
-    assert_eq!((&line["entry"], &line["version"]), (id, version));
+    assert_eq!((line["entry"].as_str(), line["version"].as_str()), (Some("a"), Some("1.0.0")));
     assert_eq!(line["decision"], published.body["decision"]["id"]);
     assert_eq!((line["tenant"].as_str(), line["actor"].as_str()), (Some("default"), Some("admin")));
     assert_eq!((line["action"].as_str(), line["outcome"].as_str()), (Some("publish"), Some("published")));
@@ -286,9 +286,9 @@ fn an_operation_is_one_line_with_what_each_stage_took() {
     let of_stages: f64 = stages.iter().map(|stage| line[stage].as_f64().unwrap_or_else(|| panic!("{stage}"))).sum();
     assert!(of_stages <= line["elapsed_ms"].as_f64().expect("a time"), "{line}");
 
-    let line = of("registry.agent.rejected");
+    let line = of("registry.note.rejected");
     assert_eq!(line["decision"], rejected.body["decisionId"]);
-    assert!(line["policy_ms"].is_number() && line.get("commit_ms").is_none(), "{line}");
-    let line = of("registry.agent.rollback");
-    assert_eq!((line["outcome"].as_str(), &line["version"]), (Some("rolled-back"), version));
+    assert!(line["schema_ms"].is_number() && line.get("resolve_ms").is_none(), "it ended there: {line}");
+    let line = of("registry.note.rollback");
+    assert_eq!((line["outcome"].as_str(), line["version"].as_str()), (Some("rolled-back"), Some("1.0.0")));
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::support::collector::{Collector, text};
 use crate::support::command::{against, argument, hallmark};
-use crate::support::host::{Host, Options, root, until};
+use crate::support::host::{Answer, Host, Options, root, until};
 use crate::support::rules::{module, own_binding, submission};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -26,8 +26,15 @@ fn exporting(options: Options, collector: &Collector) -> Host {
         .start()
 }
 
-fn agent() -> Vec<u8> {
-    fs::read(root().join("examples/manifests/valid/agent.yaml")).expect("an example")
+/// A host with the kind `notes`, which no plugin judges.
+fn notes(folder: &TempDir) -> Options {
+    let modules = folder.path().join("modules");
+    module(&modules, "note", "");
+    Options::new().modules(&modules)
+}
+
+fn publish(host: &Host) -> Answer {
+    host.post("/api/notes/publish", &submission("note", "a"))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -42,7 +49,8 @@ fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
 fn a_publish_is_a_trace_with_a_span_for_each_stage_and_each_plugin() {
     let collector = Collector::start();
     let host = exporting(Options::examples(), &collector);
-    let sent = host.send_with("/api/agents/publish", "application/yaml", &agent(), ("traceparent", PARENT));
+    let agent = fs::read(root().join("examples/manifests/valid/agent.yaml")).expect("an example");
+    let sent = host.send_with("/api/agents/publish", "application/yaml", &agent, ("traceparent", PARENT));
     assert_eq!(sent.status, 201, "{sent:?}");
     let answered = sent.header("traceparent").expect("a trace").to_owned();
     assert!(host.stop(), "what is left is sent when the host ends");
@@ -98,14 +106,14 @@ fn a_plugin_that_breaks_is_an_error_in_its_trace() {
 
 #[test]
 fn metrics_go_to_the_collector_as_prometheus_has_them() {
-    let collector = Collector::start();
-    let host = exporting(Options::examples(), &collector);
-    assert_eq!(host.send("/api/agents/publish", "application/yaml", &agent()).status, 201);
+    let (collector, folder) = (Collector::start(), TempDir::new().expect("a folder"));
+    let host = exporting(notes(&folder), &collector);
+    assert_eq!(publish(&host).status, 201);
     let count = || {
         let metric = collector.metric("registry_operation_duration_ms")?;
         let Some(Data::Histogram(histogram)) = metric.data else { panic!("a histogram") };
         let point = histogram.data_points.into_iter().find(|point| {
-            [("entity", "agent"), ("action", "publish"), ("outcome", "published")]
+            [("entity", "note"), ("action", "publish"), ("outcome", "published")]
                 .iter()
                 .all(|(key, value)| text(&point.attributes, key).as_deref() == Some(value))
         })?;
@@ -123,12 +131,13 @@ fn metrics_go_to_the_collector_as_prometheus_has_them() {
 fn a_callers_trace_is_in_the_log_line_and_the_answer_where_nothing_is_exported() {
     let folder = TempDir::new().expect("a folder");
     let log = folder.path().join("log");
-    let host = Options::examples().log(&log).log_format("json").start();
-    let traced = host.send_with("/api/agents/publish", "application/yaml", &agent(), ("traceparent", PARENT));
+    let host = notes(&folder).log(&log).log_format("json").start();
+    let body = submission("note", "a").to_string();
+    let traced = host.send_with("/api/notes/publish", "application/json", body.as_bytes(), ("traceparent", PARENT));
     let answered = traced.header("traceparent").expect("a trace");
     assert!(answered.starts_with(&format!("00-{TRACE}-")) && answered.ends_with("-01"), "{answered}");
     assert_ne!(answered, PARENT);
-    let alone = host.send("/api/agents/publish", "application/yaml", &agent());
+    let alone = publish(&host);
     assert_eq!(alone.header("traceparent"), None);
     assert!(host.stop());
     let lines = fs::read_to_string(&log).expect("a log");
@@ -136,19 +145,21 @@ fn a_callers_trace_is_in_the_log_line_and_the_answer_where_nothing_is_exported()
         let line = lines.lines().find(|line| line.contains(event)).unwrap_or_else(|| panic!("{event} in {lines}"));
         serde_json::from_str::<serde_json::Value>(line).expect("JSON")
     };
-    assert_eq!(of("registry.agent.published")["trace_id"], TRACE);
-    assert!(of("registry.agent.skipped").get("trace_id").is_none());
+    assert_eq!(of("registry.note.published")["trace_id"], TRACE);
+    assert!(of("registry.note.skipped").get("trace_id").is_none());
 }
 
 #[test]
 fn the_command_line_is_part_of_the_trace_of_its_environment() {
-    let collector = Collector::start();
-    let host = exporting(Options::examples(), &collector);
+    let (collector, folder) = (Collector::start(), TempDir::new().expect("a folder"));
+    let host = exporting(notes(&folder), &collector);
+    let note = folder.path().join("note.json");
+    fs::write(&note, submission("note", "a").to_string()).expect("a file");
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hallmark"));
-    command.args(["publish", "examples/manifests/valid/agent.yaml", "--server", &host.url, "--token", &host.token]);
+    command.args(["publish", argument(&note), "--server", &host.url, "--token", &host.token]);
     let output = command.env("TRACEPARENT", PARENT).current_dir(root()).output().expect("the binary runs");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert_eq!(against(&host, &["list", "agents"]).status.code(), Some(0));
+    assert_eq!(against(&host, &["list", "notes"]).status.code(), Some(0));
     assert!(host.stop());
     let of_trace = |name: &str| collector.spans().iter().any(|span| span.name == name && hex(&span.trace_id) == TRACE);
     assert!(of_trace("POST /api/{kind}/publish"));
@@ -159,9 +170,9 @@ fn the_command_line_is_part_of_the_trace_of_its_environment() {
 fn a_collector_that_cannot_be_reached_costs_no_publish() {
     let folder = TempDir::new().expect("a folder");
     let log = folder.path().join("log");
-    let options = Options::examples().log(&log).variable("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
+    let options = notes(&folder).log(&log).variable("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
     let host = options.variable("OTEL_METRIC_EXPORT_INTERVAL", "50").start();
-    assert_eq!(host.send("/api/agents/publish", "application/yaml", &agent()).status, 201);
+    assert_eq!(publish(&host).status, 201);
     let told = || fs::read_to_string(&log).expect("a log");
     until("it is told", || told().contains("the collector takes nothing"));
     assert!(host.stop());

@@ -71,7 +71,7 @@ pub struct Asked {
     pub groups: Vec<String>,
 }
 
-/// Reads an expression. What follows a name tells what it is: a parenthesis a function, a brace or anything else a metric.
+/// Reads an expression. What follows a name tells what it is: a parenthesis or `by` a function, anything else a metric.
 pub fn asked(expression: &str) -> Asked {
     let mut asked = Asked::default();
     let mut rest = expression;
@@ -81,7 +81,9 @@ pub fn asked(expression: &str) -> Asked {
             let (word, behind) = rest.split_at(end);
             let behind = behind.trim_start();
             rest = behind;
+            let is_aggregation = behind.starts_with("by") || behind.starts_with("without");
             match (word, behind.chars().next()) {
+                _ if is_aggregation => {}
                 ("by" | "without" | "on" | "ignoring" | "group_left" | "group_right", Some('(')) => {
                     let (labels, behind) = behind[1..].split_once(')').expect("a list that ends");
                     asked.groups.extend(

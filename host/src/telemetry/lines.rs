@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -43,7 +43,9 @@ pub fn start_logging(format: LogFormat, exporter: Option<&Exporter>) -> Result<(
         }
         _ => EnvFilter::new("info,apalis_core=warn"),
     };
-    let filter = filter.and(filter_fn(|metadata| metadata.is_event()));
+    // Of two hints the lower holds, and none would be the lowest: every line of every crate would be looked at.
+    let events = filter_fn(|metadata| metadata.is_event()).with_max_level_hint(LevelFilter::TRACE);
+    let filter = filter.and(events);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match format {
         LogFormat::Pretty => lines.with_ansi(std::io::stderr().is_terminal()).with_filter(filter).boxed(),
