@@ -481,5 +481,5 @@ pub struct Plugin {
     stage: Stage,
     compiled: evaluate::Compiled,
     bulkhead: Arc<bulkhead::Bulkhead>,
-    durations: evaluate::Durations,
+    meters: evaluate::Meters,
 }
