@@ -25,6 +25,7 @@ pub mod explain;
 mod facts;
 pub mod fleet;
 pub mod idempotency;
+mod inbox;
 pub mod keys;
 mod looking;
 mod reading;
