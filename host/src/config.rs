@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 // One list makes the struct, its defaults and its flags' names, so that no limit exists without all three.
 macro_rules! limits {
     ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr,)+) => {
-        /// What the host allows. Set by the name of the field: `--limit plugin_deadline_ms=250`.
+        /// What the host allows. Set by the name of the field: `--limit plugin_deadline_ms=250`, in `[limits]`, or
+        /// by `HALLMARK_LIMITS__PLUGIN_DEADLINE_MS`.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(default, deny_unknown_fields)]
         pub struct Limits {
@@ -21,6 +22,9 @@ macro_rules! limits {
         impl Limits {
             /// Every limit's name, in the order of their declaration.
             pub const NAMES: &[&str] = &[$(stringify!($name),)+];
+
+            /// What each of them bounds, in the same order.
+            pub const MEANINGS: &[&str] = &[$(concat!($($doc),+),)+];
 
             /// Sets one limit from `name=value`.
             ///

@@ -21,6 +21,7 @@ mod decisions;
 mod entries;
 mod exemptions;
 mod impact;
+mod inbox;
 mod keys;
 mod plugins;
 mod scopes;

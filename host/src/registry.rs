@@ -26,6 +26,7 @@ mod facts;
 pub mod fleet;
 mod health;
 pub mod idempotency;
+mod inbox;
 pub mod keys;
 mod looking;
 mod reading;

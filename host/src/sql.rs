@@ -12,6 +12,7 @@ mod fleet;
 mod group_commit;
 mod idempotency;
 mod impact;
+mod inbox;
 mod keys;
 mod migrations;
 mod open;

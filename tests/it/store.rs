@@ -7,6 +7,7 @@ mod contention;
 mod decisions;
 mod exemptions;
 mod impact;
+mod inbox;
 mod keys;
 mod publishing;
 mod reading;
@@ -116,6 +117,9 @@ on_every_engine! {
         writes_what_was_observed_with_the_decision,
         counts_over_several_hosts,
         lets_one_of_two_end_a_shadow;
+    inbox:
+        pages_keys_by_what_they_begin_with,
+        forgets_a_key_once;
     tokens:
         finds_tokens_by_hash,
         keeps_when_a_token_was_used_last,

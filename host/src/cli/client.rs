@@ -26,13 +26,13 @@ const ANSWER_MAX_BYTES: u64 = 64 * 1024 * 1024;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The server.
-    #[arg(long, env = "HALLMARK_SERVER", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
     server: String,
     /// The token. A command line is seen by every user of the machine: prefer --token-file or the environment.
-    #[arg(long, env = "HALLMARK_TOKEN", hide_env_values = true)]
+    #[arg(long, conflicts_with = "token_file")]
     token: Option<String>,
     /// The file that the token is in.
-    #[arg(long, env = "HALLMARK_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
 
@@ -243,6 +243,15 @@ impl Client {
         Err(anyhow!("{} broke off before it said what came of the push: push again", self.server).into())
     }
 
+    /// Has what is at the path removed.
+    ///
+    /// # Errors
+    /// The problem that the server tells, or why it cannot be asked.
+    pub fn delete(&self, path: &str) -> Result<Answer, Trouble> {
+        let request = self.agent.delete(self.url(path)).header("authorization", &self.authorization());
+        Ok(self.read(request.call())??)
+    }
+
     fn no_answer(&self, error: ureq::Error) -> anyhow::Error {
         anyhow!(error).context(format!("no answer from {}: does 'hallmark serve' run there? (--server)", self.server))
     }
@@ -298,8 +307,8 @@ fn token(arguments: &Arguments) -> Result<String, Trouble> {
         (None, Some(file)) => std::fs::read_to_string(file)
             .map_err(|error| Trouble::Usage(format!("--token-file: {}: {error}", file.display())))?,
         (None, None) => {
-            let message = "no token: give --token-file FILE, or set HALLMARK_TOKEN_FILE or HALLMARK_TOKEN (a server \
-                           keeps its first in admin.token in its data folder)";
+            let message = "no token: give --token-file FILE, or set token_file in hallmark.toml, HALLMARK_TOKEN_FILE \
+                           or HALLMARK_TOKEN (a server keeps its first in admin.token in its data folder)";
             return Err(Trouble::Usage(message.to_owned()));
         }
     };
@@ -362,8 +371,8 @@ mod tests {
     fn says_what_keeps_it_from_asking() {
         assert_eq!(
             refused("http://localhost", None, None),
-            "no token: give --token-file FILE, or set HALLMARK_TOKEN_FILE or HALLMARK_TOKEN (a server keeps its first \
-             in admin.token in its data folder)"
+            "no token: give --token-file FILE, or set token_file in hallmark.toml, HALLMARK_TOKEN_FILE or \
+             HALLMARK_TOKEN (a server keeps its first in admin.token in its data folder)"
         );
         assert_eq!(
             refused("localhost:1", Some("hm_1"), None),

@@ -204,6 +204,15 @@ pub fn token<T>(call: &Call, action: &'static str, outcome: &'static str, result
     tell(call, "token", action, &told);
 }
 
+/// A key of the inbox that was forgotten.
+pub fn inbox(call: &Call, key: &str, result: &Result<(), RegistryError>) {
+    let told = match result {
+        Ok(()) => Told { outcome: "forgotten", entry: key, ..Told::default() },
+        Err(error) => not_done(error),
+    };
+    tell(call, "inbox", "delete", &told);
+}
+
 /// A decision that was run again.
 pub fn replayed(call: &Call, result: &Result<(DecisionId, Replay), RegistryError>) {
     let told = match result {

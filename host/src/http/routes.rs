@@ -12,7 +12,8 @@ use super::front::{self, Guard, Label};
 use super::intake::Intake;
 use super::reply::Answer;
 use super::{
-    Host, activation, audit, decisions, entries, exemptions, health, impact, keys, plugins, scopes, shadow, tokens,
+    Host, activation, audit, decisions, entries, exemptions, health, impact, inbox, keys, plugins, scopes, shadow,
+    tokens,
 };
 use crate::registry::access::Role;
 
@@ -99,7 +100,7 @@ fn of_rules() -> Vec<Route> {
     ]
 }
 
-/// Previews, plugins, keys, decisions, the log and tokens.
+/// Previews, plugins, keys, decisions, the log, the inbox and tokens.
 fn of_the_rest() -> Vec<Route> {
     use Intake::{Component, Json, Nothing};
     use Role::{Admin, Reader, Rules};
@@ -125,6 +126,8 @@ fn of_the_rest() -> Vec<Route> {
         get("/api/audit", Rules, audit::list),
         get("/api/audit/status", Rules, audit::status),
         get("/api/audit/versions", Rules, audit::versions),
+        get("/api/inbox", Reader, inbox::list),
+        delete("/api/inbox/{key}", Admin, inbox::forget),
         get("/api/tokens", Admin, tokens::list),
         post("/api/tokens", Admin, Json, tokens::create),
         post("/api/tokens/revoke", Admin, Json, tokens::revoke_before),
@@ -179,6 +182,16 @@ where
 {
     let service = guarded(MethodFilter::POST, Label { method: "POST", path }, Guard { role, intake }, handler);
     Route { method: "POST", path, access: Access::Role(role), service }
+}
+
+fn delete<H, F>(path: &'static str, role: Role, handler: H) -> Route
+where
+    H: Fn(Call) -> F + Copy + Send + Sync + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let guard = Guard { role, intake: Intake::Nothing };
+    let service = guarded(MethodFilter::DELETE, Label { method: "DELETE", path }, guard, handler);
+    Route { method: "DELETE", path, access: Access::Role(role), service }
 }
 
 fn guarded<H, F>(method: MethodFilter, label: Label, guard: Guard, handler: H) -> MethodRouter<Arc<Host>>

@@ -132,6 +132,11 @@ impl AuditRecord {
         Self::new("token.created", &token.created_by, format!("tokens/{}", token.name), body, token.created_at)
     }
 
+    /// A key of the inbox that was forgotten.
+    pub fn inbox_forgotten(actor: &str, key: &str, at: Millis) -> Self {
+        Self::new("inbox.forgotten", actor, format!("inbox/{key}"), json!({}), at)
+    }
+
     /// A token that was revoked.
     pub fn token_revoked(actor: &str, id: &str, name: &str, at: Millis) -> Self {
         Self::new("token.revoked", actor, format!("tokens/{name}"), json!({"token": id}), at)

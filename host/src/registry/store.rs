@@ -8,6 +8,7 @@ mod exemptions;
 mod fleet;
 mod idempotency;
 mod impact;
+mod inbox;
 mod keys;
 mod places;
 mod shadow;
@@ -33,6 +34,7 @@ pub use impact::{
     ChunkDone, HeldExemptions, ImpactBegun, ImpactChunk, ImpactRow, ImpactRules, ImpactState, ImpactStore, Judged,
     KeptSubmission, NewImpact, PublishMark, Reading, StoredVersion,
 };
+pub use inbox::{InboxRow, InboxStore};
 pub use keys::{KeyRow, KeyStore, SIGNERS_MAX, SignatureRow, Signatures, Trust};
 pub use places::{PluginPlace, VersionPlace};
 pub use shadow::{
@@ -334,6 +336,7 @@ pub trait Store:
     + FleetStore
     + IdempotencyStore
     + ImpactStore
+    + InboxStore
     + KeyStore
     + ShadowStore
     + TokenStore
