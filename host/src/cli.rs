@@ -7,6 +7,7 @@ pub mod folder;
 mod activate;
 mod audit;
 mod client;
+mod compare;
 mod decision;
 mod diff;
 mod exemptions;
@@ -18,15 +19,18 @@ mod impact;
 mod input;
 mod judged;
 mod keys;
+mod life;
 mod list;
 mod migrate;
 mod pages;
 mod plugin;
 mod publish;
+mod references;
 mod releases;
 mod report;
 mod rollback;
 mod rules;
+mod search;
 mod serve;
 mod shadow;
 mod show;
@@ -62,10 +66,24 @@ enum Command {
     Publish(publish::Arguments),
     /// Make an earlier version of an entry the active one.
     Rollback(rollback::Arguments),
+    /// Say of an entry that it should not be used any more, why, and what to take instead.
+    Deprecate(life::Deprecate),
+    /// Take an entry out of service.
+    Disable(life::Disable),
+    /// Put an entry into service, or back.
+    Activate(life::Activate),
+    /// Take a version back: it stays readable, and is never the active one again.
+    Withdraw(life::Withdraw),
     /// Show an entry, or one of its versions.
     Get(get::Arguments),
     /// List the entries of a kind.
     List(list::Arguments),
+    /// Find entries of every kind by words.
+    Search(search::Arguments),
+    /// Show what changes from one version of an entry to another.
+    Diff(compare::Arguments),
+    /// Show what an entry refers to, and which entries would miss it.
+    References(references::Arguments),
     /// A module's rules.
     #[command(subcommand)]
     Module(rules::ModuleCommand),
@@ -135,6 +153,13 @@ pub fn run() -> ExitCode {
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Publish(arguments) => publish::run(&arguments),
         Command::Rollback(arguments) => rollback::run(&arguments),
+        Command::Deprecate(arguments) => life::deprecate(&arguments),
+        Command::Disable(arguments) => life::disable(&arguments),
+        Command::Activate(arguments) => life::activate(&arguments),
+        Command::Withdraw(arguments) => life::withdraw(&arguments),
+        Command::Search(arguments) => search::run(&arguments),
+        Command::Diff(arguments) => compare::run(&arguments),
+        Command::References(arguments) => references::run(&arguments),
         Command::Get(arguments) => get::run(&arguments),
         Command::List(arguments) => list::run(&arguments),
         Command::Module(command) => rules::run_module(&command),

@@ -20,20 +20,24 @@ pub mod access;
 mod canonical;
 mod committing;
 pub mod decisions;
+pub mod difference;
 mod error;
 pub mod explain;
 mod facts;
 pub mod fleet;
 pub mod idempotency;
 pub mod keys;
+pub mod life;
 mod looking;
-mod reading;
+pub mod rating;
+pub mod reading;
 mod releasing;
 pub mod replay;
 pub mod schema;
 pub mod signing;
 pub mod statement;
 pub mod submission;
+pub mod words;
 
 pub use error::RegistryError;
 

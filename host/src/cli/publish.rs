@@ -21,6 +21,9 @@ pub struct Arguments {
     /// Have the server judge the manifests and store nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Begin entries that are new as drafts, which lists leave out until they are activated.
+    #[arg(long)]
+    draft: bool,
     /// How the results are written.
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -55,7 +58,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         results.push(tell_unreadable(arguments.output, unreadable));
     }
     for candidate in &read.candidates {
-        let sent = send(&client, candidate)?;
+        let sent = send(&client, candidate, arguments.draft)?;
         ended = ended.max(end_of(&sent));
         results.push(tell(arguments.output, candidate, &sent));
     }
@@ -100,8 +103,9 @@ fn judge(client: &Client, candidate: &Candidate) -> Result<Verdict, Trouble> {
     })
 }
 
-fn send(client: &Client, candidate: &Candidate) -> Result<Sent, Trouble> {
-    let path = format!("/api/{}/publish", candidate.kind.name);
+fn send(client: &Client, candidate: &Candidate, is_draft: bool) -> Result<Sent, Trouble> {
+    let status = is_draft.then(|| "draft".to_owned());
+    let path = pages::path(&format!("/api/{}/publish", candidate.kind.name), &[("status", status)]);
     Ok(match client.try_post(&path, &candidate.body)? {
         Ok(answer) => Sent::Stored { skipped: answer.body["status"] == "skipped", answer: answer.body },
         // Whatever is wrong with the token is wrong with all of them.
