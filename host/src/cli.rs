@@ -8,6 +8,7 @@ pub mod folder;
 mod activate;
 mod audit;
 mod client;
+mod compare;
 mod completions;
 mod config;
 mod database;
@@ -25,6 +26,7 @@ mod inbox;
 mod input;
 mod judged;
 mod keys;
+mod life;
 mod list;
 mod migrate;
 mod pages;
@@ -32,11 +34,13 @@ mod parallel;
 mod patch;
 mod plugin;
 mod publish;
+mod references;
 mod releases;
 mod report;
 mod rollback;
 mod rules;
 mod sampling;
+mod search;
 mod serve;
 mod shadow;
 mod show;
@@ -79,10 +83,24 @@ enum Command {
     Sync(sync::Arguments),
     /// Make an earlier version of an entry the active one.
     Rollback(rollback::Arguments),
+    /// Say of an entry that it should not be used any more, why, and what to take instead.
+    Deprecate(life::Deprecate),
+    /// Take an entry out of service.
+    Disable(life::Disable),
+    /// Put an entry into service, or back.
+    Activate(life::Activate),
+    /// Take a version back: it stays readable, and is never the active one again.
+    Withdraw(life::Withdraw),
     /// Show an entry, or one of its versions.
     Get(get::Arguments),
     /// List the entries of a kind.
     List(list::Arguments),
+    /// Find entries of every kind by words.
+    Search(search::Arguments),
+    /// Show what changes from one version of an entry to another.
+    Diff(compare::Arguments),
+    /// Show what an entry refers to, and which entries would miss it.
+    References(references::Arguments),
     /// A module's rules.
     #[command(subcommand)]
     Module(rules::ModuleCommand),
@@ -191,6 +209,13 @@ fn run_configured(first: &ArgMatches) -> Outcome {
         Command::Publish(arguments) => publish::run(&arguments, &configuration),
         Command::Sync(arguments) => sync::run(&arguments, &configuration),
         Command::Rollback(arguments) => rollback::run(&arguments),
+        Command::Deprecate(arguments) => life::deprecate(&arguments),
+        Command::Disable(arguments) => life::disable(&arguments),
+        Command::Activate(arguments) => life::activate(&arguments),
+        Command::Withdraw(arguments) => life::withdraw(&arguments),
+        Command::Search(arguments) => search::run(&arguments),
+        Command::Diff(arguments) => compare::run(&arguments),
+        Command::References(arguments) => references::run(&arguments),
         Command::Get(arguments) => get::run(&arguments),
         Command::List(arguments) => list::run(&arguments),
         Command::Module(command) => rules::run_module(&command),

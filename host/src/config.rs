@@ -38,7 +38,7 @@ macro_rules! limits {
                     $(stringify!($name) => {
                         self.$name = value
                             .parse()
-                            .map_err(|_| format!("limit {name} takes a whole number, not '{value}'"))?;
+                            .map_err(|_| format!("limit {name} takes {}, not '{value}'", form(stringify!($type))))?;
                     })+
                     _ => return Err(unknown(name, Self::NAMES)),
                 }
@@ -46,6 +46,11 @@ macro_rules! limits {
             }
         }
     };
+}
+
+/// What a value of this type looks like.
+fn form(type_name: &str) -> &'static str {
+    if type_name == "bool" { "true or false" } else { "a whole number" }
 }
 
 limits! {
@@ -89,6 +94,11 @@ limits! {
     idempotency_lease_ms: u64 = 600_000,
     /// Bytes of an answer that is kept; a request with a larger one is run again where it is sent again.
     idempotency_answer_max_bytes: usize = 1024 * 1024,
+    /// Whether entries are changed, publishes aside, only under If-Match.
+    require_if_match: bool = false,
+    /// Milliseconds by which whoever follows changes begins again before the last look: longer than a publish takes, and by
+    /// how much the clocks of the hosts differ.
+    follow_overlap_ms: u64 = 60_000,
     /// Milliseconds after a commit in which more events are gathered, to be announced together.
     event_gather_ms: u64 = 20,
     /// Milliseconds between two looks for rows of the audit log that are not sealed.

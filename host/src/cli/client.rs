@@ -12,6 +12,7 @@ use ureq::middleware::MiddlewareNext;
 use ureq::{Agent, Body, SendBody};
 
 use super::{Trouble, show};
+use crate::names::{EntryId, KindName};
 use crate::registry::signing::PluginSignature;
 use crate::report::{Finding, Remark};
 
@@ -73,7 +74,7 @@ impl Problem {
 
     /// True where what was sent must change; else the server could not do its part, or would not for this caller.
     pub fn is_about_what_was_sent(&self) -> bool {
-        matches!(self.status, 400 | 409 | 412 | 413 | 422)
+        matches!(self.status, 400 | 409 | 412 | 413 | 422 | 428)
     }
 
     /// Everything that it says, for people.
@@ -123,6 +124,8 @@ fn in_trace(mut request: Request<SendBody<'_>>, next: MiddlewareNext<'_>) -> Res
 pub struct Answer {
     /// The body.
     pub body: Value,
+    /// The tag that a later request names it by.
+    pub etag: Option<String>,
 }
 
 /// A server with a token.
@@ -197,6 +200,16 @@ impl Client {
         let request = self.agent.post(self.url(path)).header("authorization", &self.authorization());
         let request = request.header("content-type", "application/json").header(header, value);
         Ok(self.read(request.send(&bytes[..]))??)
+    }
+
+    /// Sends JSON to what is done to an entry, where the entry is still as it is now.
+    ///
+    /// # Errors
+    /// The problem that the server tells, or why it cannot be asked.
+    pub fn change(&self, kind: &KindName, id: &EntryId, what: &str, body: &Value) -> Result<Answer, Trouble> {
+        let seen = self.get(&format!("/api/{kind}/{id}"))?;
+        let tag = seen.etag.as_deref().unwrap_or("*");
+        self.post_if(&format!("/api/{kind}/{id}/{what}"), body, ("if-match", tag))
     }
 
     /// Sends bytes to the path; a problem is a value.
@@ -275,12 +288,14 @@ impl Client {
     }
 
     fn read(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Result<Answer, Problem>, Trouble> {
+        let tag = |answer: &Response<Body>| answer.headers().get("etag")?.to_str().ok().map(str::to_owned);
+        let etag = answer.as_ref().ok().and_then(tag);
         let bytes = match self.read_bytes(answer)? {
             Ok(bytes) => bytes,
             Err(problem) => return Ok(Err(problem)),
         };
         let body = serde_json::from_slice(&bytes).map_err(|_| self.foreign("200"))?;
-        Ok(Ok(Answer { body }))
+        Ok(Ok(Answer { body, etag }))
     }
 
     fn foreign(&self, status: &str) -> anyhow::Error {

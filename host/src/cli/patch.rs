@@ -147,13 +147,34 @@ fn remove(document: &mut Value, path: &str) -> Result<Value, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+    use crate::registry::difference;
 
     fn patched(mut document: Value, patch: Value) -> Result<Value, String> {
         let operations: Vec<Operation> = serde_json::from_value(patch).expect("a patch");
         apply(&mut document, &operations).map(|()| document)
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![Just(Value::Null), (0..4).prop_map(Value::from), "[a~/]{0,2}".prop_map(Value::from)];
+        leaf.prop_recursive(4, 24, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::btree_map("[ab~/]{0,2}", inner, 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_tells_two_versions_apart_makes_one_the_other(before in values(), after in values()) {
+            let steps = serde_json::to_value(difference::patch(&before, &after)).expect("plain data");
+            prop_assert_eq!(patched(before, steps), Ok(after));
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::source::{Candidate, Unreadable};
 use super::{Ended, Outcome, Trouble, input, pages, parallel, show};
 use crate::registry::release::Kind;
 use crate::report::Finding;
-pub use sending::{Sent, send_all};
+pub use sending::{How, Sent, send_all};
 
 /// What `publish` takes.
 #[derive(Debug, clap::Args)]
@@ -26,6 +26,9 @@ pub struct Arguments {
     /// Have the server judge the manifests and store nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Begin entries that are new as drafts, which lists leave out until they are activated.
+    #[arg(long)]
+    draft: bool,
     #[command(flatten)]
     sending: SendingArguments,
     #[command(flatten)]
@@ -66,7 +69,8 @@ pub fn run(arguments: &Arguments, configuration: &Configuration) -> Outcome {
         return Ok(report::write(arguments.report, &read.unreadable, &judged));
     }
     let options = arguments.report;
-    let (sent, trouble) = send_all(&client, &read.candidates, jobs, options.fail_on);
+    let how = How { fail_on: options.fail_on, is_draft: arguments.draft };
+    let (sent, trouble) = send_all(&client, &read.candidates, jobs, how);
     let ended = tell_all(options, &read.unreadable, &read.candidates, &sent);
     // What was stored before something went wrong for all of them is told first.
     trouble.map_or(Ok(ended), Err)

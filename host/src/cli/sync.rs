@@ -280,7 +280,8 @@ fn tell(plan: &Plan) {
 fn publish_all(arguments: &Arguments, client: &Client, plan: &Plan) -> Result<(Ended, Vec<Value>), Trouble> {
     let changed = plan.manifests.iter().filter(|planned| matches!(planned.step, Step::Publish { .. }));
     let candidates: Vec<Candidate> = changed.map(|planned| planned.candidate.clone()).collect();
-    let (sent, trouble) = publish::send_all(client, &candidates, arguments.sending.jobs(), FailOn::Error);
+    let how = publish::How { fail_on: FailOn::Error, is_draft: false };
+    let (sent, trouble) = publish::send_all(client, &candidates, arguments.sending.jobs(), how);
     let done = publish::tell_each(&candidates, &sent, arguments.output == Output::Text);
     trouble.map_or(Ok(done), Err)
 }

@@ -197,6 +197,55 @@ const MIGRATIONS: &[Migration] = &[
         up: include_str!("../../../migrations/0028_idempotency.postgres.sql"),
         down: include_str!("../../../migrations/0028_idempotency.postgres.down.sql"),
     },
+    Migration {
+        number: 29,
+        name: "entry_life",
+        only: None,
+        up: include_str!("../../../migrations/0029_entry_life.sql"),
+        down: include_str!("../../../migrations/0029_entry_life.down.sql"),
+    },
+    Migration {
+        number: 30,
+        name: "entry_life.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0030_entry_life.postgres.sql"),
+        down: include_str!("../../../migrations/0030_entry_life.postgres.down.sql"),
+    },
+    Migration {
+        number: 31,
+        name: "search",
+        only: None,
+        up: include_str!("../../../migrations/0031_search.sql"),
+        down: include_str!("../../../migrations/0031_search.down.sql"),
+    },
+    Migration {
+        number: 32,
+        name: "search.sqlite",
+        only: Some(Engine::Sqlite),
+        up: include_str!("../../../migrations/0032_search.sqlite.sql"),
+        down: include_str!("../../../migrations/0032_search.sqlite.down.sql"),
+    },
+    Migration {
+        number: 33,
+        name: "search.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0033_search.postgres.sql"),
+        down: include_str!("../../../migrations/0033_search.postgres.down.sql"),
+    },
+    Migration {
+        number: 34,
+        name: "standing",
+        only: None,
+        up: include_str!("../../../migrations/0034_standing.sql"),
+        down: include_str!("../../../migrations/0034_standing.down.sql"),
+    },
+    Migration {
+        number: 35,
+        name: "standing.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0035_standing.postgres.sql"),
+        down: include_str!("../../../migrations/0035_standing.postgres.down.sql"),
+    },
 ];
 
 /// The steps that were applied are kept here, by number, with the digest of their text.

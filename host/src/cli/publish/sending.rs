@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::super::client::{Client, Problem};
 use super::super::report::{FailOn, Verdict};
 use super::super::source::Candidate;
-use super::super::{Trouble, parallel};
+use super::super::{Trouble, pages, parallel};
 use super::judge;
 use crate::report::Finding;
 
@@ -47,12 +47,21 @@ impl Sent {
     }
 }
 
+/// How they are sent.
+#[derive(Debug, Clone, Copy)]
+pub struct How {
+    /// Which findings keep one back that the gate would let pass.
+    pub fail_on: FailOn,
+    /// Entries that are new begin as drafts.
+    pub is_draft: bool,
+}
+
 /// Sends them all. One has no result where something went wrong for all before it was sent: the second value.
 pub fn send_all(
     client: &Client,
     candidates: &[Candidate],
     jobs: usize,
-    fail_on: FailOn,
+    how: How,
 ) -> (Vec<Option<Sent>>, Option<Trouble>) {
     let bar = parallel::progress(candidates.len(), "publishing");
     let broken = AtomicBool::new(false);
@@ -66,7 +75,7 @@ pub fn send_all(
                 if broken.load(Ordering::Relaxed) {
                     break;
                 }
-                let sent = send(client, &candidates[*index], fail_on);
+                let sent = send(client, &candidates[*index], how);
                 broken.fetch_or(sent.is_err(), Ordering::Relaxed);
                 let waits = sent.as_ref().is_ok_and(Sent::may_change);
                 bar.inc(u64::from(!waits));
@@ -118,7 +127,7 @@ fn by_entry(candidates: &[Candidate]) -> Vec<VecDeque<usize>> {
     entries
 }
 
-fn send(client: &Client, candidate: &Candidate, fail_on: FailOn) -> Result<Sent, Trouble> {
+fn send(client: &Client, candidate: &Candidate, How { fail_on, is_draft }: How) -> Result<Sent, Trouble> {
     if fail_on != FailOn::Error
         && let Verdict::Judged(report) = judge(client, candidate)?
         && report.valid
@@ -126,7 +135,8 @@ fn send(client: &Client, candidate: &Candidate, fail_on: FailOn) -> Result<Sent,
     {
         return Ok(Sent::Held(report.findings));
     }
-    let path = format!("/api/{}/publish", candidate.kind.name);
+    let status = is_draft.then(|| "draft".to_owned());
+    let path = pages::path(&format!("/api/{}/publish", candidate.kind.name), &[("status", status)]);
     Ok(match client.try_post(&path, &candidate.body)? {
         Ok(answer) => Sent::Stored { skipped: answer.body["status"] == "skipped", answer: answer.body },
         // Whatever is wrong with the token is wrong with all of them.
