@@ -109,10 +109,11 @@ fn id(item: &Value, field: &str) -> String {
 /// All that the host answers that does not change with the time.
 fn answers(host: &Host) -> Vec<(String, Value)> {
     let mut answers = Vec::new();
-    let mut paths: Vec<String> = ["/api/search?q=hello", "/api/modules/notes", "/api/policies", "/api/keys", "/api/signing-key"]
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let mut paths: Vec<String> =
+        ["/api/search?q=hello", "/api/modules/notes", "/api/policies", "/api/keys", "/api/signing-key"]
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
     for list in ["/api/notes", "/api/modules/notes/releases", "/api/plugins", "/api/decisions", "/api/audit"] {
         let items = items(host, list);
         match list {

@@ -54,7 +54,7 @@ fn every_symptom_is_one_that_the_host_shows() {
 fn every_limit_that_the_runbook_names_exists() {
     let page = runbook();
     let is_limit = |word: &&str| {
-        let units = ["_max", "_max_ms", "_max_bytes", "_ms"];
+        let units = ["_max", "_max_ms", "_max_bytes", "_drain_ms", "_poll_ms", "_deadline_ms"];
         units.iter().any(|unit| word.ends_with(unit)) && word.contains('_')
     };
     let spans = page.split('`').skip(1).step_by(2).filter(is_limit);
