@@ -80,6 +80,9 @@ limits! {
     connections_max: usize = 4_096,
     /// Milliseconds that a stopping host gives the requests it has accepted.
     shutdown_max_ms: u64 = 30_000,
+    /// Milliseconds for which a host that is asked to stop says that it is not ready and serves on, so that whoever sends
+    /// it requests learns of it before its port is closed; asked again, it waits no longer.
+    shutdown_drain_ms: u64 = 0,
     /// Milliseconds that each part of the host has to answer when it is asked how it is.
     health_check_max_ms: u64 = 2_000,
     /// Milliseconds between two looks at what metrics tell of pools, the outbox, the disk and the last backup.

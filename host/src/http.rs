@@ -31,6 +31,7 @@ mod scopes;
 mod shadow;
 mod tokens;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
@@ -40,7 +41,7 @@ use crate::config::Limits;
 use crate::registry::Registry;
 use crate::telemetry::Metrics;
 
-pub use server::{serve, stop_signal};
+pub use server::{serve, stop_signals};
 
 /// What every request is served from. It serves before its registry is open, so that a host that is starting can be
 /// told from one that is dead.
@@ -51,6 +52,7 @@ pub struct Host {
     in_flight: Semaphore,
     changes_in_flight: Semaphore,
     health: health::Watch,
+    stopping: AtomicBool,
 }
 
 impl Host {
@@ -59,12 +61,22 @@ impl Host {
         let in_flight = Semaphore::new(limits.requests_in_flight_max.min(Semaphore::MAX_PERMITS));
         let changes_in_flight = Semaphore::new(limits.changes_in_flight_max.min(Semaphore::MAX_PERMITS));
         let (registry, health) = (OnceLock::new(), health::Watch::default());
-        Arc::new(Self { registry, limits, metrics, in_flight, changes_in_flight, health })
+        let stopping = AtomicBool::new(false);
+        Arc::new(Self { registry, limits, metrics, in_flight, changes_in_flight, health, stopping })
     }
 
     /// Serves this registry from here on; a host has one, and the first stays.
     pub fn open(&self, registry: Arc<Registry>) {
         let _ = self.registry.set(registry);
+    }
+
+    /// Says from here on that requests should be sent elsewhere, and serves those that come.
+    fn begin_to_stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     fn registry(&self) -> Option<&Arc<Registry>> {

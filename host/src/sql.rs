@@ -16,16 +16,20 @@ mod inbox;
 mod keys;
 mod life;
 mod listing;
+mod load;
 mod migrations;
 mod open;
 mod pools;
+mod probe;
 mod publishing;
 mod queue;
 mod rows;
 mod rules;
 mod search;
 mod shadow;
+mod snapshot;
 mod standing;
+mod tables;
 mod tenants;
 mod tokens;
 mod transaction;
@@ -49,7 +53,12 @@ use crate::registry::store::{
 };
 
 pub use errors::DatabaseError;
+pub use load::Load;
+pub use open::is_there;
 pub use pools::Connections;
+pub use probe::{Server, connections_of_host};
+pub use snapshot::Snapshot;
+pub use tables::Table;
 
 use errors::failed;
 use group_commit::GroupCommit;

@@ -393,6 +393,11 @@ impl Host {
         self.child.id()
     }
 
+    /// Asks the host to stop.
+    pub fn ask_to_stop(&self) {
+        terminate(&self.child);
+    }
+
     /// Asks the host to stop and waits until it has; says whether it ended well.
     pub fn stop(mut self) -> bool {
         terminate(&self.child);
@@ -404,6 +409,11 @@ impl Host {
 pub fn terminate(child: &Child) {
     let told = Command::new("sh").args(["-c", &format!("kill {}", child.id())]).status().expect("sh runs");
     assert!(told.success());
+}
+
+/// The status that a route answers that asks for no token; 0 where nobody answers.
+pub fn status(url: &str) -> u16 {
+    agent().get(url).call().map_or(0, |answer| answer.status().as_u16())
 }
 
 fn agent() -> ureq::Agent {

@@ -30,10 +30,10 @@ use crate::sql::Database;
 use crate::telemetry::{self, Exporter, LogFormat, Metrics};
 
 /// The file in the data folder that holds the admin's token.
-const TOKEN_FILE: &str = "admin.token";
+pub(super) const TOKEN_FILE: &str = "admin.token";
 
 /// The file in the data folder that holds the key that decisions are signed with.
-const SIGNING_KEY_FILE: &str = "signing.key";
+pub(super) const SIGNING_KEY_FILE: &str = "signing.key";
 
 /// Bytes of a thread's stack beside a guest's.
 const RUNTIME_STACK_BYTES: usize = 2 * 1024 * 1024;
@@ -93,7 +93,7 @@ pub fn run(arguments: &Arguments, configuration: &Configuration) -> Outcome {
 async fn serve(arguments: &Arguments, limits: Arc<Limits>, exporter: Option<&Exporter>) -> Outcome {
     let folders = read_folders(arguments, &limits)?;
     prepare_folder(&arguments.data)?;
-    let shutdown = http::stop_signal().context("signals cannot be listened to")?;
+    let shutdown = http::stop_signals().context("signals cannot be listened to")?;
     let metrics = Metrics::start(limits.metric_label_values_max, exporter).map_err(|text| anyhow!(text))?;
     let listener = TcpListener::bind(&arguments.listen)
         .await
@@ -187,7 +187,7 @@ fn read_folders(arguments: &Arguments, limits: &Limits) -> Result<Vec<Folder>, T
 
 /// Makes the data folder, for its owner alone. One that everybody may write to is refused: the token and the database
 /// in it could be anybody's.
-fn prepare_folder(data: &Path) -> anyhow::Result<()> {
+pub(super) fn prepare_folder(data: &Path) -> anyhow::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
