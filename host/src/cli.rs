@@ -34,6 +34,7 @@ mod source;
 mod token;
 mod validate;
 mod verify;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -78,6 +79,9 @@ enum Command {
     /// Who may ask a server for what.
     #[command(subcommand)]
     Token(token::Command),
+    /// Who is sent events.
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// The audit log.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -141,6 +145,7 @@ pub fn run() -> ExitCode {
         Command::Policy(command) => rules::run_policies(&command),
         Command::Plugin(command) => plugin::run(&command),
         Command::Token(command) => token::run(&command),
+        Command::Webhook(command) => webhook::run(&command),
         Command::Audit(command) => audit::run(&command),
         Command::Decision(command) => decision::run(&command),
         Command::Verify(arguments) => verify::run(&arguments),

@@ -19,6 +19,7 @@ mod activation;
 mod audit;
 mod decisions;
 mod entries;
+mod events;
 mod exemptions;
 mod impact;
 mod keys;
@@ -26,11 +27,12 @@ mod plugins;
 mod scopes;
 mod shadow;
 mod tokens;
+mod webhooks;
 
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::config::Limits;
 use crate::registry::Registry;
@@ -46,6 +48,10 @@ pub struct Host {
     metrics: Metrics,
     in_flight: Semaphore,
     changes_in_flight: Semaphore,
+    /// Streams of events.
+    streams: Arc<Semaphore>,
+    /// True from when the host is told to stop: what would never end by itself ends.
+    stopping: watch::Sender<bool>,
     health: health::Watch,
 }
 
@@ -54,8 +60,10 @@ impl Host {
     pub fn new(limits: Arc<Limits>, metrics: Metrics) -> Arc<Self> {
         let in_flight = Semaphore::new(limits.requests_in_flight_max.min(Semaphore::MAX_PERMITS));
         let changes_in_flight = Semaphore::new(limits.changes_in_flight_max.min(Semaphore::MAX_PERMITS));
+        let streams = Arc::new(Semaphore::new(limits.event_streams_max.min(Semaphore::MAX_PERMITS)));
         let (registry, health) = (OnceLock::new(), health::Watch::default());
-        Arc::new(Self { registry, limits, metrics, in_flight, changes_in_flight, health })
+        let stopping = watch::Sender::new(false);
+        Arc::new(Self { registry, limits, metrics, in_flight, changes_in_flight, streams, stopping, health })
     }
 
     /// Serves this registry from here on; a host has one, and the first stays.

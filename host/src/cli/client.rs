@@ -158,6 +158,15 @@ impl Client {
         self.read(request.call())
     }
 
+    /// Has what is at the path removed.
+    ///
+    /// # Errors
+    /// The problem that the server tells, or why it cannot be asked.
+    pub fn delete(&self, path: &str) -> Result<Answer, Trouble> {
+        let request = self.agent.delete(self.url(path)).header("authorization", &self.authorization());
+        Ok(self.read(request.call())??)
+    }
+
     /// Sends JSON to the path.
     ///
     /// # Errors

@@ -78,6 +78,8 @@ codes! {
     VersionExists = "version-exists", CONFLICT, "The version is published with other content";
     /// The scope's active release may not be replaced.
     ScopeFrozen = "scope-frozen", CONFLICT, "The scope is frozen";
+    /// Events that were asked for are not kept any more.
+    EventsGone = "events-gone", GONE, "The events are not kept any more";
     /// Another release is active than the caller believed.
     ReleaseMoved = "release-moved", PRECONDITION_FAILED, "Another release is active";
     /// More stored manifests would newly fail than the caller allows.

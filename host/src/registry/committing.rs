@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::events::failures;
 use super::gate::{Approved, Bench, Record};
 use super::release::Versioning;
 use super::rules::LoadedKind;
@@ -53,6 +54,7 @@ impl Registry {
             description: shown.description,
             tags: shown.tags,
             event: published_event(actor, &version),
+            happenings: failures(&decision),
             decision: decision_row(&decision, sent, bench.at),
             observations: observations(&decision),
             version: version.clone(),
