@@ -11,6 +11,7 @@ mod cli_server;
 mod corpus;
 mod decisions;
 mod docs;
+mod events;
 mod exemptions;
 mod fleet;
 mod frozen;
@@ -35,6 +36,7 @@ mod tidy;
 mod tokens;
 mod trust;
 mod walks;
+mod webhooks;
 
 #[path = "../support/mod.rs"]
 mod support;

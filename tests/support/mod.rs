@@ -3,10 +3,13 @@
 pub mod approval;
 pub mod browser;
 pub mod command;
+pub mod engines;
+pub mod events;
 pub mod fleet;
 pub mod ground;
 pub mod host;
 pub mod postgres;
+pub mod receiver;
 pub mod rules;
 pub mod tamper;
 pub mod waiting;
