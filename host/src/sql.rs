@@ -17,6 +17,7 @@ mod keys;
 mod migrations;
 mod open;
 mod outbox;
+mod pools;
 mod publishing;
 mod queue;
 mod rollback;
@@ -47,6 +48,7 @@ use crate::registry::store::{
 };
 
 pub use errors::DatabaseError;
+pub use pools::Connections;
 
 use errors::failed;
 use group_commit::GroupCommit;

@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub mod browser;
+pub mod collector;
 pub mod command;
 pub mod engines;
 pub mod events;
@@ -9,6 +10,7 @@ pub mod fleet;
 pub mod ground;
 pub mod host;
 pub mod postgres;
+pub mod promql;
 pub mod receiver;
 pub mod rules;
 pub mod tamper;

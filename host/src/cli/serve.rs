@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::folder::{self, Folder};
-use super::{Ended, Outcome, Trouble, show};
+use super::{Ended, Outcome, Trouble, sampling, show};
 use crate::announce::announce;
 use crate::announce::webhooks::deliver;
 use crate::clock::Millis;
@@ -30,7 +30,7 @@ use crate::registry::webhooks::address::Addresses;
 use crate::registry::webhooks::secret::WebhookKey;
 use crate::registry::{Actor, Registry, RegistryError, Releases, impact};
 use crate::sql::Database;
-use crate::telemetry::{self, LogFormat, Metrics};
+use crate::telemetry::{self, Exporter, LogFormat, Metrics};
 
 /// The file in the data folder that holds the admin's token.
 const TOKEN_FILE: &str = "admin.token";
@@ -79,32 +79,36 @@ pub struct Arguments {
     /// Sets a limit, as in plugin_deadline_ms=100; may be given often.
     #[arg(long = "limit", value_name = "NAME=VALUE")]
     limits: Vec<String>,
-    /// How log lines are written: text or json.
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    /// How log lines are written: pretty or json. RUST_LOG says which.
+    #[arg(long, value_name = "FORMAT", default_value = "pretty")]
     log_format: LogFormat,
 }
 
 /// Serves.
 pub fn run(arguments: &Arguments) -> Outcome {
     let limits = Arc::new(super::limits(&arguments.limits)?);
-    telemetry::start_logging(arguments.log_format).map_err(Trouble::Usage)?;
+    let exporter = Exporter::from_environment().map_err(Trouble::Usage)?;
+    telemetry::start_logging(arguments.log_format, exporter.as_ref()).map_err(Trouble::Usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // Decisions are run again on its blocking threads: a guest's stack, and what the host has above it.
         .thread_stack_size(limits.plugin_stack_max_bytes + RUNTIME_STACK_BYTES)
         .build()
         .context("the threads that answer requests cannot be started")?;
-    let ended = runtime.block_on(serve(arguments, limits));
+    let ended = runtime.block_on(serve(arguments, limits, exporter.as_ref()));
     // A compilation that nobody waits for any more must not hold the process up.
     runtime.shutdown_background();
+    if let Some(exporter) = exporter {
+        exporter.stop();
+    }
     ended
 }
 
-async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
+async fn serve(arguments: &Arguments, limits: Arc<Limits>, exporter: Option<&Exporter>) -> Outcome {
     let folders = read_folders(arguments, &limits)?;
     prepare_folder(&arguments.data)?;
     let shutdown = http::stop_signal().context("signals cannot be listened to")?;
-    let metrics = Metrics::start().map_err(|text| anyhow!(text))?;
+    let metrics = Metrics::start(limits.metric_label_values_max, exporter).map_err(|text| anyhow!(text))?;
     let listener = TcpListener::bind(&arguments.listen)
         .await
         .with_context(|| format!("cannot listen on {}: name another address with --listen", arguments.listen))?;
@@ -130,26 +134,14 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
     };
     let announcer = tokio::spawn(announce(Arc::clone(&opened.registry), Arc::clone(&limits), until_stopped()));
     let sender = tokio::spawn(deliver(Arc::clone(&opened.registry), Arc::clone(&limits), until_stopped()));
-    let forgetter = tokio::spawn(Arc::clone(&opened.registry).sweep_events());
-    let watcher = tokio::spawn(Arc::clone(&opened.registry).watch_rules());
-    let previewers = preview(&opened, &limits);
-    let stager = tokio::spawn(Arc::clone(&opened.registry).watch_staged(|ended| {
-        telemetry::shadow_ended(&ended.shadow.release.scope.to_string(), ended.state.as_str());
-    }));
-    let sealer = tokio::spawn(Arc::clone(&opened.registry).keep_audit_sealed());
-    let sweeper = tokio::spawn(Arc::clone(&opened.registry).sweep_keys());
+    let tasks = keep(&opened, &limits, arguments);
     greet(&format!("http://{address}"), &opened.token_file, &opened.registry);
     serving.await.context("the server broke off")?.context("the server ended")?;
 
     // What was accepted is answered; now the events of those answers go out, and the database is left tidy.
     drop(stopping);
-    watcher.abort();
     // A chunk that is broken off is judged by another host, or by this one when it is back.
-    previewers.iter().for_each(tokio::task::JoinHandle::abort);
-    stager.abort();
-    sealer.abort();
-    sweeper.abort();
-    forgetter.abort();
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
     announcer.await.context("the announcer ended early")?;
     // What is on its way to webhooks arrives; what waits is sent by another host, or by this one when it is back.
     let _ = tokio::time::timeout(Duration::from_millis(limits.shutdown_max_ms), sender).await;
@@ -161,11 +153,25 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
     Ok(Ended::Fine)
 }
 
-/// Starts what judges previews, as many chunks at once as there are threads for.
-fn preview(opened: &Opened, limits: &Limits) -> Vec<tokio::task::JoinHandle<()>> {
-    let worker = |_| tokio::spawn(Arc::clone(&opened.database).judge_chunks(Arc::clone(&opened.registry)));
+/// Starts what goes on beside requests until the host stops; previews are judged in as many chunks at once as there are
+/// threads for.
+fn keep(opened: &Opened, limits: &Limits, arguments: &Arguments) -> Vec<tokio::task::JoinHandle<()>> {
+    let registry = || Arc::clone(&opened.registry);
+    let worker = |_| tokio::spawn(Arc::clone(&opened.database).judge_chunks(registry()));
     let mut tasks: Vec<_> = (0..impact::threads(limits)).map(worker).collect();
-    tasks.push(tokio::spawn(Arc::clone(&opened.registry).watch_impacts()));
+    let stager = registry().watch_staged(|ended| {
+        telemetry::shadow_ended(&ended.shadow.release.scope.to_string(), ended.state.as_str());
+    });
+    let (database, data) = (Arc::clone(&opened.database), Arc::from(arguments.data.as_path()));
+    tasks.extend([
+        tokio::spawn(registry().watch_impacts()),
+        tokio::spawn(registry().watch_rules()),
+        tokio::spawn(stager),
+        tokio::spawn(registry().keep_audit_sealed()),
+        tokio::spawn(registry().sweep_keys()),
+        tokio::spawn(registry().sweep_events()),
+        tokio::spawn(sampling::keep_sampled(database, data, limits.metrics_sample_ms)),
+    ]);
     tasks
 }
 

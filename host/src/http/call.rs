@@ -16,6 +16,7 @@ use crate::config::{Limits, unknown};
 use crate::names::Scope;
 use crate::registry::decode::{Format, Malformed, decode};
 use crate::registry::{Actor, Registry, RegistryError};
+use crate::telemetry::Trace;
 
 /// The header that carries the correlation id, both ways.
 pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -56,6 +57,8 @@ pub struct Call {
     pub actor: Actor,
     /// The request.
     pub correlation: Correlation,
+    /// The trace that it is part of.
+    pub trace: Arc<Trace>,
     /// When its head had come.
     pub started: Instant,
     /// Its head's fields.
