@@ -204,7 +204,7 @@ fn about(text: &'static str, tenant: &Tenant, webhook: &str) -> Statement {
 fn delivery(row: &AnyRow) -> Result<DeliveryRow, StoreError> {
     let attempts = serde_json::from_str(plain(row, "attempts")?)
         .map_err(|error| StoreError::Broken("column attempts cannot be read".to_owned(), Some(Box::new(error))))?;
-    let state = match plain(row, "state")? {
+    let state = match plain::<&str>(row, "state")? {
         "waiting" => DeliveryState::Waiting,
         "delivered" => DeliveryState::Delivered,
         "given-up" => DeliveryState::GivenUp,
