@@ -24,10 +24,15 @@ const FAILURES_TOLD_EVERY_MS: i64 = 60_000;
 
 /// Every type of event, what it tells, and the role that may read it. docs/EVENTS.md has the same table.
 pub const TYPES: &[(&str, &str, Role)] = &[
+    ("entry.activated", "an entry is active again", Role::Reader),
+    ("entry.deprecated", "an entry is to be replaced", Role::Reader),
+    ("entry.disabled", "an entry is not to be used", Role::Reader),
     ("entry.published", "a version was published and is the active one", Role::Reader),
     ("entry.rolled-back", "an earlier version was made the active one", Role::Reader),
+    ("entry.version-withdrawn", "a version was taken back", Role::Reader),
     ("exemption.made", "entries may pass one finding's code until a date", Role::Reader),
     ("exemption.revoked", "an exemption was taken back", Role::Reader),
+    ("inbox.forgotten", "a key of the inbox was forgotten", Role::Admin),
     ("key.revoked", "a key is believed no more", Role::Reader),
     ("key.trusted", "a key is trusted", Role::Reader),
     ("plugin.failed", "a plugin broke over a submission; told once a plugin and minute", Role::Reader),
