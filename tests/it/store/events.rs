@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use hallmark::clock::{Millis, new_id};
 use hallmark::registry::store::{
-    DeliveryRow, DeliveryState, EventStore as _, Lease, PlacesKept, SendAttempt, Settled, WebhookRow, WebhookStore as _,
+    DeliveryRow, DeliveryState, EventStore as _, Lease, PlacesKept, SendAttempt, Settled, Store as _, WebhookRow,
+    WebhookStore as _,
 };
 
 use super::{AT, World, commit};
@@ -31,7 +32,7 @@ pub async fn gives_each_event_one_place_after_another(world: World) {
             let (approved, entry) = (approve(&judged), format!("e{}", number % 5));
             let mut commit = commit(&tenant, &approved, &entry, &format!("1.{number}.0"));
             commit.event.body = format!("{{\"version\":\"1.{number}.0\"}}");
-            hallmark::registry::store::Store::commit(host.as_ref(), &commit).await.expect("an answer");
+            host.commit(&commit).await.expect("an answer");
             let pending = host.pending_events(7).await.expect("events");
             host.place_events(&tenant, &pending, AT).await.expect("they get places");
         })
@@ -59,8 +60,7 @@ pub async fn gives_each_event_one_place_after_another(world: World) {
     for (lane, version) in told {
         let entry = lane.strip_prefix("agents/").expect("an agent").parse().expect("an id");
         let kind = "agents".parse().expect("a kind");
-        let row = hallmark::registry::store::Store::entry(&world.database, &world.tenant, &kind, &entry).await;
-        let row = row.expect("an answer").expect("an entry");
+        let row = world.database.entry(&world.tenant, &kind, &entry).await.expect("an answer").expect("an entry");
         assert_eq!(row.current_version.as_str(), version, "the last event is that of the active version");
     }
 }
@@ -71,7 +71,7 @@ pub async fn forgets_what_is_old_from_the_oldest_on(world: World) {
     for (version, at) in [("1.0.0", 10), ("2.0.0", 30), ("3.0.0", 20), ("4.0.0", 40)] {
         let mut commit = commit(&world.tenant, &approved, "a", version);
         commit.event.created_at = Millis(AT.0 + at);
-        hallmark::registry::store::Store::commit(&world.database, &commit).await.expect("an answer");
+        world.database.commit(&commit).await.expect("an answer");
     }
     place_all(&world).await;
     let PlacesKept { last, .. } = world.database.places_kept(&world.tenant).await.expect("an answer");
