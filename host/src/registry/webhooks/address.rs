@@ -39,7 +39,7 @@ fn kind_of_v4(address: Ipv4Addr) -> Option<&'static str> {
         [192, 0, 0, _] | [192, 88, 99, _] | [198, 18..=19, ..] => Some("reserved"),
         [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => Some("documentation"),
         [224..=239, ..] => Some("multicast"),
-        [240.., ..] => Some("reserved"),
+        [240..=255, ..] => Some("reserved"),
         _ => None,
     }
 }
@@ -64,7 +64,7 @@ fn kind_of_v6(address: Ipv6Addr) -> Option<&'static str> {
         [0xfc00..=0xfdff, ..] => Some("private"),
         [0xfe80..=0xfebf, ..] => Some("link-local"),
         [0xfec0..=0xfeff, ..] => Some("site-local"),
-        [0xff00.., ..] => Some("multicast"),
+        [0xff00..=0xffff, ..] => Some("multicast"),
         // Only this block was given out.
         [0x2000..=0x3fff, ..] => None,
         _ => Some("reserved"),
