@@ -52,6 +52,7 @@ mod sync;
 mod token;
 mod validate;
 mod verify;
+mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -126,6 +127,9 @@ enum Command {
     /// Who may ask a server for what.
     #[command(subcommand)]
     Token(token::Command),
+    /// Who is sent events.
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// The audit log.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -243,6 +247,7 @@ fn run_configured(first: &ArgMatches) -> Outcome {
         Command::Plugin(command) => plugin::run(&command, &configuration),
         Command::Inbox(command) => inbox::run(&command),
         Command::Token(command) => token::run(&command),
+        Command::Webhook(command) => webhook::run(&command),
         Command::Audit(command) => audit::run(&command),
         Command::Decision(command) => decision::run(&command),
         Command::Verify(arguments) => verify::run(&arguments),

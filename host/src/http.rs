@@ -19,6 +19,7 @@ mod activation;
 mod audit;
 mod decisions;
 mod entries;
+mod events;
 mod exemptions;
 mod impact;
 mod inbox;
@@ -30,12 +31,13 @@ mod ratings;
 mod scopes;
 mod shadow;
 mod tokens;
+mod webhooks;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::config::Limits;
 use crate::registry::Registry;
@@ -51,8 +53,13 @@ pub struct Host {
     metrics: Metrics,
     in_flight: Semaphore,
     changes_in_flight: Semaphore,
+    /// Streams of events.
+    streams: Arc<Semaphore>,
+    /// True from when the host takes no more requests: what would never end by itself ends.
+    stopping: watch::Sender<bool>,
     health: health::Watch,
-    stopping: AtomicBool,
+    /// True from when requests should be sent elsewhere.
+    leaving: AtomicBool,
 }
 
 impl Host {
@@ -60,9 +67,10 @@ impl Host {
     pub fn new(limits: Arc<Limits>, metrics: Metrics) -> Arc<Self> {
         let in_flight = Semaphore::new(limits.requests_in_flight_max.min(Semaphore::MAX_PERMITS));
         let changes_in_flight = Semaphore::new(limits.changes_in_flight_max.min(Semaphore::MAX_PERMITS));
+        let streams = Arc::new(Semaphore::new(limits.event_streams_max.min(Semaphore::MAX_PERMITS)));
         let (registry, health) = (OnceLock::new(), health::Watch::default());
-        let stopping = AtomicBool::new(false);
-        Arc::new(Self { registry, limits, metrics, in_flight, changes_in_flight, health, stopping })
+        let (leaving, stopping) = (AtomicBool::new(false), watch::Sender::new(false));
+        Arc::new(Self { registry, limits, metrics, in_flight, changes_in_flight, streams, leaving, stopping, health })
     }
 
     /// Serves this registry from here on; a host has one, and the first stays.
@@ -72,11 +80,11 @@ impl Host {
 
     /// Says from here on that requests should be sent elsewhere, and serves those that come.
     fn begin_to_stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.leaving.store(true, Ordering::Relaxed);
     }
 
     fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        self.leaving.load(Ordering::Relaxed)
     }
 
     fn registry(&self) -> Option<&Arc<Registry>> {

@@ -4,6 +4,7 @@
 mod activation;
 mod audit;
 mod decisions;
+mod deliveries;
 mod entries;
 mod errors;
 mod events;
@@ -19,6 +20,7 @@ mod listing;
 mod load;
 mod migrations;
 mod open;
+mod outbox;
 mod pools;
 mod probe;
 mod publishing;
@@ -33,6 +35,7 @@ mod tables;
 mod tenants;
 mod tokens;
 mod transaction;
+mod webhooks;
 
 /// What reads the audit log, for a test that looks at how the databases would run it.
 pub use audit::READS as AUDIT_READS;
@@ -48,8 +51,8 @@ use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Ten
 use crate::registry::audit::AuditRecord;
 use crate::registry::release::ReleaseRef;
 use crate::registry::store::{
-    Commit, Committed, DecisionRow, EntryRow, EventRow, NewRelease, Page, PluginPlace, PluginRow, ReleaseHead,
-    ReleaseRow, Store, StoreError, VersionHead, VersionPlace, VersionRow,
+    Commit, Committed, DecisionRow, EntryRow, NewRelease, Page, PluginPlace, PluginRow, ReleaseHead, ReleaseRow, Store,
+    StoreError, VersionHead, VersionPlace, VersionRow,
 };
 
 pub use errors::DatabaseError;
@@ -370,18 +373,6 @@ impl Store for Database {
     ) -> Result<Page<VersionHead>, StoreError> {
         let rows = self.read_all("to read versions", entries::select_versions(tenant, kind, id, after, limit)).await?;
         rows::page(&rows, limit, entries::version_head)
-    }
-
-    async fn pending_events(&self, limit: u32) -> Result<Vec<EventRow>, StoreError> {
-        let rows = self.read_all("to read events", events::select_pending(limit)).await?;
-        rows.iter().map(events::event).collect()
-    }
-
-    async fn mark_announced(&self, sequences: &[i64], at: Millis) -> Result<(), StoreError> {
-        for chunk in sequences.chunks(events::MARKED_AT_ONCE_MAX) {
-            self.write("to mark events", events::mark_announced(chunk, at)).await?;
-        }
-        Ok(())
     }
 }
 

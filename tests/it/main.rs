@@ -14,6 +14,7 @@ mod corpus;
 mod decisions;
 mod docs;
 mod doctor;
+mod events;
 mod exemptions;
 mod fleet;
 mod frozen;
@@ -47,6 +48,7 @@ mod tidy;
 mod tokens;
 mod trust;
 mod walks;
+mod webhooks;
 
 #[path = "../support/mod.rs"]
 mod support;

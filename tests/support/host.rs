@@ -190,6 +190,11 @@ impl Options {
         self
     }
 
+    /// Lets webhooks be sent to loopback.
+    pub fn allow_private_webhooks(self) -> Self {
+        self.argument("--allow-private-webhooks")
+    }
+
     /// Starts it and waits until it says that it listens.
     pub fn start(self) -> Host {
         let own = TempDir::new().expect("a temporary folder");
@@ -326,6 +331,13 @@ impl Host {
     pub fn get(&self, path: &str) -> Answer {
         let request =
             agent().get(format!("{}{path}", self.url)).header("Authorization", format!("Bearer {}", self.token));
+        answer(request.call().expect("an answer"))
+    }
+
+    /// DELETE with the admin's token.
+    pub fn delete(&self, path: &str) -> Answer {
+        let request =
+            agent().delete(format!("{}{path}", self.url)).header("Authorization", format!("Bearer {}", self.token));
         answer(request.call().expect("an answer"))
     }
 

@@ -47,6 +47,7 @@ pub async fn serve(listener: TcpListener, host: Arc<Host>, shutdown: impl Stream
     drop(stopped);
     tracing::info!(%address, "stopping");
     let _ = stopping.send(());
+    host.stopping.send_replace(true);
     if tokio::time::timeout(Duration::from_millis(host.limits.shutdown_max_ms), stopping.closed()).await.is_err() {
         tracing::warn!(connections = stopping.receiver_count(), "stopped with requests unfinished (shutdown_max_ms)");
     }

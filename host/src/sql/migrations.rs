@@ -246,6 +246,34 @@ const MIGRATIONS: &[Migration] = &[
         up: include_str!("../../../migrations/0035_standing.postgres.sql"),
         down: include_str!("../../../migrations/0035_standing.postgres.down.sql"),
     },
+    Migration {
+        number: 37,
+        name: "events.sqlite",
+        only: Some(Engine::Sqlite),
+        up: include_str!("../../../migrations/0037_events.sqlite.sql"),
+        down: include_str!("../../../migrations/0037_events.sqlite.down.sql"),
+    },
+    Migration {
+        number: 38,
+        name: "events.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0038_events.postgres.sql"),
+        down: include_str!("../../../migrations/0038_events.postgres.down.sql"),
+    },
+    Migration {
+        number: 39,
+        name: "webhooks",
+        only: None,
+        up: include_str!("../../../migrations/0039_webhooks.sql"),
+        down: include_str!("../../../migrations/0039_webhooks.down.sql"),
+    },
+    Migration {
+        number: 40,
+        name: "webhooks.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0040_webhooks.postgres.sql"),
+        down: include_str!("../../../migrations/0040_webhooks.postgres.down.sql"),
+    },
 ];
 
 /// The steps that were applied are kept here, by number, with the digest of their text.

@@ -52,6 +52,8 @@ pub const KEYS: &[Key] = &[
     key("serve.data", "data", Form::Path, Whose::Place),
     key("serve.objects", "objects", Form::Path, Whose::Place),
     key("serve.signing_key", "signing_key", Form::Path, Whose::Place),
+    key("serve.webhook_key", "webhook_key", Form::Path, Whose::Host),
+    key("serve.allow_private_webhooks", "allow_private_webhooks", Form::Flag, Whose::Host),
     key("serve.modules", "modules", Form::Path, Whose::Host),
     key("serve.policies", "policies", Form::Path, Whose::Host),
     key("database.url", "database", Form::Address, Whose::Database).or("database.url_file").also("DATABASE_URL"),
