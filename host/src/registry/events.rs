@@ -76,7 +76,9 @@ pub fn what_of(kind: &str) -> Result<&'static str, String> {
     let kind: String = kind.chars().take(150).collect();
     Err(match nearest(&kind, &known) {
         Some(near) => format!("there is no type of event '{kind}': did you mean '{near}'?"),
-        None => format!("there is no type of event '{kind}': docs/EVENTS.md lists them, as {}", known[0]),
+        None => {
+            format!("there is no type of event '{kind}': docs/EVENTS.md lists them, as {}", type_of("entry.published"))
+        }
     })
 }
 
