@@ -219,6 +219,8 @@ limits! {
     commit_groups_max: u32 = 2,
     /// Milliseconds between two looks for releases that another host activated and that this one was not told of.
     release_poll_ms: u64 = 1_000,
+    /// Milliseconds between two looks for tenants that were made elsewhere; who shows a token of one is served at once.
+    tenant_poll_ms: u64 = 10_000,
     /// Milliseconds between two looks for a kind that this host does not know and another may just have put in force.
     kind_look_ms: u64 = 50,
     /// Sets of rules kept ready to judge by, those in force among them: going back to one loads nothing.

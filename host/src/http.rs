@@ -40,7 +40,8 @@ use axum::Router;
 use tokio::sync::{Semaphore, watch};
 
 use crate::config::Limits;
-use crate::registry::Registry;
+use crate::registry::tenants::Tenants;
+use crate::registry::{Actor, Registry, RegistryError};
 use crate::telemetry::Metrics;
 
 pub use server::{serve, stop_signals};
@@ -48,7 +49,7 @@ pub use server::{serve, stop_signals};
 /// What every request is served from. It serves before its registry is open, so that a host that is starting can be
 /// told from one that is dead.
 pub struct Host {
-    registry: OnceLock<Arc<Registry>>,
+    tenants: OnceLock<Arc<Tenants>>,
     limits: Arc<Limits>,
     metrics: Metrics,
     in_flight: Semaphore,
@@ -68,14 +69,14 @@ impl Host {
         let in_flight = Semaphore::new(limits.requests_in_flight_max.min(Semaphore::MAX_PERMITS));
         let changes_in_flight = Semaphore::new(limits.changes_in_flight_max.min(Semaphore::MAX_PERMITS));
         let streams = Arc::new(Semaphore::new(limits.event_streams_max.min(Semaphore::MAX_PERMITS)));
-        let (registry, health) = (OnceLock::new(), health::Watch::default());
+        let (tenants, health) = (OnceLock::new(), health::Watch::default());
         let (leaving, stopping) = (AtomicBool::new(false), watch::Sender::new(false));
-        Arc::new(Self { registry, limits, metrics, in_flight, changes_in_flight, streams, leaving, stopping, health })
+        Arc::new(Self { tenants, limits, metrics, in_flight, changes_in_flight, streams, leaving, stopping, health })
     }
 
-    /// Serves this registry from here on; a host has one, and the first stays.
-    pub fn open(&self, registry: Arc<Registry>) {
-        let _ = self.registry.set(registry);
+    /// Serves these tenants from here on; the first that it is told stay.
+    pub fn open(&self, tenants: Arc<Tenants>) {
+        let _ = self.tenants.set(tenants);
     }
 
     /// Says from here on that requests should be sent elsewhere, and serves those that come.
@@ -87,8 +88,17 @@ impl Host {
         self.leaving.load(Ordering::Relaxed)
     }
 
+    /// The registry whose health is the host's, and which knows every tenant's tokens.
     fn registry(&self) -> Option<&Arc<Registry>> {
-        self.registry.get()
+        self.tenants.get().map(|tenants| tenants.first())
+    }
+
+    /// The registry that who asks is served by: his own tenant's.
+    async fn registry_of(&self, actor: &Actor) -> Result<Option<Arc<Registry>>, RegistryError> {
+        match self.tenants.get() {
+            Some(tenants) => tenants.registry(&actor.tenant).await,
+            None => Ok(None),
+        }
     }
 }
 

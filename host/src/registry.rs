@@ -16,6 +16,7 @@ pub mod sample;
 pub mod shadow;
 pub mod staging;
 pub mod store;
+pub mod tenants;
 pub mod webhooks;
 
 pub mod access;
@@ -311,7 +312,7 @@ pub struct ActiveScope {
     pub rules: Rules,
 }
 
-/// The registry of one host.
+/// The registry of one tenant, on one host.
 pub struct Registry {
     store: Arc<dyn Store>,
     blobs: Blobs,
@@ -328,24 +329,25 @@ pub struct Registry {
     /// Decisions that are run again now.
     replays: Arc<Semaphore>,
     /// Reports of what was observed that are counted now.
-    tallies: Semaphore,
+    tallies: Arc<Semaphore>,
     /// Pages of the audit log that are read now.
-    audit_reads: Semaphore,
+    audit_reads: Arc<Semaphore>,
     /// What statements are signed with; a registry that nobody gave a key signs none.
-    signing_key: OnceLock<SigningKey>,
+    signing_key: Arc<OnceLock<SigningKey>>,
     /// One refresh at a time; the others wait and find its work done.
     refreshing: tokio::sync::Mutex<()>,
     /// Looks at the store for what this host does not know.
     looks: looking::Looks,
     /// The sets of rules that are ready to judge by, the newest first.
     kept: Mutex<Vec<Arc<RulesInForce>>>,
-    tokens: access::KnownTokens,
+    /// Those of every tenant of the host.
+    tokens: Arc<access::KnownTokens>,
     plans: impact::Plans,
     committed: Arc<Notify>,
     /// Rings after events got places.
     placed: watch::Sender<()>,
     /// How webhooks are sent to; a registry that nobody told sends to none.
-    webhook_settings: OnceLock<webhooks::WebhookSettings>,
+    webhook_settings: Arc<OnceLock<webhooks::WebhookSettings>>,
 }
 
 /// The rules this host judges by, and why it may not, where it may not.
@@ -376,9 +378,9 @@ impl Registry {
         let registry = Arc::new(Self {
             trials,
             replays,
-            tallies: Semaphore::new(shadow::TALLIES_AT_ONCE),
-            audit_reads: Semaphore::new(limits.audit_reads_in_flight_max.min(Semaphore::MAX_PERMITS)),
-            signing_key: OnceLock::new(),
+            tallies: Arc::new(Semaphore::new(shadow::TALLIES_AT_ONCE)),
+            audit_reads: Arc::new(Semaphore::new(limits.audit_reads_in_flight_max.min(Semaphore::MAX_PERMITS))),
+            signing_key: Arc::default(),
             store,
             blobs,
             sandbox,
@@ -390,11 +392,44 @@ impl Registry {
             refreshing: tokio::sync::Mutex::new(()),
             looks,
             kept: Mutex::default(),
-            tokens: access::KnownTokens::default(),
+            tokens: Arc::default(),
             plans: impact::Plans::default(),
             committed: Arc::new(Notify::new()),
             placed: watch::Sender::new(()),
-            webhook_settings: OnceLock::new(),
+            webhook_settings: Arc::default(),
+        });
+        registry.refresh_rules().await?;
+        Ok(registry)
+    }
+
+    /// Opens the registry of another tenant, which is there, on the same host: what is the machine's is shared, whatever
+    /// is a tenant's is its own.
+    ///
+    /// # Errors
+    /// As of `open`.
+    async fn beside(&self, tenant: Tenant) -> Result<Arc<Self>, RegistryError> {
+        let registry = Arc::new(Self {
+            store: Arc::clone(&self.store),
+            blobs: self.blobs.clone(),
+            sandbox: Arc::clone(&self.sandbox),
+            limits: Arc::clone(&self.limits),
+            trials: Arc::clone(&self.trials),
+            replays: Arc::clone(&self.replays),
+            tallies: Arc::clone(&self.tallies),
+            audit_reads: Arc::clone(&self.audit_reads),
+            signing_key: Arc::clone(&self.signing_key),
+            webhook_settings: Arc::clone(&self.webhook_settings),
+            tokens: Arc::clone(&self.tokens),
+            tenant,
+            rules: ArcSwap::from_pointee(InForce { loaded: Arc::default(), behind: None }),
+            shadows: ArcSwap::default(),
+            shadowing: tokio::sync::Mutex::new(()),
+            refreshing: tokio::sync::Mutex::new(()),
+            looks: looking::Looks::every(Duration::from_millis(self.limits.kind_look_ms)),
+            kept: Mutex::default(),
+            plans: impact::Plans::default(),
+            committed: Arc::new(Notify::new()),
+            placed: watch::Sender::new(()),
         });
         registry.refresh_rules().await?;
         Ok(registry)

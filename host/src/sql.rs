@@ -27,6 +27,7 @@ mod publishing;
 mod queue;
 mod rows;
 mod rules;
+mod running;
 mod search;
 mod shadow;
 mod snapshot;
@@ -36,12 +37,12 @@ mod tenants;
 mod tokens;
 mod transaction;
 mod webhooks;
+mod whose;
 
 /// What reads the audit log, for a test that looks at how the databases would run it.
 pub use audit::READS as AUDIT_READS;
 
 use async_trait::async_trait;
-use sqlx::any::AnyRow;
 use sqlx::query::Query;
 use sqlx::{Any, AnyPool};
 
@@ -61,12 +62,12 @@ pub use open::is_there;
 pub use pools::Connections;
 pub use probe::{Server, connections_of_host};
 pub use snapshot::Snapshot;
-pub use tables::Table;
+pub use tables::{OF_NO_TENANT, Table};
 
-use errors::failed;
 use group_commit::GroupCommit;
 use queue::Queue;
 use transaction::Transaction;
+use whose::Whose;
 
 /// A statement with its arguments.
 type Statement = Query<'static, Any, sqlx::any::AnyArguments>;
@@ -79,27 +80,13 @@ enum Engine {
 }
 
 impl Engine {
-    /// SQLite must take its write lock at once: a transaction that first reads cannot always be given it later, and
-    /// fails with "database is locked".
-    fn begin(self, idle_max_ms: u64) -> String {
-        match self {
-            Self::Sqlite => "BEGIN IMMEDIATE".to_owned(),
-            // Whatever the server's default: what a statement reads after it waited for a lock must be what was
-            // committed meanwhile. How long it may stand still is set here and not once for a connection: it costs no
-            // round trip, and a pooler that shares connections between clients gives the setting to nobody else.
-            Self::Postgres => {
-                format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL {}", idle_max(idle_max_ms))
-            }
-        }
-    }
-
     /// Begins, and holds the tenant's active releases until the transaction ends. On SQLite the write lock does it.
     ///
     /// On PostgreSQL it is an advisory lock, which lives in memory: locking the rows themselves would write to them,
     /// the same few rows in every publish. The lock is taken in a statement of its own, so what the next one reads was
     /// committed before the lock was given.
     fn begin_with(self, rules: RulesLock, tenant: &Tenant, idle_max_ms: u64) -> String {
-        let begin = self.begin(idle_max_ms);
+        let begin = self.begin(tenant.into(), idle_max_ms);
         match (self, rules) {
             (Self::Sqlite, _) => begin,
             // Every statement of a publish finds its rows by an index, whatever its arguments: its plan is made once
@@ -197,8 +184,8 @@ struct Writers {
 }
 
 impl Writers {
-    async fn begin(&self) -> Result<Transaction, sqlx::Error> {
-        Transaction::begin(&self.pool, self.engine.begin(self.idle_max_ms)).await
+    async fn begin(&self, whose: impl Into<Whose<'_>>) -> Result<Transaction, sqlx::Error> {
+        Transaction::begin(&self.pool, self.engine.begin(whose.into(), self.idle_max_ms)).await
     }
 
     async fn begin_with(&self, rules: RulesLock, tenant: &Tenant) -> Result<Transaction, sqlx::Error> {
@@ -224,45 +211,16 @@ impl Database {
         self.writers.pool.close().await;
         self.readers.close().await;
     }
-
-    async fn read_all(&self, what: &'static str, statement: Statement) -> Result<Vec<AnyRow>, StoreError> {
-        statement.fetch_all(&self.readers).await.map_err(failed(what))
-    }
-
-    async fn read_one(&self, what: &'static str, statement: Statement) -> Result<Option<AnyRow>, StoreError> {
-        statement.fetch_optional(&self.readers).await.map_err(failed(what))
-    }
-
-    /// Runs one statement by itself and says whether it wrote a row.
-    async fn write(&self, what: &'static str, statement: Statement) -> Result<bool, StoreError> {
-        let done = statement.execute(&self.writers.pool).await.map_err(failed(what))?;
-        Ok(done.rows_affected() > 0)
-    }
-
-    /// The same, with a row of the audit log where it wrote one.
-    async fn write_told(
-        &self,
-        tenant: &Tenant,
-        what: &'static str,
-        statement: Statement,
-        record: AuditRecord,
-    ) -> Result<bool, StoreError> {
-        let mut transaction = self.writers.begin().await.map_err(failed(what))?;
-        let done = statement.execute(&mut *transaction).await.map_err(failed(what))?;
-        if done.rows_affected() == 0 {
-            transaction.roll_back().await.map_err(failed(what))?;
-            return Ok(false);
-        }
-        audit::insert(&mut transaction, tenant, &[record]).await?;
-        transaction.commit().await.map_err(failed(what))?;
-        Ok(true)
-    }
 }
 
 #[async_trait]
 impl Store for Database {
     async fn ping(&self) -> Result<(), StoreError> {
-        self.read_one("to answer", sqlx::query("SELECT 1")).await.map(|_| ())
+        self.read_one(Whose::Nobody, "to answer", sqlx::query("SELECT 1")).await.map(|_| ())
+    }
+
+    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+        tenants::list(self).await
     }
 
     async fn ensure_tenant(&self, tenant: &Tenant, at: Millis) -> Result<(), StoreError> {
@@ -275,7 +233,7 @@ impl Store for Database {
     }
 
     async fn plugin(&self, tenant: &Tenant, digest: &Digest) -> Result<Option<PluginRow>, StoreError> {
-        let row = self.read_one("to read a plugin", rules::select_plugin(tenant, digest)).await?;
+        let row = self.read_one(tenant, "to read a plugin", rules::select_plugin(tenant, digest)).await?;
         row.as_ref().map(rules::plugin).transpose()
     }
 
@@ -285,7 +243,7 @@ impl Store for Database {
         after: Option<&PluginPlace>,
         limit: u32,
     ) -> Result<Page<PluginRow>, StoreError> {
-        let rows = self.read_all("to read the plugins", rules::select_plugins(tenant, after, limit)).await?;
+        let rows = self.read_all(tenant, "to read the plugins", rules::select_plugins(tenant, after, limit)).await?;
         rows::page(&rows, limit, rules::plugin)
     }
 
@@ -294,7 +252,7 @@ impl Store for Database {
     }
 
     async fn release(&self, tenant: &Tenant, scope: &Scope, number: i64) -> Result<Option<ReleaseRow>, StoreError> {
-        let row = self.read_one("to read a release", rules::select_release(tenant, scope, number)).await?;
+        let row = self.read_one(tenant, "to read a release", rules::select_release(tenant, scope, number)).await?;
         row.as_ref().map(rules::release).transpose()
     }
 
@@ -305,12 +263,13 @@ impl Store for Database {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Page<ReleaseHead>, StoreError> {
-        let rows = self.read_all("to read the releases", rules::select_releases(tenant, scope, before, limit)).await?;
+        let rows =
+            self.read_all(tenant, "to read the releases", rules::select_releases(tenant, scope, before, limit)).await?;
         rows::page(&rows, limit, rules::release_head)
     }
 
     async fn active_releases(&self, tenant: &Tenant) -> Result<Vec<ReleaseRow>, StoreError> {
-        let rows = self.read_all("to read the active releases", rules::select_active(tenant)).await?;
+        let rows = self.read_all(tenant, "to read the active releases", rules::select_active(tenant)).await?;
         rows.iter().map(rules::release).collect()
     }
 
@@ -320,17 +279,17 @@ impl Store for Database {
         after: Option<&ModuleName>,
         limit: u32,
     ) -> Result<Page<ReleaseRow>, StoreError> {
-        let rows = self.read_all("to read the modules", rules::select_modules(tenant, after, limit)).await?;
+        let rows = self.read_all(tenant, "to read the modules", rules::select_modules(tenant, after, limit)).await?;
         rows::page(&rows, limit, rules::release)
     }
 
     async fn active_release(&self, tenant: &Tenant, scope: &Scope) -> Result<Option<ReleaseRow>, StoreError> {
-        let row = self.read_one("to read the active release", rules::select_active_of(tenant, scope)).await?;
+        let row = self.read_one(tenant, "to read the active release", rules::select_active_of(tenant, scope)).await?;
         row.as_ref().map(rules::release).transpose()
     }
 
     async fn active_release_refs(&self, tenant: &Tenant) -> Result<Vec<ReleaseRef>, StoreError> {
-        let rows = self.read_all("to read the active releases", rules::select_active_refs(tenant)).await?;
+        let rows = self.read_all(tenant, "to read the active releases", rules::select_active_refs(tenant)).await?;
         rows.iter().map(rules::release_ref).collect()
     }
 
@@ -339,16 +298,16 @@ impl Store for Database {
     }
 
     async fn insert_decision(&self, tenant: &Tenant, decision: &DecisionRow) -> Result<(), StoreError> {
-        self.write("to write a decision", events::insert_decision(tenant, decision)).await.map(|_| ())
+        self.write(tenant, "to write a decision", events::insert_decision(tenant, decision)).await.map(|_| ())
     }
 
     async fn decision(&self, tenant: &Tenant, id: &DecisionId) -> Result<Option<DecisionRow>, StoreError> {
-        let row = self.read_one("to read a decision", events::select_decision(tenant, id)).await?;
+        let row = self.read_one(tenant, "to read a decision", events::select_decision(tenant, id)).await?;
         row.as_ref().map(events::decision).transpose()
     }
 
     async fn entry(&self, tenant: &Tenant, kind: &KindName, id: &EntryId) -> Result<Option<EntryRow>, StoreError> {
-        let row = self.read_one("to read an entry", entries::select_entry(tenant, kind, id, "")).await?;
+        let row = self.read_one(tenant, "to read an entry", entries::select_entry(tenant, kind, id, "")).await?;
         row.as_ref().map(entries::entry).transpose()
     }
 
@@ -359,7 +318,8 @@ impl Store for Database {
         id: &EntryId,
         version: Option<&VersionName>,
     ) -> Result<Option<VersionRow>, StoreError> {
-        let row = self.read_one("to read a version", entries::select_version(tenant, kind, id, version)).await?;
+        let row =
+            self.read_one(tenant, "to read a version", entries::select_version(tenant, kind, id, version)).await?;
         row.as_ref().map(entries::version).transpose()
     }
 
@@ -371,7 +331,8 @@ impl Store for Database {
         after: Option<&VersionPlace>,
         limit: u32,
     ) -> Result<Page<VersionHead>, StoreError> {
-        let rows = self.read_all("to read versions", entries::select_versions(tenant, kind, id, after, limit)).await?;
+        let rows =
+            self.read_all(tenant, "to read versions", entries::select_versions(tenant, kind, id, after, limit)).await?;
         rows::page(&rows, limit, entries::version_head)
     }
 }
@@ -388,7 +349,7 @@ mod tests {
     #[test]
     fn no_transaction_may_stand_still_for_ever() {
         for (idle_max_ms, set) in [(0, "1"), (3_000, "3000"), (u64::MAX, "2147483647")] {
-            let begin = Engine::Postgres.begin(idle_max_ms);
+            let begin = Engine::Postgres.begin(Whose::Nobody, idle_max_ms);
             assert!(begin.ends_with(&format!("; SET LOCAL idle_in_transaction_session_timeout = {set}")), "{begin}");
         }
     }

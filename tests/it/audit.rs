@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _};
 use tempfile::TempDir;
 
+use crate::support::as_superuser;
 use crate::support::command::{against, argument, hallmark, text};
 use crate::support::host::{Host, Options, until};
 use crate::support::rules::{module, submission};
@@ -112,7 +113,7 @@ fn meddle(address: &str, statement: &'static str) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         sqlx::any::install_default_drivers();
-        let mut connection = sqlx::AnyConnection::connect(address).await.expect("it opens");
+        let mut connection = sqlx::AnyConnection::connect(&as_superuser(address)).await.expect("it opens");
         connection.execute(statement).await.expect("it is done");
         connection.close().await.expect("it closes");
     });

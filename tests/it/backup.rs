@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _, Row as _};
 use tempfile::TempDir;
 
+use crate::support::as_superuser;
 use crate::support::command::{against, argument, hallmark, text};
 use crate::support::fleet::{Slot, publish};
 use crate::support::host::{Host, Options, until};
@@ -287,7 +288,7 @@ fn an_archive_says_what_it_holds() {
 fn tables(home: &Home) -> Vec<String> {
     tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
         sqlx::any::install_default_drivers();
-        let mut connection = sqlx::AnyConnection::connect(&home.database).await.expect("it opens");
+        let mut connection = sqlx::AnyConnection::connect(&as_superuser(&home.database)).await.expect("it opens");
         let select = "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'migrations'
                       AND name NOT LIKE 'sqlite%' AND name NOT LIKE 'entry_words%' ORDER BY name";
         let rows = connection.fetch_all(select).await.expect("names");

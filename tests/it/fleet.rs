@@ -9,6 +9,7 @@ use sqlx::{Connection as _, Executor as _, Row as _};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::support::as_superuser;
 use crate::support::command::{against, argument, text};
 use crate::support::ground::{Ground, limits, notes, notes_scope, on_both_engines};
 use crate::support::host::{AMPLE_MS, Answer, Host, Options, until};
@@ -36,7 +37,8 @@ impl Site {
     /// Runs a statement and gives the first column of its rows.
     fn ask(&self, statement: &'static str) -> Vec<i64> {
         self.runtime.block_on(async {
-            let mut connection = sqlx::AnyConnection::connect(&self.address).await.expect("the database answers");
+            let mut connection =
+                sqlx::AnyConnection::connect(&as_superuser(&self.address)).await.expect("the database answers");
             let rows = connection.fetch_all(statement).await.expect("a statement");
             rows.iter().map(|row| row.get(0)).collect()
         })

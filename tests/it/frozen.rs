@@ -12,6 +12,7 @@ use sqlx::{AnyConnection, Connection as _, Executor as _, Row as _};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::support::as_superuser;
 use crate::support::command::{against, argument, text};
 use crate::support::host::{Host, Options, until};
 use crate::support::new_postgres_database;
@@ -32,7 +33,8 @@ impl Asked {
         sqlx::any::install_default_drivers();
         let runtime = Runtime::new().expect("a runtime");
         let address = runtime.block_on(new_postgres_database());
-        let connection = runtime.block_on(AnyConnection::connect(&address)).expect("the database answers");
+        let connection =
+            runtime.block_on(AnyConnection::connect(&as_superuser(&address))).expect("the database answers");
         Self { runtime, address, connection: Mutex::new(connection) }
     }
 

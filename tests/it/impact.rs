@@ -14,6 +14,7 @@ use hallmark::registry::store::{ImpactRow, ImpactState};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::support::as_superuser;
 use crate::support::command::{against, argument, text};
 use crate::support::ground::Member;
 use crate::support::host::{Host, Options, component, until};
@@ -472,7 +473,8 @@ async fn hosts_of_a_fleet_share_a_run() {
     assert_eq!((&run["state"], counts(&run)), (&json!("done"), [40, 0, 0, 0, 0]), "{run}");
     // Each host is one worker.
     sqlx::any::install_default_drivers();
-    let mut database = <sqlx::AnyConnection as sqlx::Connection>::connect(&address).await.expect("it answers");
+    let mut database =
+        <sqlx::AnyConnection as sqlx::Connection>::connect(&as_superuser(&address)).await.expect("it answers");
     let workers: Vec<(String, i64)> = sqlx::query_as("SELECT lock_by, COUNT(*) FROM apalis.jobs GROUP BY lock_by")
         .fetch_all(&mut database)
         .await

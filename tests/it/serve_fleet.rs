@@ -15,6 +15,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as 
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::support::as_superuser;
 use crate::support::command::{against, argument, text};
 use crate::support::fleet::{Slot, Told, chance, pause, publish, swap};
 use crate::support::host::{AMPLE_MS, Host, Options, until};
@@ -56,7 +57,8 @@ impl Asked {
     fn rows(&self, statement: &str) -> Vec<AnyRow> {
         sqlx::any::install_default_drivers();
         self.runtime.block_on(async {
-            let mut connection = AnyConnection::connect(&self.address).await.expect("the database answers");
+            let mut connection =
+                AnyConnection::connect(&as_superuser(&self.address)).await.expect("the database answers");
             connection.fetch_all(AssertSqlSafe(statement.to_owned())).await.expect("a statement")
         })
     }
@@ -228,7 +230,8 @@ fn three_hosts_keep_their_promises_on_postgresql() {
     }
     for statement in [
         "CREATE TABLE swaps AS SELECT active_number AS number FROM rulesets WHERE scope = 'module:notes'",
-        "CREATE FUNCTION note_swap() RETURNS trigger LANGUAGE plpgsql AS
+        // The table is not the hosts' role's.
+        "CREATE FUNCTION note_swap() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
          $$ BEGIN INSERT INTO swaps (number) VALUES (NEW.active_number); RETURN NEW; END $$",
         "CREATE TRIGGER note_swap AFTER UPDATE OF active_number ON rulesets
          FOR EACH ROW EXECUTE FUNCTION note_swap()",

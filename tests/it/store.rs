@@ -204,7 +204,7 @@ impl World {
 
     /// The events of entries that have no place yet.
     pub async fn entry_events(&self) -> Vec<EventRow> {
-        let mut events = self.database.pending_events(10_000).await.expect("events");
+        let mut events = self.database.pending_events(&self.tenant, 10_000).await.expect("events");
         events.retain(|row| row.event.entry.is_some());
         events
     }

@@ -11,6 +11,7 @@ use hallmark::registry::store::Signatures;
 use serde_json::json;
 use sqlx::{AnyConnection, Connection as _, Executor as _, PgConnection, Row as _};
 
+use crate::support::as_superuser;
 use crate::support::ground::{Ground, Member, limits, notes, notes_scope, on_both_engines};
 use crate::support::host::component;
 use crate::support::waiting::until_waiting;
@@ -63,7 +64,7 @@ impl Signed<'_> {
 
 /// The rows that tell of an activation or a revoked key, in the order of writing.
 async fn order(address: &str) -> Vec<(String, String)> {
-    let mut connection = AnyConnection::connect(address).await.expect("it opens");
+    let mut connection = AnyConnection::connect(&as_superuser(address)).await.expect("it opens");
     let statement =
         "SELECT what, subject FROM audit WHERE what IN ('release.activated', 'key.revoked') ORDER BY sequence";
     let rows = connection.fetch_all(statement).await.expect("rows");
@@ -99,15 +100,15 @@ async fn a_key_that_is_revoked_in_the_middle_of_an_activation_is_seen() {
     let (one, other) = (ground.host(limits()).await, ground.host(limits()).await);
     let signed = one.signed_releases(1).await;
     let key = signed.by_new_key().await;
-    let mut holds = PgConnection::connect(&ground.address).await.expect("it connects");
-    let mut looks = PgConnection::connect(&ground.address).await.expect("it connects");
+    let mut holds = PgConnection::connect(&as_superuser(&ground.address)).await.expect("it connects");
+    let mut looks = PgConnection::connect(&as_superuser(&ground.address)).await.expect("it connects");
     holds.execute("BEGIN; SELECT 1 FROM tenants FOR UPDATE").await.expect("it is held");
     // The revocation holds the rules and waits for the row; the activation, which believes the key, for the rules.
     let (activated, ()) = tokio::join!(
         async {
             until_waiting(&mut looks, "locktype <> 'advisory'", 1).await;
             let released = async {
-                let mut looks = PgConnection::connect(&ground.address).await.expect("it connects");
+                let mut looks = PgConnection::connect(&as_superuser(&ground.address)).await.expect("it connects");
                 until_waiting(&mut looks, "locktype = 'advisory'", 1).await;
                 holds.execute("ROLLBACK").await.expect("it is let go");
             };

@@ -1,5 +1,7 @@
 //! Tests of the built binary that hold on both engines.
 
+use std::path::PathBuf;
+
 use tempfile::TempDir;
 
 use super::host::Options;
@@ -44,9 +46,30 @@ impl Place {
         Self { address: Some(runtime.block_on(new_postgres_database())), ..Self::sqlite() }
     }
 
+    /// One on the other engine.
+    pub fn of_other_engine(&self) -> Self {
+        if self.address.is_some() { Self::sqlite() } else { Self::postgres() }
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Where the database is.
+    pub fn address(&self) -> String {
+        let own = || format!("sqlite:{}", self.data().join("hallmark.db").display());
+        self.address.clone().unwrap_or_else(own)
+    }
+
+    /// What a command about this place is given.
+    pub fn arguments(&self) -> Vec<String> {
+        ["--data".to_owned(), self.data().display().to_string(), "--database".to_owned(), self.address()].into()
+    }
+
     /// A host here; one that is started again finds what the one before left.
     pub fn options(&self) -> Options {
-        let options = Options::new().data(&self.folder.path().join("data"));
+        let options = Options::new().data(&self.data());
         match &self.address {
             Some(address) => options.database(address),
             None => options,

@@ -25,9 +25,13 @@ pub struct Stream {
 impl Stream {
     /// Opens it; `last` is sent as `Last-Event-ID`.
     pub fn open(host: &Host, path: &str, last: Option<i64>) -> Self {
+        Self::open_by(host, &host.token, path, last)
+    }
+
+    /// The same with another token.
+    pub fn open_by(host: &Host, token: &str, path: &str, last: Option<i64>) -> Self {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let request =
-            agent.get(format!("{}{path}", host.url)).header("Authorization", format!("Bearer {}", host.token));
+        let request = agent.get(format!("{}{path}", host.url)).header("Authorization", format!("Bearer {token}"));
         let request = match last {
             Some(last) => request.header("Last-Event-ID", last.to_string()),
             None => request,

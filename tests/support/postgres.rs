@@ -26,7 +26,14 @@ pub struct Cluster {
     pub settings: &'static [&'static str],
 }
 
-/// The address of a new, empty database.
+/// The role that hosts connect as: it owns the database, and row-level security holds for it.
+const ROLE: &str = "hallmark";
+
+/// Made by whichever test comes first, at times by two.
+const MAKE_ROLE: &str = "DO $$ BEGIN CREATE ROLE hallmark LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE;
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
+
+/// The address of a new, empty database, for a host.
 pub async fn new_database(cluster: &'static Cluster) -> String {
     let server = tokio::task::spawn_blocking(|| server(cluster)).await.expect("the cluster is looked for");
     sqlx::any::install_default_drivers();
@@ -34,10 +41,12 @@ pub async fn new_database(cluster: &'static Cluster) -> String {
         sqlx::AnyConnection::connect(&format!("{server}/postgres")).await.expect("the cluster answers");
     let name = format!("test_{}", hallmark::names::hex(&hallmark::clock::random_bytes::<8>()));
     // A collation that is not byte order, as most servers have one: the schema must bring its own.
-    let create =
-        format!("CREATE DATABASE {name} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en' ENCODING 'UTF8'");
+    connection.execute(MAKE_ROLE).await.expect("a role is made");
+    let create = format!(
+        "CREATE DATABASE {name} OWNER {ROLE} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en' ENCODING 'UTF8'"
+    );
     connection.execute(AssertSqlSafe(create)).await.expect("a database is made");
-    format!("{server}/{name}")
+    format!("{}/{name}", server.replacen("postgres@", &format!("{ROLE}@"), 1))
 }
 
 /// The server's address, without a database. The cluster is started where none runs. A process uses one cluster.

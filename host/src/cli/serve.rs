@@ -1,5 +1,7 @@
 //! `hallmark serve`: puts the rooms together and serves until it is told to stop. The one place that names them all.
 
+mod tending;
+
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -10,13 +12,11 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
+use self::tending::Tending;
 use super::configuration::Configuration;
 use super::folder::{self, Folder};
 use super::{Ended, Outcome, Trouble, database, sampling, show};
-use crate::announce::announce;
-use crate::announce::webhooks::deliver;
 use crate::clock::Millis;
 use crate::config::Limits;
 use crate::http;
@@ -26,6 +26,7 @@ use crate::registry::access::new_token;
 use crate::registry::activation::Frozen;
 use crate::registry::blobs::Blobs;
 use crate::registry::signing::SigningKey;
+use crate::registry::tenants::Tenants;
 use crate::registry::webhooks::WebhookSettings;
 use crate::registry::webhooks::address::Addresses;
 use crate::registry::webhooks::secret::WebhookKey;
@@ -124,61 +125,40 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>, exporter: Option<&Exp
             return Ok(Ended::Fine);
         }
     };
-    host.open(Arc::clone(&opened.registry));
-    let (stopping, stopped) = watch::channel(());
-    let until_stopped = || {
-        let mut stopped = stopped.clone();
-        async move {
-            let _ = stopped.changed().await;
-        }
-    };
-    let announcer = tokio::spawn(announce(Arc::clone(&opened.registry), Arc::clone(&limits), until_stopped()));
-    let sender = tokio::spawn(deliver(Arc::clone(&opened.registry), Arc::clone(&limits), until_stopped()));
-    let tasks = keep(&opened, &limits, arguments);
-    greet(&format!("http://{address}"), &opened.token_file, &opened.registry);
+    host.open(Arc::clone(&opened.tenants));
+    keep(&opened, &limits, arguments);
+    greet(&format!("http://{address}"), &opened.token_file, opened.tenants.first());
     serving.await.context("the server broke off")?.context("the server ended")?;
 
     // What was accepted is answered; now the events of those answers go out, and the database is left tidy.
-    drop(stopping);
-    // A chunk that is broken off is judged by another host, or by this one when it is back.
-    tasks.iter().for_each(tokio::task::JoinHandle::abort);
-    announcer.await.context("the announcer ended early")?;
-    // What is on its way to webhooks arrives; what waits is sent by another host, or by this one when it is back.
-    let _ = tokio::time::timeout(Duration::from_millis(limits.shutdown_max_ms), sender).await;
-    if let Err(error) = opened.registry.seal_audit().await {
-        tracing::warn!(%error, "rows of the audit log are sealed at the next start");
+    opened.tending.end().await?;
+    for registry in opened.tenants.all() {
+        if let Err(error) = registry.seal_audit().await {
+            tracing::warn!(%error, "rows of the audit log are sealed at the next start");
+        }
     }
     // Nothing that was promised is open any more, so a statement that hangs holds nobody up.
     let _ = tokio::time::timeout(Duration::from_millis(limits.shutdown_max_ms), opened.database.close()).await;
     Ok(Ended::Fine)
 }
 
-/// Starts what goes on beside requests until the host stops; previews are judged in as many chunks at once as there are
+/// Starts what goes on beside requests and is the host's; previews are judged in as many chunks at once as there are
 /// threads for.
-fn keep(opened: &Opened, limits: &Limits, arguments: &Arguments) -> Vec<tokio::task::JoinHandle<()>> {
-    let registry = || Arc::clone(&opened.registry);
-    let worker = |_| tokio::spawn(Arc::clone(&opened.database).judge_chunks(registry()));
-    let mut tasks: Vec<_> = (0..impact::threads(limits)).map(worker).collect();
-    let stager = registry().watch_staged(|ended| {
-        telemetry::shadow_ended(&ended.shadow.release.scope.to_string(), ended.state.as_str());
-    });
+fn keep(opened: &Opened, limits: &Limits, arguments: &Arguments) {
+    for _ in 0..impact::threads(limits) {
+        let judging = Arc::clone(&opened.database).judge_chunks(Arc::clone(&opened.tenants));
+        opened.tending.keep(tokio::spawn(judging));
+    }
     let (database, data) = (Arc::clone(&opened.database), Arc::from(arguments.data.as_path()));
-    tasks.extend([
-        tokio::spawn(registry().watch_impacts()),
-        tokio::spawn(registry().watch_rules()),
-        tokio::spawn(stager),
-        tokio::spawn(registry().keep_audit_sealed()),
-        tokio::spawn(registry().sweep_keys()),
-        tokio::spawn(registry().sweep_events()),
-        tokio::spawn(sampling::keep_sampled(database, data, limits.metrics_sample_ms)),
-    ]);
-    tasks
+    opened.tending.keep(tokio::spawn(sampling::keep_sampled(database, data, limits.metrics_sample_ms)));
+    opened.tending.keep(tokio::spawn(Arc::clone(&opened.tenants).watch()));
 }
 
 /// What a host needs before it is ready.
 struct Opened {
     database: Arc<Database>,
-    registry: Arc<Registry>,
+    tenants: Arc<Tenants>,
+    tending: Arc<Tending>,
     token_file: PathBuf,
 }
 
@@ -191,7 +171,10 @@ async fn open(arguments: &Arguments, limits: &Arc<Limits>, folders: Vec<Folder>)
     for folder in folders {
         apply(&registry, folder).await?;
     }
-    Ok(Opened { database, registry, token_file })
+    let tending = Arc::new(Tending::new(limits));
+    let tend = Arc::clone(&tending);
+    let tenants = Tenants::open(registry, move |registry| tend.begin(&registry)).await.map_err(anyhow::Error::from)?;
+    Ok(Opened { database, tenants, tending, token_file })
 }
 
 fn read_folders(arguments: &Arguments, limits: &Limits) -> Result<Vec<Folder>, Trouble> {
@@ -227,6 +210,7 @@ async fn open_database(arguments: &Arguments, limits: &Limits) -> Result<Arc<Dat
         None => format!("sqlite:{}", arguments.data.join("hallmark.db").display()),
     };
     let database = Database::connect(&address, limits).await.map_err(anyhow::Error::from)?;
+    database.check_role().await.map_err(anyhow::Error::from)?;
     for step in database.migrate(Millis::now()).await.map_err(anyhow::Error::from)? {
         tracing::info!(step, "the database's schema was brought forward");
     }

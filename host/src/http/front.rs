@@ -119,9 +119,9 @@ async fn admit(
 ) -> Result<Call, Problem> {
     let (mut parts, body) = request.into_parts();
     let token = token(&parts)?;
-    let registry = Arc::clone(host.registry().ok_or_else(starting)?);
-    let actor = authenticate(&registry, token).await?;
+    let actor = authenticate(host.registry().ok_or_else(starting)?, token).await?;
     demand(&actor, role)?;
+    let registry = host.registry_of(&actor).await?.ok_or_else(starting)?;
     let format = intake.format(&parts.headers)?;
     let words = RawPathParams::from_request_parts(&mut parts, &())
         .await

@@ -270,25 +270,19 @@ impl Registry {
         self.placed.subscribe()
     }
 
-    /// Tells every event that is committed and has no place yet, and gives it one; says how many.
+    /// Tells every event of the tenant that is committed and has no place yet, and gives it one; says how many.
     ///
     /// # Errors
     /// `Store`.
     pub async fn announce_pending(&self, tell: impl Fn(&EventRow)) -> Result<usize, RegistryError> {
         let mut announced = 0;
         loop {
-            let events = self.store.pending_events(PLACED_AT_ONCE_MAX).await?;
+            let events = self.store.pending_events(&self.tenant, PLACED_AT_ONCE_MAX).await?;
             if events.is_empty() {
                 return Ok(announced);
             }
             events.iter().for_each(&tell);
-            let mut tenants: Vec<_> = events.iter().map(|row| row.tenant.clone()).collect();
-            tenants.sort();
-            tenants.dedup();
-            for tenant in tenants {
-                let own: Vec<EventRow> = events.iter().filter(|row| row.tenant == tenant).cloned().collect();
-                self.store.place_events(&tenant, &own, Millis::now()).await?;
-            }
+            self.store.place_events(&self.tenant, &events, Millis::now()).await?;
             self.placed.send_replace(());
             announced += events.len();
             // What was committed since wakes the next look, after it was gathered.

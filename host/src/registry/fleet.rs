@@ -117,9 +117,11 @@ impl Registry {
                     count("missed");
                     tracing::warn!("rules changed and this host was not told: it found out by looking");
                 }
+                // Another tenant's registry hears it as well.
+                Woken::Heard(notice) if notice.tenant != registry.tenant => continue,
                 Woken::Heard(notice) => {
                     count("heard");
-                    if notice.tenant == registry.tenant && notice.what == Happened::Created {
+                    if notice.what == Happened::Created {
                         tokio::spawn(Arc::clone(&registry).prepare(notice.clone()));
                         continue;
                     }

@@ -325,7 +325,7 @@ pub struct Page<T> {
     pub more: bool,
 }
 
-/// The database. Every method but `ping` and the events' is within one tenant. Not found is `Ok(None)`. Whatever changes
+/// The database. Every method but `ping`, `tenants` and `token_by_hash` is within one tenant, and sees no other's rows. Not found is `Ok(None)`. Whatever changes
 /// rules, tokens or entries writes its row of the audit log in the same transaction.
 #[async_trait]
 pub trait Store:
@@ -349,6 +349,9 @@ pub trait Store:
 {
     /// One round trip.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Every tenant, by name.
+    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError>;
 
     /// Makes sure that the tenant exists.
     async fn ensure_tenant(&self, tenant: &Tenant, at: Millis) -> Result<(), StoreError>;

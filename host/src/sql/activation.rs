@@ -26,7 +26,7 @@ impl ActivationStore for Database {
     }
 
     async fn scope_state(&self, tenant: &Tenant, scope: &Scope) -> Result<Option<ScopeState>, StoreError> {
-        let row = self.read_one("to read a scope", select_state(tenant, scope)).await?;
+        let row = self.read_one(tenant, "to read a scope", select_state(tenant, scope)).await?;
         row.as_ref().map(state).transpose()
     }
 

@@ -98,8 +98,8 @@ pub(super) async fn insert(
 }
 
 impl Database {
-    async fn place(&self, statement: Statement) -> Result<Option<i64>, StoreError> {
-        let row = self.read_one(READING, statement).await?;
+    async fn place(&self, tenant: &Tenant, statement: Statement) -> Result<Option<i64>, StoreError> {
+        let row = self.read_one(tenant, READING, statement).await?;
         row.map(|row| plain(&row, "place")).transpose()
     }
 }
@@ -108,10 +108,10 @@ impl Database {
 impl AuditStore for Database {
     async fn seal_audit(&self, tenant: &Tenant, limit: u32) -> Result<usize, StoreError> {
         // Where nothing waits, no writer is kept from its work.
-        if self.read_one(SEALING, select_waiting(tenant, 1)).await?.is_none() {
+        if self.read_one(tenant, SEALING, select_waiting(tenant, 1)).await?.is_none() {
             return Ok(0);
         }
-        let mut transaction = self.writers.begin().await.map_err(failed(SEALING))?;
+        let mut transaction = self.writers.begin(tenant).await.map_err(failed(SEALING))?;
         if !take_chain(self.engine, &mut transaction, tenant).await? {
             transaction.roll_back().await.map_err(failed(SEALING))?;
             return Ok(0);
@@ -128,11 +128,11 @@ impl AuditStore for Database {
         until: Option<Millis>,
     ) -> Result<AuditSpan, StoreError> {
         let last = match until {
-            Some(until) => self.place(select_last_before(tenant, until)).await?,
-            None => self.place(select_head(tenant)).await?,
+            Some(until) => self.place(tenant, select_last_before(tenant, until)).await?,
+            None => self.place(tenant, select_head(tenant)).await?,
         };
         let first = match since {
-            Some(since) => self.place(select_first_since(tenant, since)).await?,
+            Some(since) => self.place(tenant, select_first_since(tenant, since)).await?,
             None => Some(1),
         };
         match (first, last) {
@@ -144,7 +144,7 @@ impl AuditStore for Database {
     async fn audit_rows(&self, tenant: &Tenant, span: AuditSpan, limit: u32) -> Result<Page<AuditRow>, StoreError> {
         let statement =
             sqlx::query(ROWS).bind(tenant.to_string()).bind(span.after).bind(span.last).bind(i64::from(limit) + 1);
-        page(&self.read_all(READING, statement).await?, limit, row)
+        page(&self.read_all(tenant, READING, statement).await?, limit, row)
     }
 
     async fn audit_versions(
@@ -159,13 +159,13 @@ impl AuditStore for Database {
             .bind(after.entry.clone())
             .bind(after.version.clone())
             .bind(i64::from(limit) + 1);
-        page(&self.read_all(READING, statement).await?, limit, stored)
+        page(&self.read_all(tenant, READING, statement).await?, limit, stored)
     }
 
     async fn audit_status(&self, tenant: &Tenant) -> Result<AuditStatus, StoreError> {
-        let head = self.read_one(READING, select_head(tenant)).await?;
+        let head = self.read_one(tenant, READING, select_head(tenant)).await?;
         let head = head.map(|row| Ok::<_, StoreError>((plain(&row, "place")?, plain(&row, "hash")?))).transpose()?;
-        let waiting = self.read_one(READING, sqlx::query(WAITING).bind(tenant.to_string())).await?;
+        let waiting = self.read_one(tenant, READING, sqlx::query(WAITING).bind(tenant.to_string())).await?;
         Ok(AuditStatus { head, waiting: waiting.map_or(Ok(0), |row| plain(&row, "waiting"))? })
     }
 }
@@ -208,13 +208,15 @@ async fn seal(connection: &mut AnyConnection, tenant: &Tenant, limit: u32) -> Re
     sealed.resize(count.next_power_of_two(), last);
     let text = format!(
         "WITH sealed (sequence, place, hash) AS (VALUES {})
-         UPDATE audit SET place = sealed.place, hash = sealed.hash FROM sealed WHERE audit.sequence = sealed.sequence",
-        rows_of_places(3, sealed.len())
+         UPDATE audit SET place = sealed.place, hash = sealed.hash FROM sealed
+         WHERE audit.tenant_id = ${} AND audit.sequence = sealed.sequence",
+        rows_of_places(3, sealed.len()),
+        3 * sealed.len() + 1
     );
     let query = sealed.into_iter().fold(sqlx::query(AssertSqlSafe(text)), |query, (sequence, place, hash)| {
         query.bind(sequence).bind(place).bind(hash.to_string())
     });
-    let done = query.execute(connection).await.map_err(failed(SEALING))?;
+    let done = query.bind(tenant.to_string()).execute(connection).await.map_err(failed(SEALING))?;
     if done.rows_affected() != u64::try_from(count).unwrap_or(u64::MAX) {
         return Err(StoreError::Broken(SEALING.to_owned(), Some("a row that waited is gone".into())));
     }

@@ -17,7 +17,7 @@ impl DecisionStore for Database {
         before: Option<&DecisionId>,
         limit: u32,
     ) -> Result<Page<DecisionRow>, StoreError> {
-        let rows = self.read_all("to read decisions", select(tenant, filter, before, limit)).await?;
+        let rows = self.read_all(tenant, "to read decisions", select(tenant, filter, before, limit)).await?;
         rows::page(&rows, limit, events::decision)
     }
 }

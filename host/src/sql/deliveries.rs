@@ -77,7 +77,7 @@ pub(super) async fn insert_replay(
         .bind(delivery.next_at.0)
         .bind(delivery.created_at.0)
         .bind(delivery.replay_of.clone());
-    database.write(WRITING, statement).await.map(|_| ())
+    database.write(tenant, WRITING, statement).await.map(|_| ())
 }
 
 pub(super) async fn list(
@@ -96,7 +96,7 @@ pub(super) async fn list(
         .bind(webhook.to_owned())
         .bind(before.unwrap_or("~").to_owned())
         .bind(i64::from(limit) + 1);
-    page(&database.read_all(READING, statement).await?, limit, delivery)
+    page(&database.read_all(tenant, READING, statement).await?, limit, delivery)
 }
 
 pub(super) async fn one(
@@ -107,7 +107,7 @@ pub(super) async fn one(
 ) -> Result<Option<DeliveryRow>, StoreError> {
     let text = format!("{COLUMNS} WHERE deliveries.tenant_id = $1 AND webhook_id = $2 AND deliveries.id = $3");
     let statement = sqlx::query(AssertSqlSafe(text)).bind(tenant.to_string()).bind(webhook.to_owned());
-    let row = database.read_one(READING, statement.bind(id.to_owned())).await?;
+    let row = database.read_one(tenant, READING, statement.bind(id.to_owned())).await?;
     row.as_ref().map(delivery).transpose()
 }
 
@@ -133,13 +133,13 @@ pub(super) async fn take(
         .bind(lease.at.0)
         .bind(i64::from(limit));
     let mut taken = Vec::new();
-    for row in &database.read_all(READING, statement).await? {
+    for row in &database.read_all(tenant, READING, statement).await? {
         let found = delivery(row)?;
         let text = "UPDATE deliveries SET leased_until = $4
                     WHERE tenant_id = $1 AND webhook_id = $2 AND id = $3 AND state = 'waiting' AND next_at <= $5
                         AND leased_until <= $5";
         let statement = about(text, tenant, webhook).bind(found.id.clone()).bind(lease.until.0).bind(lease.at.0);
-        if database.write("to take a delivery", statement).await? {
+        if database.write(tenant, "to take a delivery", statement).await? {
             taken.push(found);
         }
     }
@@ -169,7 +169,7 @@ pub(super) async fn settle(
         .bind(serde_json::to_string(&delivery.attempts).expect("attempts are plain data"))
         .bind(next_at.0)
         .bind((state != DeliveryState::Waiting).then_some(at.0));
-    let mut transaction = database.writers.begin().await.map_err(&failed)?;
+    let mut transaction = database.writers.begin(tenant).await.map_err(&failed)?;
     let done = statement.execute(&mut *transaction).await.map_err(&failed)?;
     if done.rows_affected() == 0 {
         return transaction.roll_back().await.map_err(&failed);

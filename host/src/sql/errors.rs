@@ -53,6 +53,17 @@ pub enum DatabaseError {
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Row-level security does not hold for the role that a host would serve as.
+    #[error(
+        "PostgreSQL's role '{role}' {why}, so nothing there keeps tenants' rows apart: connect as a role of the host's own, \
+         which owns the database and is neither a superuser nor has BYPASSRLS (docs/OPERATIONS.md: PostgreSQL's role)"
+    )]
+    Unbound {
+        /// Its name.
+        role: String,
+        /// Why it is not held to it.
+        why: String,
+    },
     /// No step has the number that the schema should go back to.
     #[error("there is no migration {number}: name 0, or one of those up to {known} in the folder migrations/")]
     NoMigration {

@@ -162,14 +162,15 @@ impl ExemptionStore for Database {
         limit: u32,
     ) -> Result<Page<Exemption>, StoreError> {
         let statement = select_page(tenant, holding_at, before, i64::from(limit) + 1);
-        let rows = self.read_all("to read the exemptions", statement).await?;
+        let rows = self.read_all(tenant, "to read the exemptions", statement).await?;
         rows::page(&rows, limit, exemption)
     }
 
     async fn exemptions_in_force(&self, tenant: &Tenant, at: Millis) -> Result<Exemptions, StoreError> {
-        let row = self.read_one(READING_NUMBER, select_number(tenant)).await?;
+        let row = self.read_one(tenant, READING_NUMBER, select_number(tenant)).await?;
         let number = row.map_or(Ok(0), |row| plain(&row, "exemptions"))?;
-        let rows = self.read_all("to read the exemptions", select_page(tenant, Some(at), None, i64::MAX)).await?;
+        let rows =
+            self.read_all(tenant, "to read the exemptions", select_page(tenant, Some(at), None, i64::MAX)).await?;
         Ok(Exemptions { number, list: rows.iter().map(exemption).collect::<Result<_, _>>()? })
     }
 }

@@ -2,11 +2,16 @@
 //! commit or not at all. SQLite has none, and one host.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::AnyConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Mutex, broadcast};
+use tokio::task::AbortHandle;
 
 use super::errors::failed;
 use super::{Database, Engine};
@@ -20,8 +25,15 @@ const CHANNEL: &str = "hallmark_rules";
 pub(super) const APPLICATION: &str = "hallmark listener";
 
 /// How to connect for listening; none on SQLite. It may hold a password, so it is never shown.
-#[derive(Clone, Default)]
-pub(super) struct Channel(Option<(PgConnectOptions, Duration)>);
+#[derive(Default)]
+pub(super) struct Channel(Option<Place>);
+
+struct Place {
+    options: PgConnectOptions,
+    connect_max: Duration,
+    /// The connection that listens, for as long as somebody wants to know.
+    ear: Mutex<Weak<Ear>>,
+}
 
 impl fmt::Debug for Channel {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,7 +45,8 @@ impl Channel {
     /// The channel of the database at this address.
     pub(super) fn at(address: &str, connect_max: Duration) -> Result<Self, sqlx::Error> {
         let options: PgConnectOptions = address.parse()?;
-        Ok(Self(Some((options.application_name(APPLICATION), connect_max))))
+        let options = options.application_name(APPLICATION);
+        Ok(Self(Some(Place { options, connect_max, ear: Mutex::default() })))
     }
 }
 
@@ -57,14 +70,57 @@ pub(super) async fn tell(
         .map_err(failed("to tell of a release"))
 }
 
-struct Heard(PgListener);
+/// Notices that wait for whoever is slow to hear them; past that he looks for what he missed.
+const WAITING_MAX: usize = 256;
+
+/// One connection that listens, however many want to know.
+struct Ear {
+    /// Told nothing where what came is not understood.
+    told: broadcast::Receiver<Option<Notice>>,
+    is_lost: Arc<AtomicBool>,
+    listening: AbortHandle,
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+impl Ear {
+    fn of(mut listener: PgListener) -> Self {
+        let (tell, told) = broadcast::channel(WAITING_MAX);
+        let is_lost = Arc::new(AtomicBool::new(false));
+        let lost = Arc::clone(&is_lost);
+        let listening = tokio::spawn(async move {
+            while let Ok(Some(notice)) = listener.try_recv().await {
+                let _ = tell.send(serde_json::from_str(notice.payload()).ok());
+            }
+            lost.store(true, Ordering::SeqCst);
+            // Dropping `tell` is what tells of it, to who may ask for another at once.
+        });
+        Self { told, is_lost, listening: listening.abort_handle() }
+    }
+}
+
+struct Heard {
+    told: broadcast::Receiver<Option<Notice>>,
+    _ear: Arc<Ear>,
+}
+
+impl Heard {
+    fn by(ear: Arc<Ear>) -> Self {
+        Self { told: ear.told.resubscribe(), _ear: ear }
+    }
+}
 
 #[async_trait]
 impl Listener for Heard {
     async fn next(&mut self) -> Result<Option<Notice>, StoreError> {
-        match self.0.try_recv().await.map_err(failed("to listen"))? {
-            Some(told) => Ok(serde_json::from_str(told.payload()).ok()),
-            None => Err(StoreError::Unavailable("the connection that listens was lost".into())),
+        match self.told.recv().await {
+            Ok(notice) => Ok(notice),
+            Err(RecvError::Lagged(_)) => Ok(None),
+            Err(RecvError::Closed) => Err(StoreError::Unavailable("the connection that listens was lost".into())),
         }
     }
 }
@@ -72,7 +128,11 @@ impl Listener for Heard {
 #[async_trait]
 impl FleetStore for Database {
     async fn listen(&self) -> Result<Option<Box<dyn Listener>>, StoreError> {
-        let Some((options, connect_max)) = &self.channel.0 else { return Ok(None) };
+        let Some(Place { options, connect_max, ear }) = &self.channel.0 else { return Ok(None) };
+        let mut ear = ear.lock().await;
+        if let Some(listens) = ear.upgrade().filter(|ear| !ear.is_lost.load(Ordering::SeqCst)) {
+            return Ok(Some(Box::new(Heard::by(listens))));
+        }
         // A connection of its own: one of the pool's would be one less for publishes.
         let pool = PgPoolOptions::new()
             .max_connections(1)
@@ -85,6 +145,8 @@ impl FleetStore for Database {
         // A lost connection is told at once: what was missed is looked for meanwhile.
         listener.eager_reconnect(false);
         listener.listen(CHANNEL).await.map_err(&failed)?;
-        Ok(Some(Box::new(Heard(listener))))
+        let listens = Arc::new(Ear::of(listener));
+        *ear = Arc::downgrade(&listens);
+        Ok(Some(Box::new(Heard::by(listens))))
     }
 }

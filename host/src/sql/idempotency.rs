@@ -3,7 +3,6 @@
 use async_trait::async_trait;
 use sqlx::any::AnyRow;
 
-use super::errors::failed;
 use super::rows::{name, plain};
 use super::{Database, Statement};
 use crate::clock::Millis;
@@ -14,7 +13,7 @@ use crate::registry::store::{IdempotencyStore, StoreError};
 #[async_trait]
 impl IdempotencyStore for Database {
     async fn begin_once(&self, tenant: &Tenant, begin: &Begin<'_>) -> Result<bool, StoreError> {
-        self.write("to take an idempotency key", take(tenant, begin)).await
+        self.write(tenant, "to take an idempotency key", take(tenant, begin)).await
     }
 
     async fn once(
@@ -28,7 +27,7 @@ impl IdempotencyStore for Database {
              WHERE tenant_id = $1 AND caller = $2 AND key = $3",
         );
         let statement = statement.bind(tenant.to_string()).bind(caller.to_owned()).bind(key.to_owned());
-        let row = self.read_one("to read an idempotency key", statement).await?;
+        let row = self.read_one(tenant, "to read an idempotency key", statement).await?;
         row.as_ref().map(|row| Ok((name(row, "fingerprint")?, answer(row)?))).transpose()
     }
 
@@ -43,7 +42,7 @@ impl IdempotencyStore for Database {
             .bind(answer.location.clone())
             .bind(answer.etag.clone())
             .bind(answer.body.clone());
-        self.write("to keep an answer", statement).await.map(|_| ())
+        self.write(tenant, "to keep an answer", statement).await.map(|_| ())
     }
 
     async fn give_back_once(&self, tenant: &Tenant, attempt: &Attempt) -> Result<(), StoreError> {
@@ -51,15 +50,13 @@ impl IdempotencyStore for Database {
             "DELETE FROM idempotency_keys
              WHERE tenant_id = $1 AND caller = $2 AND key = $3 AND attempt = $4 AND status IS NULL",
         );
-        self.write("to give back an idempotency key", of_attempt(statement, tenant, attempt)).await.map(|_| ())
+        self.write(tenant, "to give back an idempotency key", of_attempt(statement, tenant, attempt)).await.map(|_| ())
     }
 
     async fn forget_once(&self, tenant: &Tenant, at: Millis) -> Result<u64, StoreError> {
-        let what = "to forget idempotency keys";
         let statement = sqlx::query("DELETE FROM idempotency_keys WHERE tenant_id = $1 AND expires_at <= $2");
         let statement = statement.bind(tenant.to_string()).bind(at.0);
-        let done = statement.execute(&self.writers.pool).await.map_err(failed(what))?;
-        Ok(done.rows_affected())
+        self.write_rows(tenant, "to forget idempotency keys", statement).await
     }
 }
 

@@ -31,7 +31,7 @@ impl ImpactStore for Database {
             "SELECT COUNT(*) AS events, COALESCE(MAX(sequence), 0) AS last FROM events WHERE tenant_id = $1",
         )
         .bind(tenant.to_string());
-        let row = self.read_one("to count events", statement).await?;
+        let row = self.read_one(tenant, "to count events", statement).await?;
         let row = row.ok_or_else(|| StoreError::Broken("to count events".to_owned(), None))?;
         Ok(PublishMark { events: plain(&row, "events")?, last: plain(&row, "last")? })
     }
@@ -55,7 +55,7 @@ impl ImpactStore for Database {
         .bind(after.to_owned())
         .bind(since.map_or(i64::MIN, |since| since.0))
         .bind(i64::from(count));
-        let Some(row) = self.read_one("to plan a preview", statement).await? else { return Ok(None) };
+        let Some(row) = self.read_one(tenant, "to plan a preview", statement).await? else { return Ok(None) };
         let last: Option<String> = plain(&row, "last")?;
         Ok(last.map(|last| plain(&row, "entries").map(|entries| (last, entries))).transpose()?)
     }
@@ -75,7 +75,7 @@ impl ImpactStore for Database {
         .bind(kind.to_string())
         .bind(after.to_owned())
         .bind(i64::from(count));
-        self.read_all("to plan a preview", statement).await?.iter().map(|row| name(row, "id")).collect()
+        self.read_all(tenant, "to plan a preview", statement).await?.iter().map(|row| name(row, "id")).collect()
     }
 
     async fn begin_impact(
@@ -86,7 +86,7 @@ impl ImpactStore for Database {
         kept_max: u32,
     ) -> Result<ImpactBegun, StoreError> {
         let failed = failed("to begin a preview");
-        let mut transaction = self.writers.begin().await.map_err(&failed)?;
+        let mut transaction = self.writers.begin(tenant).await.map_err(&failed)?;
         let running = sqlx::query("SELECT COUNT(*) AS running FROM impacts WHERE tenant_id = $1 AND state = 'running'")
             .bind(tenant.to_string())
             .fetch_one(&mut *transaction)
@@ -110,14 +110,14 @@ impl ImpactStore for Database {
     async fn impact(&self, tenant: &Tenant, id: &str) -> Result<Option<ImpactRow>, StoreError> {
         let text = format!("SELECT {COLUMNS} FROM impacts WHERE tenant_id = $1 AND id = $2");
         let statement = sqlx::query(AssertSqlSafe(text)).bind(tenant.to_string()).bind(id.to_owned());
-        self.read_one("to read a preview", statement).await?.as_ref().map(impact).transpose()
+        self.read_one(tenant, "to read a preview", statement).await?.as_ref().map(impact).transpose()
     }
 
     async fn impact_rules(&self, tenant: &Tenant, id: &str) -> Result<Option<ImpactRules>, StoreError> {
         let statement = sqlx::query("SELECT candidate_rules, exemptions FROM impacts WHERE tenant_id = $1 AND id = $2")
             .bind(tenant.to_string())
             .bind(id.to_owned());
-        let row = self.read_one("to read a preview's rules", statement).await?;
+        let row = self.read_one(tenant, "to read a preview's rules", statement).await?;
         let rules =
             |row| Ok(ImpactRules { rules: plain(row, "candidate_rules")?, exemptions: json(row, "exemptions")? });
         row.as_ref().map(rules).transpose()
@@ -130,7 +130,7 @@ impl ImpactStore for Database {
             // Ids are hexadecimal: this is after each.
             .bind(before.unwrap_or("g").to_owned())
             .bind(i64::from(limit) + 1);
-        let rows = self.read_all("to read the previews", statement).await?;
+        let rows = self.read_all(tenant, "to read the previews", statement).await?;
         page(&rows, limit, impact)
     }
 
@@ -144,7 +144,7 @@ impl ImpactStore for Database {
         .bind(tenant.to_string())
         .bind(id.to_owned())
         .bind(number);
-        self.read_one("to read a chunk", statement).await?.as_ref().map(chunk).transpose()
+        self.read_one(tenant, "to read a chunk", statement).await?.as_ref().map(chunk).transpose()
     }
 
     async fn chunk_results(
@@ -162,13 +162,13 @@ impl ImpactStore for Database {
         .bind(id.to_owned())
         .bind(after)
         .bind(i64::from(limit));
-        let rows = self.read_all("to read a preview's results", statement).await?;
+        let rows = self.read_all(tenant, "to read a preview's results", statement).await?;
         rows.iter().map(|row| Ok((plain(row, "number")?, plain(row, "result")?))).collect()
     }
 
     async fn finish_chunk(&self, tenant: &Tenant, id: &str, done: ChunkDone<'_>) -> Result<bool, StoreError> {
         let failed = failed("to write a chunk's result");
-        let mut transaction = self.writers.begin().await.map_err(&failed)?;
+        let mut transaction = self.writers.begin(tenant).await.map_err(&failed)?;
         // The run's row first, and always: it is what two hosts with one chunk wait for each other at.
         let running = sqlx::query(
             "UPDATE impacts SET judged = judged + $3, chunks_done = chunks_done + 1, progressed_at = $4, repeated = 0
@@ -220,7 +220,7 @@ impl ImpactStore for Database {
         at: Millis,
     ) -> Result<Vec<i64>, StoreError> {
         let failed = failed("to begin a preview again");
-        let mut transaction = self.writers.begin().await.map_err(&failed)?;
+        let mut transaction = self.writers.begin(tenant).await.map_err(&failed)?;
         let begun = sqlx::query(
             "UPDATE impacts SET not_independent = $3, judged = 0, chunks_done = 0, progressed_at = $4, repeated = 0
              WHERE tenant_id = $1 AND id = $2 AND state = 'running' AND not_independent IS NULL",
@@ -269,7 +269,7 @@ impl ImpactStore for Database {
         .bind(state.as_str())
         .bind(why.map(str::to_owned))
         .bind(at.0);
-        self.write("to end a preview", statement).await
+        self.write(tenant, "to end a preview", statement).await
     }
 
     async fn stalled_impacts(
@@ -283,7 +283,7 @@ impl ImpactStore for Database {
                 .bind(tenant.to_string())
                 .bind(before.0);
         // Most often there is none, and looking takes no lock.
-        if self.read_all("to look for stalled previews", looked).await?.is_empty() {
+        if self.read_all(tenant, "to look for stalled previews", looked).await?.is_empty() {
             return Ok(Vec::new());
         }
         let taken = sqlx::query(
@@ -293,7 +293,10 @@ impl ImpactStore for Database {
         .bind(tenant.to_string())
         .bind(before.0)
         .bind(at.0);
-        let rows = taken.fetch_all(&self.writers.pool).await.map_err(failed("to take stalled previews"))?;
+        let failed = failed("to take stalled previews");
+        let mut transaction = self.writers.begin(tenant).await.map_err(&failed)?;
+        let rows = taken.fetch_all(&mut *transaction).await.map_err(&failed)?;
+        transaction.commit().await.map_err(&failed)?;
         rows.iter().map(|row| Ok((plain(row, "id")?, plain(row, "repeated")?))).collect()
     }
 
@@ -304,7 +307,11 @@ impl ImpactStore for Database {
         )
         .bind(tenant.to_string())
         .bind(id.to_owned());
-        self.read_all("to read a preview's chunks", statement).await?.iter().map(|row| plain(row, "number")).collect()
+        self.read_all(tenant, "to read a preview's chunks", statement)
+            .await?
+            .iter()
+            .map(|row| plain(row, "number"))
+            .collect()
     }
 
     async fn versions_to_judge(
@@ -320,7 +327,7 @@ impl ImpactStore for Database {
             None => Some(versions::select_range(tenant, chunk, (judged, reading), after, limit)),
         };
         let Some(statement) = statement else { return Ok(Vec::new()) };
-        let rows = self.read_all("to read versions to judge", statement).await?;
+        let rows = self.read_all(tenant, "to read versions to judge", statement).await?;
         rows.iter().map(|row| versions::version(row, reading)).collect()
     }
 

@@ -30,7 +30,7 @@ impl InboxStore for Database {
         .bind(prefix.to_owned())
         .bind(characters)
         .bind(i64::from(limit) + 1);
-        let rows = self.read_all("to read the inbox", statement).await?;
+        let rows = self.read_all(tenant, "to read the inbox", statement).await?;
         page(&rows, limit, |row| Ok(InboxRow { key: plain(row, "key")?, created_at: millis(row, "created_at")? }))
     }
 

@@ -23,12 +23,12 @@ impl KeyStore for Database {
     }
 
     async fn key(&self, tenant: &Tenant, id: &KeyId) -> Result<Option<KeyRow>, StoreError> {
-        let row = self.read_one("to read a key", select_key(tenant, id)).await?;
+        let row = self.read_one(tenant, "to read a key", select_key(tenant, id)).await?;
         row.as_ref().map(key).transpose()
     }
 
     async fn keys(&self, tenant: &Tenant, after: Option<&KeyId>, limit: u32) -> Result<Page<KeyRow>, StoreError> {
-        let rows = self.read_all("to read the keys", select_keys(tenant, after, limit)).await?;
+        let rows = self.read_all(tenant, "to read the keys", select_keys(tenant, after, limit)).await?;
         page(&rows, limit, key)
     }
 
@@ -46,7 +46,7 @@ impl KeyStore for Database {
     }
 
     async fn insert_signature(&self, tenant: &Tenant, signature: &SignatureRow) -> Result<bool, StoreError> {
-        if self.read_one("to read a signature", select_signature(tenant, signature)).await?.is_some() {
+        if self.read_one(tenant, "to read a signature", select_signature(tenant, signature)).await?.is_some() {
             return Ok(false);
         }
         let record = AuditRecord::plugin_signed(signature);
@@ -54,12 +54,12 @@ impl KeyStore for Database {
     }
 
     async fn signers(&self, tenant: &Tenant, plugin: &Digest) -> Result<Vec<KeyRow>, StoreError> {
-        let rows = self.read_all("to read the signers", select_signers(tenant, plugin)).await?;
+        let rows = self.read_all(tenant, "to read the signers", select_signers(tenant, plugin)).await?;
         rows.iter().map(key).collect()
     }
 
     async fn trust(&self, tenant: &Tenant) -> Result<Trust, StoreError> {
-        let row = self.read_one("to read a tenant", select_trust(tenant)).await?;
+        let row = self.read_one(tenant, "to read a tenant", select_trust(tenant)).await?;
         row.as_ref().map_or(Ok(Trust { signatures: Signatures::Optional, number: 0 }), trust)
     }
 

@@ -38,13 +38,13 @@ impl LifeStore for Database {
         id: &EntryId,
         but: &VersionName,
     ) -> Result<Option<VersionRow>, StoreError> {
-        let row = self.read_one("to read a version", entries::select_newest(tenant, kind, id, but)).await?;
+        let row = self.read_one(tenant, "to read a version", entries::select_newest(tenant, kind, id, but)).await?;
         row.as_ref().map(entries::version).transpose()
     }
 }
 
 async fn change_once(database: &Database, change: &EntryChange<'_>) -> Result<EntryChanged, StoreError> {
-    let mut transaction = database.writers.begin().await.map_err(failed(CHANGING))?;
+    let mut transaction = database.writers.begin(change.tenant).await.map_err(failed(CHANGING))?;
     let taken = entries::select_entry(change.tenant, change.kind, change.id, database.engine.take())
         .fetch_optional(&mut *transaction)
         .await

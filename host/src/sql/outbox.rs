@@ -100,18 +100,17 @@ const PLACED: &str = "SELECT tenant_id, place, id, what, kind, entry_id, subject
 
 #[async_trait]
 impl EventStore for Database {
-    async fn pending_events(&self, limit: u32) -> Result<Vec<EventRow>, StoreError> {
-        let statement = sqlx::query(
-            "SELECT sequence, tenant_id, id, what, kind, entry_id, subject, body, created_at
-             FROM events WHERE announced_at IS NULL ORDER BY sequence LIMIT $1",
-        );
-        let rows = self.read_all(READING, statement.bind(i64::from(limit))).await?;
+    async fn pending_events(&self, tenant: &Tenant, limit: u32) -> Result<Vec<EventRow>, StoreError> {
+        let text = "SELECT sequence, tenant_id, id, what, kind, entry_id, subject, body, created_at
+             FROM events WHERE tenant_id = $1 AND announced_at IS NULL ORDER BY sequence LIMIT $2";
+        let statement = about(text.to_owned(), tenant).bind(i64::from(limit));
+        let rows = self.read_all(tenant, READING, statement).await?;
         rows.iter().map(pending).collect()
     }
 
     async fn place_events(&self, tenant: &Tenant, events: &[EventRow], at: Millis) -> Result<(), StoreError> {
         for events in events.chunks(ROWS_AT_ONCE_MAX) {
-            let mut transaction = self.writers.begin().await.map_err(failed(PLACING))?;
+            let mut transaction = self.writers.begin(tenant).await.map_err(failed(PLACING))?;
             take_line(self.engine, &mut transaction, tenant).await?;
             let placed = place(&mut transaction, tenant, events, at).await?;
             if placed.is_empty() {
@@ -128,14 +127,14 @@ impl EventStore for Database {
     async fn events_after(&self, tenant: &Tenant, after: i64, limit: u32) -> Result<Vec<PlacedEvent>, StoreError> {
         let text = format!("{PLACED} WHERE tenant_id = $1 AND place > $2 ORDER BY place LIMIT $3");
         let statement = about(text, tenant).bind(after).bind(i64::from(limit));
-        self.read_all(READING, statement).await?.iter().map(placed).collect()
+        self.read_all(tenant, READING, statement).await?.iter().map(placed).collect()
     }
 
     async fn places_kept(&self, tenant: &Tenant) -> Result<PlacesKept, StoreError> {
         // Two looks into an index, however many events there are.
         let text = "SELECT (SELECT MIN(place) FROM events WHERE tenant_id = $1) AS first,
                            (SELECT MAX(place) FROM events WHERE tenant_id = $1) AS last";
-        let row = self.read_one(READING, about(text.to_owned(), tenant)).await?;
+        let row = self.read_one(tenant, READING, about(text.to_owned(), tenant)).await?;
         let Some(row) = row else { return Ok(PlacesKept::default()) };
         let number = |column| Ok::<_, StoreError>(plain::<Option<i64>>(&row, column)?.unwrap_or(0));
         Ok(PlacesKept { first: number("first")?, last: number("last")? })
@@ -146,14 +145,14 @@ impl EventStore for Database {
         // From the oldest on: what is kept has no gap, whatever the clocks of the hosts said.
         let text =
             "SELECT MIN(place) AS kept FROM events WHERE tenant_id = $1 AND place IS NOT NULL AND created_at >= $2";
-        let row = self.read_one("to forget events", about(text.to_owned(), tenant).bind(before.0)).await?;
+        let row = self.read_one(tenant, "to forget events", about(text.to_owned(), tenant).bind(before.0)).await?;
         let kept = row.map_or(Ok(None), |row| plain::<Option<i64>>(&row, "kept"))?;
         let PlacesKept { first, last } = self.places_kept(tenant).await?;
         let kept = kept.unwrap_or(last).min(last);
         if kept <= first {
             return Ok(0);
         }
-        let mut transaction = self.writers.begin().await.map_err(&failed)?;
+        let mut transaction = self.writers.begin(tenant).await.map_err(&failed)?;
         for table in ["deliveries", "events"] {
             let text = format!("DELETE FROM {table} WHERE tenant_id = $1 AND place < $2");
             about(text, tenant).bind(kept).execute(&mut *transaction).await.map_err(&failed)?;
@@ -196,7 +195,7 @@ async fn place(
                  + (SELECT COALESCE(MAX(place), 0) FROM events WHERE tenant_id = $1) AS given
              FROM events WHERE tenant_id = $1 AND announced_at IS NULL AND sequence IN ({})
          ) AS numbered
-         WHERE sequence = numbered.number RETURNING sequence, place",
+         WHERE tenant_id = $1 AND sequence = numbered.number RETURNING sequence, place",
         places(3, count)
     );
     let query = numbers.fold(about(text, tenant).bind(at.0), |query, number| query.bind(number));

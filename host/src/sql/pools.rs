@@ -4,7 +4,7 @@ use sqlx::AnyPool;
 
 use super::rows::plain;
 use super::{Database, Engine};
-use crate::registry::store::StoreError;
+use crate::registry::store::{Store as _, StoreError};
 
 /// Events that are counted at most, so that a long line costs no more than a short one.
 const COUNTED_MAX: i64 = 10_000;
@@ -41,17 +41,21 @@ impl Database {
         }
     }
 
-    /// Committed events that are not announced, counted up to ten thousand.
+    /// Committed events of every tenant that are not announced, counted up to ten thousand.
     ///
     /// # Errors
     /// The database.
     pub async fn events_waiting(&self) -> Result<u32, StoreError> {
-        let statement = sqlx::query(
-            "SELECT COUNT(*) AS waiting
-             FROM (SELECT 1 FROM events WHERE announced_at IS NULL LIMIT $1) AS pending",
-        );
-        let row = self.read_one("to count events", statement.bind(COUNTED_MAX)).await?;
-        let waiting: i64 = row.as_ref().map_or(Ok(0), |row| plain(row, "waiting"))?;
-        Ok(u32::try_from(waiting).unwrap_or(u32::MAX))
+        let mut all = 0;
+        for tenant in self.tenants().await? {
+            let statement = sqlx::query(
+                "SELECT COUNT(*) AS waiting FROM (
+                     SELECT 1 FROM events WHERE tenant_id = $1 AND announced_at IS NULL LIMIT $2) AS pending",
+            );
+            let statement = statement.bind(tenant.to_string()).bind(COUNTED_MAX - all);
+            let row = self.read_one(&tenant, "to count events", statement).await?;
+            all += row.as_ref().map_or(Ok(0), |row| plain::<i64>(row, "waiting"))?;
+        }
+        Ok(u32::try_from(all).unwrap_or(u32::MAX))
     }
 }

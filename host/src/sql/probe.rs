@@ -1,17 +1,17 @@
 //! What `hallmark doctor` asks of a database beyond whether it answers.
 
-use sqlx::Executor as _;
-use sqlx::any::AnyRow;
+use std::collections::BTreeMap;
 
-use super::errors::failed;
+use super::errors::DatabaseError;
 use super::fleet::APPLICATION;
 use super::rows::{millis, name, plain};
+use super::whose::Whose;
 use super::{Database, Engine};
 use crate::clock::Millis;
 use crate::config::Limits;
 use crate::names::Digest;
 use crate::registry::impact;
-use crate::registry::store::StoreError;
+use crate::registry::store::{Store as _, StoreError};
 
 /// A PostgreSQL server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,12 +48,30 @@ impl Database {
                     (SELECT COUNT(*) FROM pg_stat_activity
                      WHERE datname = current_database() AND application_name = $1) AS hosts",
         );
-        let Some(row) = self.read_one(WHAT, query.bind(APPLICATION)).await? else { return Ok(None) };
+        let Some(row) = self.read_one(Whose::Nobody, WHAT, query.bind(APPLICATION)).await? else { return Ok(None) };
         Ok(Some(Server {
             at: millis(&row, "at")?,
             connections_max: plain(&row, "connections_max")?,
             hosts: plain(&row, "hosts")?,
         }))
+    }
+
+    /// Makes sure that PostgreSQL holds this host's role to the tenant that a transaction carries.
+    ///
+    /// # Errors
+    /// `Unbound`; the database.
+    pub async fn check_role(&self) -> Result<(), DatabaseError> {
+        if self.engine == Engine::Sqlite {
+            return Ok(());
+        }
+        let query = sqlx::query(
+            "SELECT rolname::text AS name, CASE WHEN rolsuper THEN 'is a superuser' ELSE 'has BYPASSRLS' END AS why
+             FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)",
+        );
+        match self.read_one(Whose::Nobody, "to tell of its role", query).await? {
+            None => Ok(()),
+            Some(row) => Err(DatabaseError::Unbound { role: plain(&row, "name")?, why: plain(&row, "why")? }),
+        }
     }
 
     /// The components that rows name, of every tenant, with their sizes in bytes.
@@ -62,11 +80,13 @@ impl Database {
     /// The database.
     pub async fn components(&self) -> Result<Vec<(Digest, u64)>, StoreError> {
         const WHAT: &str = "to read the plugins";
-        let mut connection = self.readers.acquire().await.map_err(failed(WHAT))?;
-        let select = "SELECT DISTINCT digest, size_bytes FROM plugins ORDER BY digest";
-        let rows = connection.fetch_all(select).await.map_err(failed(WHAT))?;
-        let sized =
-            |row: &AnyRow| Ok((name(row, "digest")?, u64::try_from(plain::<i64>(row, "size_bytes")?).unwrap_or(0)));
-        rows.iter().map(sized).collect()
+        let mut all = BTreeMap::new();
+        for tenant in self.tenants().await? {
+            let select = sqlx::query("SELECT digest, size_bytes FROM plugins WHERE tenant_id = $1");
+            for row in self.read_all(&tenant, WHAT, select.bind(tenant.to_string())).await? {
+                all.insert(name(&row, "digest")?, u64::try_from(plain::<i64>(&row, "size_bytes")?).unwrap_or(0));
+            }
+        }
+        Ok(all.into_iter().collect())
     }
 }

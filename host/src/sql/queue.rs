@@ -22,9 +22,9 @@ use super::errors::{DatabaseError, failed};
 use crate::clock::{Millis, new_id};
 use crate::config::Limits;
 use crate::names::Tenant;
-use crate::registry::Registry;
 use crate::registry::impact::threads;
 use crate::registry::store::StoreError;
+use crate::registry::tenants::Tenants;
 
 const QUEUE: &str = "hallmark-impact";
 
@@ -177,29 +177,29 @@ async fn sweep(pools: &Pools) -> Result<(), sqlx::Error> {
 }
 
 impl Database {
-    /// Judges chunks as one of the fleet's workers, one at a time, until `registry` is gone. What keeps it from the
+    /// Judges chunks as one of the fleet's workers, one at a time, whichever tenant's they are. What keeps it from the
     /// queue is logged and tried again.
-    pub async fn judge_chunks(self: Arc<Self>, registry: Arc<Registry>) {
+    pub async fn judge_chunks(self: Arc<Self>, tenants: Arc<Tenants>) {
         loop {
             // A name of its own each time: what a worker of this name had taken is handed out again.
             let name = format!("{QUEUE}-{}", new_id(Millis::now()));
-            if let Err(error) = self.work(&name, Arc::clone(&registry)).await {
+            if let Err(error) = self.work(&name, Arc::clone(&tenants)).await {
                 tracing::warn!(%error, "the queue of previews cannot be used; it is tried again");
             }
             tokio::time::sleep(RETRY_AFTER).await;
         }
     }
 
-    async fn work(&self, name: &str, registry: Arc<Registry>) -> Result<(), BoxDynError> {
+    async fn work(&self, name: &str, tenants: Arc<Tenants>) -> Result<(), BoxDynError> {
         let queue = &self.queue;
         match queue.pools().await? {
             Pools::Sqlite(pool) => {
                 let backend = queue.sqlite(pool).poll_with_interval(queue.poll);
-                WorkerBuilder::new(name).backend(backend).data(registry).build(judge).run().await?;
+                WorkerBuilder::new(name).backend(backend).data(tenants).build(judge).run().await?;
             }
             Pools::Postgres(pool) => {
                 let backend = queue.postgres(pool).poll_with_interval(queue.poll);
-                WorkerBuilder::new(name).backend(backend).data(registry).build(judge).run().await?;
+                WorkerBuilder::new(name).backend(backend).data(tenants).build(judge).run().await?;
             }
         }
         Ok(())
@@ -210,10 +210,15 @@ impl Database {
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A worker would take all that waits, and other hosts nothing: it pauses while it has a chunk.
-async fn judge(waiting: Waiting, registry: Data<Arc<Registry>>, worker: WorkerContext) -> Result<(), BoxDynError> {
+async fn judge(waiting: Waiting, tenants: Data<Arc<Tenants>>, worker: WorkerContext) -> Result<(), BoxDynError> {
     let _ = worker.pause();
     let judged = match waiting.tenant.parse() {
-        Ok(tenant) => registry.run_chunk(&tenant, &waiting.impact, waiting.number).await,
+        Ok(tenant) => match tenants.registry(&tenant).await {
+            Ok(Some(registry)) => registry.run_chunk(&tenant, &waiting.impact, waiting.number).await,
+            // Of a database that is no more.
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        },
         Err(error) => Err(crate::registry::RegistryError::from(error)),
     };
     let _ = worker.resume();

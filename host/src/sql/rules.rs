@@ -74,7 +74,7 @@ pub(super) async fn create_release(
     new: &NewRelease,
 ) -> Result<ReleaseRow, StoreError> {
     let failed = failed("to write a release");
-    let mut transaction = database.writers.begin().await.map_err(&failed)?;
+    let mut transaction = database.writers.begin(tenant).await.map_err(&failed)?;
     let row = sqlx::query(
         "INSERT INTO rulesets (tenant_id, scope, last_number) VALUES ($1, $2, 1)
          ON CONFLICT (tenant_id, scope) DO UPDATE SET last_number = rulesets.last_number + 1

@@ -160,7 +160,7 @@ impl Database {
             "SELECT count(*) AS counted FROM (SELECT 1 AS one FROM observations
              WHERE tenant_id = $1 AND observer = $2 AND {which} LIMIT $3) AS some_of_them"
         );
-        let row = self.read_one("to count what was observed", about(text, tenant, observer).bind(most)).await?;
+        let row = self.read_one(tenant, "to count what was observed", about(text, tenant, observer).bind(most)).await?;
         row.map_or(Ok(0), |row| plain(&row, "counted"))
     }
 }
@@ -172,7 +172,7 @@ impl ShadowStore for Database {
             "SELECT scope, active_number AS number, active_digest AS digest, exemptions, shadows
              FROM rulesets WHERE tenant_id = $1 ORDER BY scope",
         );
-        let rows = self.read_all("to read what is in force", statement.bind(tenant.to_string())).await?;
+        let rows = self.read_all(tenant, "to read what is in force", statement.bind(tenant.to_string())).await?;
         let mut stamp = RulesStamp::default();
         for row in &rows {
             stamp.releases.extend(rules::active_ref(row)?);
@@ -219,12 +219,12 @@ impl ShadowStore for Database {
     async fn running_shadows(&self, tenant: &Tenant) -> Result<Vec<ShadowRow>, StoreError> {
         let text = format!("SELECT {COLUMNS} WHERE tenant_id = $1 AND state IN ('shadowing', 'staged') ORDER BY scope");
         let statement = sqlx::query(AssertSqlSafe(text)).bind(tenant.to_string());
-        self.read_all("to read the shadows", statement).await?.iter().map(shadow).collect()
+        self.read_all(tenant, "to read the shadows", statement).await?.iter().map(shadow).collect()
     }
 
     async fn newest_shadow(&self, tenant: &Tenant, scope: &Scope) -> Result<Option<ShadowRow>, StoreError> {
         let text = format!("SELECT {COLUMNS} WHERE tenant_id = $1 AND scope = $2 ORDER BY id DESC LIMIT 1");
-        let row = self.read_one("to read a shadow", about(text, tenant, &scope.to_string())).await?;
+        let row = self.read_one(tenant, "to read a shadow", about(text, tenant, &scope.to_string())).await?;
         row.as_ref().map(shadow).transpose()
     }
 
@@ -236,7 +236,7 @@ impl ShadowStore for Database {
         happenings: &[NewHappening],
     ) -> Result<(), StoreError> {
         let failed = failed("to write a decision");
-        let mut transaction = self.writers.begin().await.map_err(&failed)?;
+        let mut transaction = self.writers.begin(tenant).await.map_err(&failed)?;
         events::insert_decision(tenant, decision).execute(&mut *transaction).await.map_err(&failed)?;
         insert_observations(&mut transaction, tenant, std::iter::once((decision, observations))).await?;
         outbox::insert(&mut transaction, tenant, happenings).await?;
@@ -260,7 +260,7 @@ impl ShadowStore for Database {
               WHERE tenant_id = $1 AND observer = $2 AND agreement <> 'failed'
               ORDER BY decision_id DESC LIMIT $3) AS newest";
         let statement = about(text.to_owned(), tenant, observer).bind(asked.timed);
-        let row = self.read_one("to time what was observed", statement).await?;
+        let row = self.read_one(tenant, "to time what was observed", statement).await?;
         let (counted, slower): (i64, i64) = match &row {
             Some(row) => (plain(row, "counted")?, plain(row, "slower")?),
             None => (0, 0),
@@ -272,7 +272,8 @@ impl ShadowStore for Database {
     async fn observation_counts(&self, tenant: &Tenant, observer: &str) -> Result<Vec<(Agreement, i64)>, StoreError> {
         let text = "SELECT agreement, count(*) AS counted FROM observations
              WHERE tenant_id = $1 AND observer = $2 GROUP BY agreement";
-        let rows = self.read_all("to count what was observed", about(text.to_owned(), tenant, observer)).await?;
+        let rows =
+            self.read_all(tenant, "to count what was observed", about(text.to_owned(), tenant, observer)).await?;
         rows.iter().map(|row| Ok((word(row, "agreement")?, plain(row, "counted")?))).collect()
     }
 
@@ -286,7 +287,7 @@ impl ShadowStore for Database {
              WHERE tenant_id = $1 AND observer = $2 GROUP BY change, code
              ORDER BY publishes DESC, change DESC, code LIMIT $3";
         let statement = about(text.to_owned(), tenant, observer).bind(i64::from(limit));
-        let rows = self.read_all("to read the codes of what was observed", statement).await?;
+        let rows = self.read_all(tenant, "to read the codes of what was observed", statement).await?;
         let code = |row: &AnyRow| {
             let change = word(row, "change")?;
             Ok(ObservationCode { change, code: plain(row, "code")?, publishes: plain(row, "publishes")? })
@@ -304,7 +305,7 @@ impl ShadowStore for Database {
         let text = "SELECT decision_id, kind, entry_id, version FROM observations
              WHERE tenant_id = $1 AND observer = $2 AND agreement = $3 ORDER BY decision_id DESC LIMIT $4";
         let statement = about(text.to_owned(), tenant, observer).bind(agreement.as_str()).bind(i64::from(limit));
-        self.read_all("to read examples of what was observed", statement).await?.iter().map(example).collect()
+        self.read_all(tenant, "to read examples of what was observed", statement).await?.iter().map(example).collect()
     }
 
     async fn observation_code_examples(
@@ -323,7 +324,7 @@ impl ShadowStore for Database {
             .bind(code.change.as_str())
             .bind(code.code.clone())
             .bind(i64::from(limit));
-        self.read_all("to read examples of what was observed", statement).await?.iter().map(example).collect()
+        self.read_all(tenant, "to read examples of what was observed", statement).await?.iter().map(example).collect()
     }
 }
 

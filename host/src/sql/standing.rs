@@ -24,12 +24,12 @@ impl ReadingStore for Database {
         limit: u32,
     ) -> Result<Page<ListedEntry>, StoreError> {
         let statement = listing::select_page(self.engine, tenant, asked, after, limit);
-        let rows = self.read_all("to read entries", statement).await?;
+        let rows = self.read_all(tenant, "to read entries", statement).await?;
         page(&rows, limit, listing::listed)
     }
 
     async fn standing(&self, tenant: &Tenant, of: &EntryName, at: Millis) -> Result<Standing, StoreError> {
-        let row = self.read_one("to read an entry", listing::select_standing(tenant, of, at)).await?;
+        let row = self.read_one(tenant, "to read an entry", listing::select_standing(tenant, of, at)).await?;
         row.as_ref().map_or_else(|| Ok(Standing::default()), listing::standing)
     }
 
@@ -42,7 +42,7 @@ impl ReadingStore for Database {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let rows = self.read_all("to read versions", listing::select_withdrawn(tenant, kind, ids)).await?;
+        let rows = self.read_all(tenant, "to read versions", listing::select_withdrawn(tenant, kind, ids)).await?;
         rows.iter().map(|row| Ok((name(row, "entry_id")?, name(row, "version")?))).collect()
     }
 
@@ -57,7 +57,7 @@ impl ReadingStore for Database {
             return Ok(Page { items: Vec::new(), more: false });
         }
         let statement = search::select_found(self.engine, tenant, search, after, limit);
-        let rows = self.read_all("to search entries", statement).await?;
+        let rows = self.read_all(tenant, "to search entries", statement).await?;
         page(&rows, limit, search::found_entry)
     }
 
@@ -70,13 +70,13 @@ impl ReadingStore for Database {
         limit: u32,
     ) -> Result<Page<ReferenceRow>, StoreError> {
         let statement = select_references(tenant, of, direction, after, limit);
-        let rows = self.read_all("to read references", statement).await?;
+        let rows = self.read_all(tenant, "to read references", statement).await?;
         page(&rows, limit, reference)
     }
 
     async fn rate(&self, tenant: &Tenant, rating: &RatingRow) -> Result<bool, StoreError> {
         let failed = failed("to write a rating");
-        let mut transaction = self.writers.begin().await.map_err(&failed)?;
+        let mut transaction = self.writers.begin(tenant).await.map_err(&failed)?;
         // The count's row first, and always: two who rate under one name wait for each other here.
         of_entry(
             "INSERT INTO entry_ratings (tenant_id, kind, entry_id, count, total) VALUES ($1, $2, $3, 0, 0)
@@ -130,7 +130,7 @@ impl ReadingStore for Database {
         // Ids are hexadecimal: this is after each.
         .bind(before.unwrap_or("g").to_owned())
         .bind(i64::from(limit) + 1);
-        let rows = self.read_all("to read ratings", statement).await?;
+        let rows = self.read_all(tenant, "to read ratings", statement).await?;
         page(&rows, limit, rating)
     }
 
@@ -144,7 +144,7 @@ impl ReadingStore for Database {
         )
         .bind(day)
         .bind(i64::from(went_well));
-        self.write("to count a use", statement).await.map(|_| ())
+        self.write(tenant, "to count a use", statement).await.map(|_| ())
     }
 }
 

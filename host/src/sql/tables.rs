@@ -19,6 +19,25 @@ pub struct Table {
     pub columns: Vec<String>,
 }
 
+impl Table {
+    /// The column that says whose a row is; none where rows are nobody's.
+    pub(super) fn column_of_tenant(&self) -> Option<&'static str> {
+        match self.name.as_str() {
+            "tenants" => Some("id"),
+            _ => self.columns.iter().any(|column| column == "tenant_id").then_some("tenant_id"),
+        }
+    }
+}
+
+/// Tables on PostgreSQL whose rows are no tenant's, each with the reason: no policy keeps them. A test holds the schema to
+/// this list.
+pub const OF_NO_TENANT: [(&str, &str); 4] = [
+    ("apalis._sqlx_migrations", "the steps of the queue's own schema"),
+    ("apalis.jobs", "the queue of previews: tenant, preview and number of a chunk, and nothing of what is judged"),
+    ("apalis.workers", "the hosts that take from the queue"),
+    ("migrations", "the steps of the schema that were applied"),
+];
+
 /// Tables that are not carried, each with the reason.
 const LEFT_OUT: [(&str, &str); 2] = [
     (
@@ -80,10 +99,9 @@ pub(super) async fn tables(engine: Engine, connection: &mut AnyConnection) -> Re
     parents_first(tables, &references.iter().map(pair).collect::<Result<Vec<(String, String)>, StoreError>>()?)
 }
 
-/// Which of a table's rows are carried, as the end of a statement.
-pub(super) fn rows_kept(table: &str) -> String {
-    let kept = ROWS_KEPT.iter().find(|(name, _)| *name == table);
-    kept.map_or_else(String::new, |(_, condition)| format!(" WHERE {condition}"))
+/// Which of a table's rows are carried, as a condition; none where all are.
+pub(super) fn rows_kept(table: &str) -> Option<&'static str> {
+    ROWS_KEPT.iter().find(|(name, _)| *name == table).map(|(_, condition)| *condition)
 }
 
 /// A name as SQL carries it.

@@ -6,6 +6,7 @@ use sqlx::any::AnyRow;
 
 use super::errors::failed;
 use super::rows::{millis, name, page, plain};
+use super::whose::Whose;
 use super::{Database, Statement, audit};
 use crate::clock::Millis;
 use crate::names::Tenant;
@@ -25,13 +26,13 @@ impl TokenStore for Database {
 
     async fn token_by_hash(&self, hash: &str) -> Result<Option<TokenRow>, StoreError> {
         let statement = select("WHERE hash = $1").bind(hash.to_owned());
-        let row = self.read_one("to read a token", statement).await?;
+        let row = self.read_one(Whose::Token(hash), "to read a token", statement).await?;
         row.as_ref().map(token).transpose()
     }
 
     async fn token(&self, tenant: &Tenant, id: &str) -> Result<Option<TokenRow>, StoreError> {
         let statement = select("WHERE tenant_id = $1 AND id = $2").bind(tenant.to_string()).bind(id.to_owned());
-        let row = self.read_one("to read a token", statement).await?;
+        let row = self.read_one(tenant, "to read a token", statement).await?;
         row.as_ref().map(token).transpose()
     }
 
@@ -41,7 +42,7 @@ impl TokenStore for Database {
             .bind(tenant.to_string())
             .bind(before.unwrap_or("~").to_owned())
             .bind(i64::from(limit) + 1);
-        let rows = self.read_all("to read the tokens", statement).await?;
+        let rows = self.read_all(tenant, "to read the tokens", statement).await?;
         page(&rows, limit, token)
     }
 
@@ -53,7 +54,7 @@ impl TokenStore for Database {
         .bind(tenant.to_string())
         .bind(id.to_owned())
         .bind(at.0);
-        self.write("to write a token's use", statement).await.map(|_| ())
+        self.write(tenant, "to write a token's use", statement).await.map(|_| ())
     }
 
     async fn revoke_token(&self, token: &TokenRow, by: &str, at: Millis) -> Result<bool, StoreError> {
@@ -70,7 +71,7 @@ impl TokenStore for Database {
         at: Millis,
     ) -> Result<u64, StoreError> {
         let failed = failed("to revoke tokens");
-        let mut transaction = self.writers.begin().await.map_err(&failed)?;
+        let mut transaction = self.writers.begin(tenant).await.map_err(&failed)?;
         let held = select_made_before(&mut transaction, tenant, before, own).await?;
         let mut records = Vec::new();
         for (id, name) in held {

@@ -16,7 +16,11 @@ pub(super) struct Transaction {
 
 impl Transaction {
     pub(super) async fn begin(pool: &AnyPool, statement: String) -> Result<Self, sqlx::Error> {
-        let mut transaction = Self { connection: pool.acquire().await?, ended: false };
+        Self::begin_on(pool.acquire().await?, statement).await
+    }
+
+    pub(super) async fn begin_on(connection: PoolConnection<Any>, statement: String) -> Result<Self, sqlx::Error> {
+        let mut transaction = Self { connection, ended: false };
         transaction.connection.execute(AssertSqlSafe(statement)).await?;
         Ok(transaction)
     }

@@ -26,7 +26,7 @@ impl WebhookStore for Database {
 
     async fn webhook(&self, tenant: &Tenant, id: &str) -> Result<Option<WebhookRow>, StoreError> {
         let statement = select("WHERE tenant_id = $1 AND id = $2", tenant).bind(id.to_owned());
-        let row = self.read_one(READING, statement).await?;
+        let row = self.read_one(tenant, READING, statement).await?;
         row.as_ref().map(webhook).transpose()
     }
 
@@ -40,7 +40,7 @@ impl WebhookStore for Database {
         let statement = select("WHERE tenant_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3", tenant)
             .bind(before.unwrap_or("~").to_owned())
             .bind(i64::from(limit) + 1);
-        page(&self.read_all(READING, statement).await?, limit, webhook)
+        page(&self.read_all(tenant, READING, statement).await?, limit, webhook)
     }
 
     async fn remove_webhook(&self, tenant: &Tenant, id: &str, by: &str, at: Millis) -> Result<bool, StoreError> {
@@ -96,7 +96,7 @@ impl WebhookStore for Database {
              SELECT 1 FROM deliveries WHERE deliveries.tenant_id = $1 AND webhook_id = webhooks.id
                  AND state = 'waiting' AND next_at <= $2 AND leased_until <= $2)
              ORDER BY id";
-        let rows = self.read_all(READING, select(condition, tenant).bind(at.0)).await?;
+        let rows = self.read_all(tenant, READING, select(condition, tenant).bind(at.0)).await?;
         rows.iter().map(webhook).collect()
     }
 

@@ -8,6 +8,7 @@ use hallmark::registry::impact::{Counts, Example, Group, Impact};
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection as _, Executor as _};
 
+use crate::support::as_superuser;
 use crate::support::ground::{Ground, Member, limits, notes, on_both_engines};
 
 on_both_engines! {
@@ -146,7 +147,7 @@ async fn a_resolver_that_breaks_is_told_and_rests_for_nobody(ground: Ground) {
 
 async fn what_was_not_kept_is_not_judged(ground: Ground) {
     let (host, mut candidate) = four_notes(&ground).await;
-    let mut database = AnyConnection::connect(&ground.address).await.expect("it opens");
+    let mut database = AnyConnection::connect(&as_superuser(&ground.address)).await.expect("it opens");
     database.execute("UPDATE decisions SET submission = NULL").await.expect("it is forgotten");
     database.close().await.expect("it closes");
     candidate["placeholders"] = json!([{"name": "REGION"}]);

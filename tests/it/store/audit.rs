@@ -15,6 +15,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
 use super::life::change;
 use super::{AT, World, shown};
+use crate::support::as_superuser;
 
 /// A connection beside the host's.
 pub async fn behind(world: &World) -> sqlx::AnyConnection {
@@ -22,7 +23,7 @@ pub async fn behind(world: &World) -> sqlx::AnyConnection {
         Some(folder) => format!("sqlite:{}/reg%20istry%3F.db", folder.path().display()),
         None => world.address.clone(),
     };
-    sqlx::AnyConnection::connect(&address).await.expect("it opens")
+    sqlx::AnyConnection::connect(&as_superuser(&address)).await.expect("it opens")
 }
 
 /// What happened, by whom, to what, and the rest, in the order of writing.

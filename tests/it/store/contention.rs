@@ -6,11 +6,12 @@ use hallmark::sql::Database;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use super::{World, patient, publish};
+use crate::support::as_superuser;
 use crate::support::waiting::until_waiting;
 
 /// Another program's connection to the same database.
 async fn stranger(world: &World) -> PgConnection {
-    PgConnection::connect(&world.address).await.expect("it connects")
+    PgConnection::connect(&as_superuser(&world.address)).await.expect("it connects")
 }
 
 async fn open(address: &str, limits: &Limits) -> Database {

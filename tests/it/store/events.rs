@@ -14,7 +14,7 @@ use crate::support::approval::approve;
 
 /// Gives places to everything that waits.
 async fn place_all(world: &World) {
-    let pending = world.database.pending_events(1_000).await.expect("events");
+    let pending = world.database.pending_events(&world.tenant, 1_000).await.expect("events");
     world.database.place_events(&world.tenant, &pending, AT).await.expect("they get places");
 }
 
@@ -33,7 +33,7 @@ pub async fn gives_each_event_one_place_after_another(world: World) {
             let mut commit = commit(&tenant, &approved, &entry, &format!("1.{number}.0"));
             commit.event.body = format!("{{\"version\":\"1.{number}.0\"}}");
             host.commit(&commit).await.expect("an answer");
-            let pending = host.pending_events(7).await.expect("events");
+            let pending = host.pending_events(&tenant, 7).await.expect("events");
             host.place_events(&tenant, &pending, AT).await.expect("they get places");
         })
     });
@@ -41,7 +41,7 @@ pub async fn gives_each_event_one_place_after_another(world: World) {
         publish.await.expect("no panic");
     }
     place_all(&world).await;
-    assert!(world.database.pending_events(10).await.expect("events").is_empty());
+    assert!(world.database.pending_events(&world.tenant, 10).await.expect("events").is_empty());
     let events = world.database.events_after(&world.tenant, 0, 1_000).await.expect("events");
     let places: Vec<i64> = events.iter().map(|event| event.place).collect();
     let last = i64::try_from(events.len()).expect("a count");

@@ -14,6 +14,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use super::{AT, World, commit, patient};
 use crate::support::approval::approve_under;
+use crate::support::as_superuser;
 use crate::support::waiting::until_waiting;
 use hallmark::sql::Database;
 
@@ -102,8 +103,8 @@ async fn a_publish_that_waits_for_a_revocation_is_judged_again() {
     let (world, judged) = World::postgres().await.with_rules().await;
     let made = exemption();
     world.database.insert_exemption(&world.tenant, &made, 1).await.expect("an answer");
-    let mut holds = PgConnection::connect(&world.address).await.expect("it connects");
-    let mut looks = PgConnection::connect(&world.address).await.expect("it connects");
+    let mut holds = PgConnection::connect(&as_superuser(&world.address)).await.expect("it connects");
+    let mut looks = PgConnection::connect(&as_superuser(&world.address)).await.expect("it connects");
     let host = Database::connect(&world.address, &patient()).await.expect("it opens");
     holds.execute("BEGIN; SELECT 1 FROM exemptions FOR UPDATE").await.expect("it is held");
     // The revocation holds the rules and waits for the row; the publish waits for the rules.

@@ -8,6 +8,7 @@ use hallmark::sql::Database;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use super::{AT, World, patient};
+use crate::support::as_superuser;
 
 /// The numbers of this engine's migrations.
 async fn migrated(world: &World) -> Vec<i64> {
@@ -20,7 +21,7 @@ async fn meddle(world: &World, statement: &str) {
         Some(folder) => format!("sqlite:{}/reg%20istry%3F.db", folder.path().display()),
         None => world.address.clone(),
     };
-    let mut connection = sqlx::AnyConnection::connect(&address).await.expect("it opens");
+    let mut connection = sqlx::AnyConnection::connect(&as_superuser(&address)).await.expect("it opens");
     connection.execute(AssertSqlSafe(statement)).await.expect("it is done");
     connection.close().await.expect("it closes");
 }

@@ -10,7 +10,7 @@ use crate::config::Limits;
 use crate::names::Digest;
 use crate::registry::blobs::Blobs;
 use crate::registry::store::Store as _;
-use crate::sql::{Database, Server, connections_of_host, is_there};
+use crate::sql::{Database, DatabaseError, Server, connections_of_host, is_there};
 
 /// Milliseconds that clocks may differ by before somebody should look, and before what is given out for a time is given
 /// out for another.
@@ -43,6 +43,7 @@ pub async fn look(place: &Place, limits: &Limits, checks: &mut Vec<Check>) {
         return checks.push(unreachable(error.into()));
     }
     checks.push(Check::ok(PART, "it answers"));
+    checks.push(role(&database).await);
     let has_schema = schema(&database, checks).await;
     server(&database, limits, checks).await;
     if has_schema {
@@ -63,6 +64,18 @@ async fn schema(database: &Database, checks: &mut Vec<Check>) -> bool {
             checks.push(Check::fail(PART, format!("{:#}", anyhow::Error::from(error)), help));
             false
         }
+    }
+}
+
+async fn role(database: &Database) -> Check {
+    const PART: &str = "role";
+    match database.check_role().await {
+        Ok(()) => Check::ok(PART, "nothing but its own tenant's rows is shown to a request"),
+        Err(error @ DatabaseError::Unbound { .. }) => {
+            let help = "no host serves as this role; a backup may be made as it";
+            Check::fail(PART, error.to_string(), help)
+        }
+        Err(error) => Check::fail(PART, format!("{:#}", anyhow::Error::from(error)), "run it again"),
     }
 }
 

@@ -73,9 +73,9 @@ pub struct PlacesKept {
 #[async_trait]
 pub trait EventStore {
     /// Events that have no place yet, in order, at most `limit`.
-    async fn pending_events(&self, limit: u32) -> Result<Vec<EventRow>, StoreError>;
+    async fn pending_events(&self, tenant: &Tenant, limit: u32) -> Result<Vec<EventRow>, StoreError>;
     /// Gives places to those of the events that have none yet, in their order, and writes a delivery for each webhook that
-    /// wants one. Of one tenant.
+    /// wants one.
     async fn place_events(&self, tenant: &Tenant, events: &[EventRow], at: Millis) -> Result<(), StoreError>;
     /// Events with places above `after`, in order, at most `limit`.
     async fn events_after(&self, tenant: &Tenant, after: i64, limit: u32) -> Result<Vec<PlacedEvent>, StoreError>;
