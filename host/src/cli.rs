@@ -49,6 +49,7 @@ mod shadow;
 mod show;
 mod source;
 mod sync;
+mod tenant;
 mod token;
 mod validate;
 mod verify;
@@ -127,6 +128,9 @@ enum Command {
     /// Who may ask a server for what.
     #[command(subcommand)]
     Token(token::Command),
+    /// Who has a registry of his own in a database.
+    #[command(subcommand)]
+    Tenant(tenant::Command),
     /// Who is sent events.
     #[command(subcommand)]
     Webhook(webhook::Command),
@@ -247,6 +251,7 @@ fn run_configured(first: &ArgMatches) -> Outcome {
         Command::Plugin(command) => plugin::run(&command, &configuration),
         Command::Inbox(command) => inbox::run(&command),
         Command::Token(command) => token::run(&command),
+        Command::Tenant(command) => tenant::run(&command, &configuration),
         Command::Webhook(command) => webhook::run(&command),
         Command::Audit(command) => audit::run(&command),
         Command::Decision(command) => decision::run(&command),

@@ -146,6 +146,21 @@ fn three_hosts_share_a_database_and_nothing_that_is_their_own() {
 }
 
 #[test]
+fn hosts_have_a_role_of_their_own_in_the_database() {
+    let (compose, made) = (compose(), packaged("database.sh"));
+    let database = service(&compose, "database");
+    assert!(database["environment"].get("POSTGRES_USER").is_none(), "the image makes its user a superuser");
+    assert!(database["volumes"].to_string().contains("./database.sh:/docker-entrypoint-initdb.d/database.sh:ro"));
+    let runbook = fs::read_to_string(root().join("docs/OPERATIONS.md")).expect("the runbook");
+    for statement in made.lines().filter(|line| line.ends_with(';') && !line.contains("PASSWORD")) {
+        assert!(runbook.contains(statement), "the runbook says so as well: {statement}");
+    }
+    for text in [&made, &runbook] {
+        assert!(text.contains("NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE;"));
+    }
+}
+
+#[test]
 fn containers_can_write_nothing_and_become_nobody() {
     let compose = compose();
     for name in compose["services"].as_object().expect("services").keys() {
