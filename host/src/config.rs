@@ -69,6 +69,30 @@ limits! {
     request_read_max_ms: u64 = 30_000,
     /// Connections held at once; past it new ones wait to be accepted.
     connections_max: usize = 4_096,
+    /// Requests of one token in `requests_window_s`, which may come at once; past it the host answers 429. 0 for any
+    /// number.
+    requests_per_token_max: u32 = 30_000,
+    /// Requests of one address (IPv6: of one /64) in `requests_window_s`, which may come at once; past it the host
+    /// answers 429. 0 for any number.
+    requests_per_address_max: u32 = 60_000,
+    /// Seconds in which a caller that asked for all that it may can ask for as much again.
+    requests_window_s: u32 = 60,
+    /// Tokens, and addresses, whose requests are counted; where more ask, those that asked longest ago are forgotten.
+    callers_counted_max: usize = 100_000,
+    /// Seconds for which a browser's session holds.
+    session_max_s: u32 = 8 * 60 * 60,
+    /// Milliseconds that an issuer of JSON Web Tokens may take to tell its keys.
+    issuer_fetch_max_ms: u64 = 5_000,
+    /// Bytes of what an issuer tells.
+    issuer_document_max_bytes: usize = 512 * 1024,
+    /// Milliseconds between two questions to one issuer, however many tokens name keys that it has not told.
+    issuer_poll_ms: u64 = 10_000,
+    /// Milliseconds after which an issuer's keys are asked for again.
+    issuer_keys_fresh_ms: u64 = 3_600_000,
+    /// Milliseconds after which keys that could not be asked for again are believed no more.
+    issuer_keys_kept_ms: u64 = 24 * 60 * 60 * 1_000,
+    /// Trusted publishers of a tenant.
+    trusted_publishers_max: u32 = 1_000,
     /// Milliseconds that a stopping host gives the requests it has accepted.
     shutdown_max_ms: u64 = 30_000,
     /// Milliseconds between two looks for events that nobody was woken for.

@@ -276,6 +276,19 @@ pub mod pointer {
     }
 }
 
+/// True where the text is like the pattern, in which `*` stands for any characters, none among them. Each part between
+/// two stars is looked for where the one before ended: the first place is as good as any later one.
+pub fn is_like(pattern: &str, text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(first) else { return false };
+    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for part in middle.split('*') {
+        let Some(found) = text.find(part) else { return false };
+        text = &text[found + part.len()..];
+    }
+    text.ends_with(last)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use super::publish::{not_found, sane_id};
 use super::store::{ExemptionMade, Page};
 use super::{Actor, Decision, Registry, RegistryError};
 use crate::clock::{Instant, Millis, new_id};
-use crate::names::{EntryId, KindName};
+use crate::names::{EntryId, KindName, is_like};
 use crate::report::{Exempted, Finding, Stage};
 
 /// Milliseconds of a day.
@@ -75,18 +75,6 @@ impl std::fmt::Display for Pattern {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}/{}", self.kind, self.entry)
     }
-}
-
-/// Each part between two stars is looked for where the one before ended: the first place is as good as any later one.
-fn is_like(pattern: &str, text: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(mut text) = text.strip_prefix(first) else { return false };
-    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
-    for part in middle.split('*') {
-        let Some(found) = text.find(part) else { return false };
-        text = &text[found + part.len()..];
-    }
-    text.ends_with(last)
 }
 
 /// One exemption.

@@ -1,0 +1,206 @@
+//! Who vouches for callers elsewhere: issuers of JSON Web Tokens, believed as far as their settings say. This room says
+//! whether a token is one of theirs and what it claims; what that lets its holder do is the registry's to say. A
+//! refusal tells the caller what to change and nothing of what is believed here.
+
+mod claims;
+mod fetch;
+mod keys;
+mod settings;
+mod signatures;
+
+use std::sync::Arc;
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, Validation, dangerous};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use self::keys::{Key, Keys};
+use crate::config::Limits;
+use crate::names::Tenant;
+
+pub use claims::Claims;
+pub use settings::{GrantSettings, IssuerSettings};
+
+/// Bytes of a token that is read at all.
+const TOKEN_MAX_BYTES: usize = 16 * 1024;
+/// Bytes of a subject; OpenID Connect allows as many.
+const SUBJECT_MAX_BYTES: usize = 255;
+
+/// The issuers that are believed.
+pub struct Issuers(Vec<Issuer>);
+
+struct Issuer {
+    settings: IssuerSettings,
+    algorithms: Vec<Algorithm>,
+    keys: Arc<Keys>,
+}
+
+/// What a token says that an issuer signed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Vouched {
+    /// The place of its issuer among the settings.
+    pub issuer: usize,
+    /// What the settings call its issuer.
+    pub name: String,
+    /// What its issuer calls itself.
+    pub url: String,
+    /// For whom it vouches.
+    pub subject: String,
+    /// Everything that it says.
+    pub claims: Map<String, Value>,
+}
+
+/// Why a token is not believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotBelieved {
+    /// It is no JSON Web Token.
+    #[error("the token cannot be read as a signed JSON Web Token")]
+    Unreadable,
+    /// Its issuer is none of those that are believed.
+    #[error("the token's issuer is not believed here: ask the operator of this registry which are")]
+    Stranger,
+    /// It is signed in a way that is not allowed.
+    #[error("the token is signed with an algorithm that is not allowed for its issuer")]
+    Algorithm,
+    /// The signature is none of its issuer's.
+    #[error("the token's signature is not its issuer's")]
+    Signature,
+    /// Its time is over.
+    #[error("the token expired: ask its issuer for another")]
+    Expired,
+    /// Its time is to come.
+    #[error("the token does not hold yet: compare the clocks of its issuer and of this registry")]
+    Early,
+    /// It is for somebody else.
+    #[error("the token is not for this registry: ask its issuer for one with this registry's audience")]
+    Audience,
+    /// It is for another tenant.
+    #[error("the token is for another tenant")]
+    Tenant,
+    /// It lacks something.
+    #[error("the token lacks what every token must have: iss, aud, sub and exp, each once and in its form")]
+    Incomplete,
+}
+
+/// The keys of an issuer are not known, and it does not tell them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the issuer '{0}' does not tell its keys: try again")]
+pub struct Unreachable(pub String);
+
+/// What is read of a token before it is believed: whose it says that it is.
+#[derive(Deserialize)]
+struct Peek {
+    iss: String,
+}
+
+impl Issuers {
+    /// Issuers as they are set; nothing is asked of them yet.
+    ///
+    /// # Errors
+    /// What is wrong with the settings, with the issuer that it is about.
+    pub fn new(settings: Vec<IssuerSettings>, limits: &Limits) -> Result<Self, String> {
+        signatures::install();
+        let mut issuers: Vec<Issuer> = Vec::new();
+        for settings in settings {
+            let algorithms = settings.check()?;
+            if issuers.iter().any(|other| other.settings.name == settings.name) {
+                return Err(format!("two issuers have the name '{}': name each once", settings.name));
+            }
+            if issuers.iter().any(|other| other.settings.issuer == settings.issuer) {
+                return Err(format!("the issuer {} stands twice: keep one", settings.issuer));
+            }
+            let keys = Arc::new(Keys::new(&settings, limits));
+            issuers.push(Issuer { settings, algorithms, keys });
+        }
+        Ok(Self(issuers))
+    }
+
+    /// The settings, in their order.
+    pub fn settings(&self) -> impl Iterator<Item = &IssuerSettings> {
+        self.0.iter().map(|issuer| &issuer.settings)
+    }
+
+    /// What a token says, where one of the issuers signed it for this registry and its time is now.
+    ///
+    /// # Errors
+    /// The issuer's keys cannot be told; within, why the token is not believed.
+    pub async fn verify(&self, token: &str, tenant: &Tenant) -> Result<Result<Vouched, NotBelieved>, Unreachable> {
+        let (place, algorithm, key_id) = match self.read(token) {
+            Ok(read) => read,
+            Err(why) => return Ok(Err(why)),
+        };
+        let issuer = &self.0[place];
+        let Some(key) = issuer.keys.find(key_id.as_deref(), algorithm).await? else {
+            return Ok(Err(NotBelieved::Signature));
+        };
+        Ok(issuer.believe(token, algorithm, &key, tenant).map(|(subject, claims)| Vouched {
+            issuer: place,
+            name: issuer.settings.name.clone(),
+            url: issuer.settings.issuer.clone(),
+            subject,
+            claims,
+        }))
+    }
+
+    /// Whose token it says that it is, and how it is signed.
+    fn read(&self, token: &str) -> Result<(usize, Algorithm, Option<String>), NotBelieved> {
+        if token.len() > TOKEN_MAX_BYTES {
+            return Err(NotBelieved::Unreadable);
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(|_| NotBelieved::Unreadable)?;
+        // What a critical extension means, only those know who implement it (RFC 7515, 4.1.11).
+        if header.crit.is_some() {
+            return Err(NotBelieved::Unreadable);
+        }
+        let Peek { iss } = dangerous::insecure_decode_claims(token).map_err(|_| NotBelieved::Unreadable)?;
+        let place = self.0.iter().position(|issuer| issuer.settings.issuer == iss).ok_or(NotBelieved::Stranger)?;
+        if !self.0[place].algorithms.contains(&header.alg) {
+            return Err(NotBelieved::Algorithm);
+        }
+        Ok((place, header.alg, header.kid))
+    }
+}
+
+impl Issuer {
+    /// The token's subject and claims, after its signature and its claims were checked, in this order: who cannot sign
+    /// learns nothing of what is asked of claims.
+    fn believe(
+        &self,
+        token: &str,
+        algorithm: Algorithm,
+        key: &Key,
+        tenant: &Tenant,
+    ) -> Result<(String, Map<String, Value>), NotBelieved> {
+        let mut validation = Validation::new(algorithm);
+        validation.leeway = self.settings.clock_skew_s;
+        validation.validate_nbf = true;
+        validation.set_audience(&self.settings.audiences);
+        validation.set_issuer(&[&self.settings.issuer]);
+        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
+        let told = jsonwebtoken::decode::<Map<String, Value>>(token, &key.key, &validation);
+        let claims = told.map_err(|error| refusal(error.kind()))?.claims;
+        let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if subject.is_empty() || subject.len() > SUBJECT_MAX_BYTES || subject.chars().any(char::is_control) {
+            return Err(NotBelieved::Incomplete);
+        }
+        let is_ours = |name: &String| claims::value(&claims, name).and_then(Value::as_str) == Some(tenant.as_str());
+        if !self.settings.tenant_claim.as_ref().is_none_or(is_ours) {
+            return Err(NotBelieved::Tenant);
+        }
+        Ok((subject, claims))
+    }
+}
+
+fn refusal(kind: &ErrorKind) -> NotBelieved {
+    match kind {
+        ErrorKind::ExpiredSignature => NotBelieved::Expired,
+        ErrorKind::ImmatureSignature => NotBelieved::Early,
+        ErrorKind::InvalidAudience => NotBelieved::Audience,
+        ErrorKind::MissingRequiredClaim(_) | ErrorKind::InvalidClaimFormat(_) | ErrorKind::Json(_) => {
+            NotBelieved::Incomplete
+        }
+        ErrorKind::InvalidToken | ErrorKind::Base64(_) | ErrorKind::Utf8(_) => NotBelieved::Unreadable,
+        _ => NotBelieved::Signature,
+    }
+}
