@@ -68,7 +68,7 @@ pub struct Actor {
     pub name: String,
     /// What the token lets its holder do.
     pub grants: Grants,
-    /// The token's id; none where the host itself acts.
+    /// The token's id; none where the host itself acts, or an issuer vouches for who asks.
     pub token: Option<String>,
 }
 
@@ -343,6 +343,11 @@ pub struct Registry {
     /// The sets of rules that are ready to judge by, the newest first.
     kept: Mutex<Vec<Arc<RulesInForce>>>,
     tokens: access::KnownTokens,
+    /// The issuers that are believed; a registry that was told of none believes none.
+    believed: OnceLock<access::Believed>,
+    publishers: access::KnownPublishers,
+    /// What sessions are signed with; a registry that nobody gave a key begins none.
+    session_key: OnceLock<access::SessionKey>,
     plans: impact::Plans,
     committed: Arc<Notify>,
 }
@@ -390,6 +395,9 @@ impl Registry {
             looks,
             kept: Mutex::default(),
             tokens: access::KnownTokens::default(),
+            believed: OnceLock::new(),
+            publishers: access::KnownPublishers::default(),
+            session_key: OnceLock::new(),
             plans: impact::Plans::default(),
             committed: Arc::new(Notify::new()),
         });

@@ -15,6 +15,7 @@ mod impact;
 mod keys;
 mod migrations;
 mod open;
+mod publishers;
 mod publishing;
 mod queue;
 mod rollback;

@@ -3,6 +3,7 @@
 use super::fleet::Behind;
 use super::store::StoreError;
 use super::{Decision, activation, decode, keys, signing};
+use crate::identity::Unreachable;
 use crate::names::{Digest, EntryId, KindName, NameError, Scope, VersionName};
 use crate::plugin::{Failure, Unfit};
 use crate::report::{Finding, Remark};
@@ -169,6 +170,9 @@ pub enum RegistryError {
         /// How often it was judged.
         tries: u32,
     },
+    /// An issuer of tokens does not tell its keys.
+    #[error(transparent)]
+    IssuerUnreachable(#[from] Unreachable),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -10,6 +10,7 @@ mod idempotency;
 mod impact;
 mod keys;
 mod places;
+mod publishers;
 mod shadow;
 mod tokens;
 
@@ -35,6 +36,7 @@ pub use impact::{
 };
 pub use keys::{KeyRow, KeyStore, SIGNERS_MAX, SignatureRow, Signatures, Trust};
 pub use places::{PluginPlace, VersionPlace};
+pub use publishers::{PublisherRow, PublisherStore};
 pub use shadow::{
     Observation, ObservationCode, ObservationExample, Progress, ProgressAsked, RulesStamp, ShadowEnd, ShadowStore,
 };
@@ -335,6 +337,7 @@ pub trait Store:
     + IdempotencyStore
     + ImpactStore
     + KeyStore
+    + PublisherStore
     + ShadowStore
     + TokenStore
     + Send

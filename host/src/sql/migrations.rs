@@ -197,6 +197,20 @@ const MIGRATIONS: &[Migration] = &[
         up: include_str!("../../../migrations/0028_idempotency.postgres.sql"),
         down: include_str!("../../../migrations/0028_idempotency.postgres.down.sql"),
     },
+    Migration {
+        number: 41,
+        name: "publishers",
+        only: None,
+        up: include_str!("../../../migrations/0041_publishers.sql"),
+        down: include_str!("../../../migrations/0041_publishers.down.sql"),
+    },
+    Migration {
+        number: 42,
+        name: "publishers.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0042_publishers.postgres.sql"),
+        down: include_str!("../../../migrations/0042_publishers.postgres.down.sql"),
+    },
 ];
 
 /// The steps that were applied are kept here, by number, with the digest of their text.

@@ -8,7 +8,7 @@ use crate::registry::schema::{self, Schema};
 use crate::report::{Mode, Remark, Stage};
 
 /// Route words that are no kinds.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 16] = [
     "audit",
     "decisions",
     "docs",
@@ -20,8 +20,10 @@ const RESERVED: [&str; 14] = [
     "plugins",
     "policies",
     "search",
+    "session",
     "signing-key",
     "tokens",
+    "trusted-publishers",
     "webhooks",
 ];
 
