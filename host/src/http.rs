@@ -1,7 +1,9 @@
 //! The registry over HTTP. This room reads requests and writes answers; it judges nothing and stores nothing. The
 //! routes are in `routes.rs` and nowhere else, the status codes in `error.rs` and nowhere else.
 
+mod address;
 mod call;
+mod caller;
 mod cursor;
 mod error;
 mod front;
@@ -10,6 +12,7 @@ mod idempotency;
 mod intake;
 mod journal;
 mod page;
+mod rates;
 mod reply;
 mod routes;
 mod server;
@@ -23,7 +26,9 @@ mod exemptions;
 mod impact;
 mod keys;
 mod plugins;
+mod publishers;
 mod scopes;
+mod session;
 mod shadow;
 mod tokens;
 
@@ -36,6 +41,7 @@ use crate::config::Limits;
 use crate::registry::Registry;
 use crate::telemetry::Metrics;
 
+pub use address::{Proxies, ProxyHeader};
 pub use server::{serve, stop_signal};
 
 /// What every request is served from. It serves before its registry is open, so that a host that is starting can be
@@ -46,16 +52,24 @@ pub struct Host {
     metrics: Metrics,
     in_flight: Semaphore,
     changes_in_flight: Semaphore,
+    rates: rates::Rates,
+    proxies: Proxies,
     health: health::Watch,
 }
 
 impl Host {
     /// A host that is starting.
     pub fn new(limits: Arc<Limits>, metrics: Metrics) -> Arc<Self> {
+        Self::behind(Proxies::default(), limits, metrics)
+    }
+
+    /// A host that is starting, behind proxies.
+    pub fn behind(proxies: Proxies, limits: Arc<Limits>, metrics: Metrics) -> Arc<Self> {
         let in_flight = Semaphore::new(limits.requests_in_flight_max.min(Semaphore::MAX_PERMITS));
         let changes_in_flight = Semaphore::new(limits.changes_in_flight_max.min(Semaphore::MAX_PERMITS));
         let (registry, health) = (OnceLock::new(), health::Watch::default());
-        Arc::new(Self { registry, limits, metrics, in_flight, changes_in_flight, health })
+        let rates = rates::Rates::new(&limits);
+        Arc::new(Self { registry, limits, metrics, in_flight, changes_in_flight, rates, proxies, health })
     }
 
     /// Serves this registry from here on; a host has one, and the first stays.

@@ -14,6 +14,7 @@ use super::error::{Code, Problem};
 use crate::clock::{Millis, new_id};
 use crate::config::{Limits, unknown};
 use crate::names::Scope;
+use crate::registry::access::Session;
 use crate::registry::decode::{Format, Malformed, decode};
 use crate::registry::{Actor, Registry, RegistryError};
 
@@ -54,6 +55,8 @@ pub struct Call {
     pub registry: Arc<Registry>,
     /// Who asks.
     pub actor: Actor,
+    /// By which session; none where a token asks.
+    pub session: Option<Session>,
     /// The request.
     pub correlation: Correlation,
     /// When its head had come.

@@ -60,6 +60,8 @@ codes! {
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "A valid token is needed";
     /// The token is not for this.
     Forbidden = "forbidden", FORBIDDEN, "The token is not for this";
+    /// A change by a browser's session may come from somebody else's page.
+    CrossSite = "cross-site", FORBIDDEN, "The change may come from another site";
     /// Nothing is served at this path.
     NoRoute = "no-route", NOT_FOUND, "Nothing is served here";
     /// No module declares the kind.
@@ -106,6 +108,8 @@ codes! {
     BadKey = "bad-key", UNPROCESSABLE_ENTITY, "The key cannot be trusted";
     /// What is to be previewed cannot be.
     BadImpact = "bad-impact", UNPROCESSABLE_ENTITY, "The preview cannot be made";
+    /// The caller has sent as many requests as it may.
+    QuotaExceeded = "quota-exceeded", TOO_MANY_REQUESTS, "Too many requests";
     /// A defect of the host.
     Internal = "internal", INTERNAL_SERVER_ERROR, "The host failed";
     /// The host has as much to do as it can hold.
@@ -120,10 +124,10 @@ codes! {
 
 impl Code {
     /// Seconds after which it is worth trying again.
-    fn retry_after_s(self) -> Option<&'static str> {
+    fn retry_after_s(self) -> Option<u64> {
         match self {
-            Self::Busy | Self::NotReady | Self::Unavailable | Self::IdempotencyRunning => Some("1"),
-            Self::PluginFailed => Some("5"),
+            Self::Busy | Self::NotReady | Self::Unavailable | Self::IdempotencyRunning => Some(1),
+            Self::PluginFailed => Some(5),
             _ => None,
         }
     }
@@ -173,6 +177,7 @@ struct Inner {
     code: Code,
     detail: String,
     more: More,
+    retry_after_s: Option<u64>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -194,6 +199,9 @@ struct More {
     plugin: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<&'static str>,
+    /// As draft-ietf-httpapi-ratelimit-headers spells it.
+    #[serde(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
+    violated_policies: Option<[&'static str; 1]>,
 }
 
 #[derive(Debug, Serialize)]
@@ -220,7 +228,16 @@ struct Document<'a> {
 impl Problem {
     /// A problem with a sentence that says what to change.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self(Box::new(Inner { code, detail: detail.into(), more: More::default(), cause: None }))
+        let (more, retry_after_s) = (More::default(), code.retry_after_s());
+        Self(Box::new(Inner { code, detail: detail.into(), more, retry_after_s, cause: None }))
+    }
+
+    /// The caller has sent as many requests as the policy allows.
+    pub fn quota_exceeded(detail: String, policy: &'static str, limit: &'static str, retry_after_s: u64) -> Self {
+        let mut problem = Self::new(Code::QuotaExceeded, detail).limited_by(limit);
+        problem.0.more.violated_policies = Some([policy]);
+        problem.0.retry_after_s = Some(retry_after_s);
+        problem
     }
 
     /// The body is larger than the limit of this name.
@@ -274,7 +291,7 @@ impl Problem {
         };
         let body = serde_json::to_vec(&document).expect("a problem holds only strings, numbers and JSON values");
         let www_authenticate = (code == Code::Unauthenticated).then_some("Bearer realm=\"hallmark\"");
-        (body, Headers { retry_after: code.retry_after_s(), www_authenticate })
+        (body, Headers { retry_after_s: self.0.retry_after_s, www_authenticate })
     }
 
     /// Writes the cause to the log, where the operator must act or will be asked. Called once, where it is answered.
@@ -299,7 +316,7 @@ impl Problem {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Headers {
     /// `Retry-After`.
-    pub retry_after: Option<&'static str>,
+    pub retry_after_s: Option<u64>,
     /// `WWW-Authenticate`.
     pub www_authenticate: Option<&'static str>,
 }
@@ -434,6 +451,7 @@ impl From<RegistryError> for Problem {
             RegistryError::BadImpact(_) => Self::new(Code::BadImpact, text),
             RegistryError::Busy { .. } | RegistryError::RulesKeptMoving { .. } => Self::new(Code::Busy, text),
             RegistryError::NotReady { .. } => Self::new(Code::NotReady, format!("{text}: try again")),
+            RegistryError::IssuerUnreachable(_) => Self::new(Code::Unavailable, text),
             RegistryError::Blobs(_) => {
                 Self::new(Code::Unavailable, "the object store cannot be used: try again").caused_by(error)
             }

@@ -1,4 +1,4 @@
-//! What every request passes: its id, the count of requests in flight, the token, the media type, the body; then one
+//! What every request passes: its id, the count of requests in flight and of the caller's, who asks, the media type, the body; then one
 //! handler; then the answer, the metrics and the log. The route table says which of these a route has.
 
 use std::future::Future;
@@ -8,25 +8,21 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, RawPathParams, Request, State};
-use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Method, Response, Uri};
+use axum::http::{Method, Response, Uri};
 use futures_util::FutureExt as _;
 use tokio::sync::SemaphorePermit;
 
-use super::Host;
+use super::address::Peer;
 use super::call::{Call, Correlation, REQUEST_ID, no_route as nothing_at};
 use super::error::{Code, Problem};
 use super::idempotency;
 use super::intake::Intake;
+use super::rates::Told;
 use super::reply::{Answer, Known, refusal};
-use crate::clock::Millis;
+use super::{Host, caller};
 use crate::registry::access::Role;
-use crate::registry::{Actor, Registry};
 use crate::telemetry;
-
-/// Another header for a token.
-static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// How a route is called in metrics.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +63,7 @@ where
     let started = Instant::now();
     let correlation = Correlation::of(request.headers());
     let admitted = correlation.clone();
+    let told = Told::default();
     let work = async {
         // Held until the answer is made. What outlives a client that hangs up is counted where it runs: by the gate's
         // own limits, and by the store's.
@@ -76,7 +73,7 @@ where
             Problem::new(Code::Busy, detail).limited_by("requests_in_flight_max")
         })?;
         let _change = guard.intake.is_change().then(|| change(&host)).transpose()?;
-        let call = admit(Arc::clone(&host), guard, request, admitted, started).await?;
+        let call = admit(Arc::clone(&host), guard, request, admitted, started, &told).await?;
         if label.method == "GET" {
             let known = Known::of(&call.headers);
             return Ok(handler(call).await?.unless_known(&known));
@@ -86,7 +83,9 @@ where
             None => handler(call).await,
         }
     };
-    conclude(label, &correlation, started, work).await
+    let mut response = conclude(label, &correlation, started, work).await;
+    told.write(response.headers_mut());
+    response
 }
 
 async fn admit(
@@ -95,19 +94,23 @@ async fn admit(
     request: Request,
     correlation: Correlation,
     started: Instant,
+    told: &Told,
 ) -> Result<Call, Problem> {
     let (mut parts, body) = request.into_parts();
-    let token = token(&parts)?;
-    let registry = Arc::clone(host.registry().ok_or_else(starting)?);
-    let actor = authenticate(&registry, token).await?;
-    demand(&actor, role)?;
+    if let Some(Peer(peer)) = parts.extensions.get() {
+        host.rates.count_address(host.proxies.client(*peer, &parts.headers), told)?;
+    }
+    let (actor, session) = caller::identify(&host, &parts).await?;
+    host.rates.count_token(actor.token.as_deref().unwrap_or(&actor.name), told)?;
+    caller::demand(&actor, role)?;
+    let registry = host.registry().cloned().ok_or_else(|| Problem::internal("who asks is known without it"))?;
     let format = intake.format(&parts.headers)?;
     let words = RawPathParams::from_request_parts(&mut parts, &())
         .await
         .map_err(|_| Problem::new(Code::BadName, "the path is not UTF-8 when its percent-encoding is undone"))?;
     let body = intake.read(body, &host.limits).await?;
     let Parts { headers, uri, .. } = parts;
-    Ok(Call { host, registry, actor, correlation, started, format, headers, body, words, uri })
+    Ok(Call { host, registry, actor, session, correlation, started, format, headers, body, words, uri })
 }
 
 /// Their bodies are up to 32 times as large as a document: they have a number of their own.
@@ -117,61 +120,6 @@ fn change(host: &Host) -> Result<SemaphorePermit<'_>, Problem> {
         let detail = format!("the host is busy with other changes (changes_in_flight_max = {limit}): try again");
         Problem::new(Code::Busy, detail).limited_by("changes_in_flight_max")
     })
-}
-
-fn starting() -> Problem {
-    Problem::new(Code::NotReady, "the host is starting: try again")
-}
-
-/// The token: of the `Authorization` header (RFC 6750, 2.1), or of `X-API-Key`.
-fn token(parts: &Parts) -> Result<&str, Problem> {
-    match (parts.headers.get(AUTHORIZATION), parts.headers.get(&API_KEY)) {
-        (Some(value), None) => bearer(value),
-        (None, Some(key)) => key
-            .to_str()
-            .ok()
-            .map(str::trim)
-            .filter(|key| !key.is_empty())
-            .ok_or_else(|| Problem::new(Code::Unauthenticated, "the X-API-Key header holds no token")),
-        (Some(_), Some(_)) => {
-            let detail = "the request has two tokens: send 'Authorization' or 'X-API-Key', not both";
-            Err(Problem::new(Code::Unauthenticated, detail))
-        }
-        (None, None) => {
-            let detail = "the request has no token: send the header 'Authorization: Bearer TOKEN'";
-            Err(Problem::new(Code::Unauthenticated, detail))
-        }
-    }
-}
-
-fn bearer(value: &HeaderValue) -> Result<&str, Problem> {
-    value
-        .to_str()
-        .ok()
-        .and_then(|text| text.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim())
-        .filter(|token| !token.is_empty())
-        .ok_or_else(|| {
-            let detail = "the Authorization header is not of the form 'Bearer TOKEN'";
-            Problem::new(Code::Unauthenticated, detail)
-        })
-}
-
-async fn authenticate(registry: &Registry, token: &str) -> Result<Actor, Problem> {
-    let known = registry.authenticate(token, Millis::now()).await?;
-    known.map_err(|why| Problem::new(Code::Unauthenticated, why.to_string()))
-}
-
-/// Makes sure that who asks has the role.
-fn demand(actor: &Actor, role: Role) -> Result<(), Problem> {
-    if actor.grants.include(role) {
-        return Ok(());
-    }
-    let (name, held) = (&actor.name, actor.grants.roles_text());
-    let asked = if role == Role::Admin { "admin".to_owned() } else { format!("{role} or admin") };
-    let detail = format!("this asks for the role {asked}, and the token '{name}' has {held}: use another token");
-    Err(Problem::new(Code::Forbidden, detail))
 }
 
 /// Answers a path that no route has.

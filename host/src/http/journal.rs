@@ -58,7 +58,7 @@ fn not_done(error: &RegistryError) -> Told<'_> {
         | Error::Busy { .. }
         | Error::NotReady { .. }
         | Error::RulesKeptMoving { .. } => "shed",
-        Error::Store(_) | Error::Blobs(_) | Error::Internal(_) => "broken",
+        Error::IssuerUnreachable(_) | Error::Store(_) | Error::Blobs(_) | Error::Internal(_) => "broken",
     };
     match error {
         Error::Rejected { decision } => Told {
@@ -180,6 +180,15 @@ pub fn token<T>(call: &Call, action: &'static str, outcome: &'static str, result
         Err(error) => not_done(error),
     };
     tell(call, "token", action, &told);
+}
+
+/// A publisher that is trusted, or no more.
+pub fn publisher<T>(call: &Call, action: &'static str, outcome: &'static str, result: &Result<T, RegistryError>) {
+    let told = match result {
+        Ok(_) => Told { outcome, ..Told::default() },
+        Err(error) => not_done(error),
+    };
+    tell(call, "publisher", action, &told);
 }
 
 /// A decision that was run again.

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use axum::body::Body;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, LOCATION, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
@@ -49,6 +49,7 @@ pub struct Reply {
     etag: Option<HeaderValue>,
     link: Option<HeaderValue>,
     cache: Option<HeaderValue>,
+    cookie: Option<HeaderValue>,
     body: Content,
     /// It is an answer that was given before.
     is_again: bool,
@@ -77,7 +78,7 @@ impl Reply {
 
     fn of(success: Success, content_type: &'static str, body: Content) -> Self {
         let content_type = HeaderValue::from_static(content_type);
-        let (status, (location, etag, link, cache)) = (success.status(), Default::default());
+        let (status, (location, etag, link, cache, cookie)) = (success.status(), Default::default());
         Self {
             status,
             content_type,
@@ -85,6 +86,7 @@ impl Reply {
             etag,
             link,
             cache,
+            cookie,
             body,
             is_again: false,
             is_secret: false,
@@ -112,6 +114,7 @@ impl Reply {
             etag: header(kept.etag),
             link: None,
             cache: None,
+            cookie: None,
             body: Content::Whole(kept.body?.into()),
             is_again: true,
             is_secret: false,
@@ -123,6 +126,14 @@ impl Reply {
     #[must_use]
     pub fn secret(mut self) -> Self {
         self.is_secret = true;
+        self.cache = Some(HeaderValue::from_static("no-store"));
+        self
+    }
+
+    /// The same, and the browser keeps a cookie.
+    #[must_use]
+    pub fn with_cookie(mut self, cookie: HeaderValue) -> Self {
+        self.cookie = Some(cookie);
         self
     }
 
@@ -211,6 +222,9 @@ impl Reply {
         if let Some(cache) = self.cache {
             response.headers_mut().insert(CACHE_CONTROL, cache);
         }
+        if let Some(cookie) = self.cookie {
+            response.headers_mut().insert(SET_COOKIE, cookie);
+        }
         if self.is_again {
             response.headers_mut().insert(&REPLAYED, HeaderValue::from_static("true"));
         }
@@ -225,8 +239,8 @@ pub fn refusal(problem: &Problem, correlation_id: &str) -> Response<Body> {
     *response.status_mut() = problem.code().status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if let Some(seconds) = extra.retry_after {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+    if let Some(seconds) = extra.retry_after_s {
+        headers.insert(RETRY_AFTER, seconds.into());
     }
     if let Some(challenge) = extra.www_authenticate {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));

@@ -12,7 +12,8 @@ use super::front::{self, Guard, Label};
 use super::intake::Intake;
 use super::reply::Answer;
 use super::{
-    Host, activation, audit, decisions, entries, exemptions, health, impact, keys, plugins, scopes, shadow, tokens,
+    Host, activation, audit, decisions, entries, exemptions, health, impact, keys, plugins, publishers, scopes,
+    session, shadow, tokens,
 };
 use crate::registry::access::Role;
 
@@ -99,7 +100,7 @@ fn of_rules() -> Vec<Route> {
     ]
 }
 
-/// Previews, plugins, keys, decisions, the log and tokens.
+/// Previews, plugins, keys, decisions, the log, and who may ask.
 fn of_the_rest() -> Vec<Route> {
     use Intake::{Component, Json, Nothing};
     use Role::{Admin, Reader, Rules};
@@ -129,6 +130,12 @@ fn of_the_rest() -> Vec<Route> {
         post("/api/tokens", Admin, Json, tokens::create),
         post("/api/tokens/revoke", Admin, Json, tokens::revoke_before),
         post("/api/tokens/{id}/revoke", Admin, Nothing, tokens::revoke),
+        get("/api/trusted-publishers", Admin, publishers::list),
+        post("/api/trusted-publishers", Admin, Json, publishers::trust),
+        post("/api/trusted-publishers/{id}/remove", Admin, Nothing, publishers::remove),
+        get("/api/session", Reader, session::show),
+        post("/api/session", Reader, Nothing, session::begin),
+        delete("/api/session", Reader, session::end),
     ]
 }
 
@@ -179,6 +186,16 @@ where
 {
     let service = guarded(MethodFilter::POST, Label { method: "POST", path }, Guard { role, intake }, handler);
     Route { method: "POST", path, access: Access::Role(role), service }
+}
+
+fn delete<H, F>(path: &'static str, role: Role, handler: H) -> Route
+where
+    H: Fn(Call) -> F + Copy + Send + Sync + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let (label, guard) = (Label { method: "DELETE", path }, Guard { role, intake: Intake::Nothing });
+    let service = guarded(MethodFilter::DELETE, label, guard, handler);
+    Route { method: "DELETE", path, access: Access::Role(role), service }
 }
 
 fn guarded<H, F>(method: MethodFilter, label: Label, guard: Guard, handler: H) -> MethodRouter<Arc<Host>>

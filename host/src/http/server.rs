@@ -13,6 +13,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::address::OfPeer;
 use super::{Host, router};
 
 /// Bytes of one request's head, and of what is read ahead of its body.
@@ -80,12 +81,15 @@ async fn connection(
     _permit: OwnedSemaphorePermit,
     mut stopped: watch::Receiver<()>,
 ) {
+    // Whoever has hung up already is owed no answer.
+    let Ok(peer) = stream.peer_addr().map(|peer| peer.ip()) else { return };
     // Answers are written whole; waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
     // HTTP/1.1 alone: telling it from HTTP/2 by the first bytes has no time limit, so silent clients could fill the host.
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(read_max).max_buf_size(HEAD_MAX_BYTES);
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app)));
+    let mut serving =
+        pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(OfPeer { app, peer })));
     let served = tokio::select! {
         served = serving.as_mut() => served,
         _ = stopped.changed() => {

@@ -271,6 +271,7 @@ fn each_refusal_of_the_registry_has_its_status_and_code() {
             "plugin-unsigned",
         ),
         (PublicKey::from_pem("").expect_err("no key").into(), 422, "bad-key"),
+        (crate::identity::Unreachable("ci".to_owned()).into(), 503, "unavailable"),
         (RegistryError::Internal("/secret/path".to_owned()), 500, "internal"),
         (RegistryError::Blobs("/secret/path".into()), 503, "unavailable"),
         (StoreError::Unavailable("postgres://u:secret@h".into()).into(), 503, "unavailable"),
