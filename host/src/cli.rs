@@ -4,6 +4,7 @@
 pub mod build;
 pub mod folder;
 
+mod access;
 mod activate;
 mod audit;
 mod client;
@@ -32,6 +33,7 @@ mod shadow;
 mod show;
 mod source;
 mod token;
+mod trust_publisher;
 mod validate;
 mod verify;
 
@@ -78,6 +80,9 @@ enum Command {
     /// Who may ask a server for what.
     #[command(subcommand)]
     Token(token::Command),
+    /// Who may publish by an issuer's tokens.
+    #[command(subcommand)]
+    TrustPublisher(trust_publisher::Command),
     /// The audit log.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -141,6 +146,7 @@ pub fn run() -> ExitCode {
         Command::Policy(command) => rules::run_policies(&command),
         Command::Plugin(command) => plugin::run(&command),
         Command::Token(command) => token::run(&command),
+        Command::TrustPublisher(command) => trust_publisher::run(&command),
         Command::Audit(command) => audit::run(&command),
         Command::Decision(command) => decision::run(&command),
         Command::Verify(arguments) => verify::run(&arguments),

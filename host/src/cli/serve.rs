@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::folder::{self, Folder};
-use super::{Ended, Outcome, Trouble, show};
+use super::{Ended, Outcome, Trouble, access, show};
 use crate::announce::announce;
 use crate::clock::Millis;
 use crate::config::Limits;
@@ -56,6 +56,8 @@ pub struct Arguments {
     /// folder, made at the first start. Hosts that share a database share it.
     #[arg(long, value_name = "FILE")]
     signing_key: Option<PathBuf>,
+    #[command(flatten)]
+    access: access::Arguments,
     /// A folder of module folders to apply at the start.
     #[arg(long, value_name = "DIR")]
     modules: Option<PathBuf>,
@@ -97,7 +99,7 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
     let address = listener.local_addr().context("the address listened on cannot be told")?;
 
     // It answers from here on, that it is alive and not ready, and can be told to stop: compiling takes its time.
-    let host = http::Host::new(Arc::clone(&limits), metrics);
+    let host = http::Host::behind(arguments.access.proxies()?, Arc::clone(&limits), metrics);
     let mut serving = tokio::spawn(http::serve(listener, Arc::clone(&host), shutdown));
     let opened = tokio::select! {
         opened = open(arguments, &limits, folders) => opened?,
@@ -160,6 +162,9 @@ async fn open(arguments: &Arguments, limits: &Arc<Limits>, folders: Vec<Folder>)
     let registry = open_registry(arguments, limits, Arc::clone(&database)).await?;
     let token_file = admit_admin(&registry, &arguments.data).await?;
     registry.sign_with(signing_key(arguments)?);
+    registry.sign_sessions_with(arguments.access.session_key(&arguments.data)?);
+    let issuers = arguments.access.issuers()?;
+    registry.believe(issuers).map_err(|what| Trouble::Usage(format!("--issuers: {what}")))?;
     for folder in folders {
         apply(&registry, folder).await?;
     }
