@@ -8,6 +8,7 @@ mod decisions;
 mod exemptions;
 mod impact;
 mod keys;
+mod publishers;
 mod publishing;
 mod reading;
 mod rules;
@@ -75,6 +76,8 @@ on_every_engine! {
         keeps_keys_and_what_they_signed,
         raises_a_number_with_every_change_of_trust,
         refuses_an_activation_whose_keys_changed;
+    publishers:
+        keeps_whom_a_tenant_trusts_to_publish;
     publishing:
         writes_everything_of_a_publish,
         archives_the_version_before,

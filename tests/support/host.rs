@@ -55,10 +55,11 @@ pub struct Options {
 }
 
 impl Options {
-    /// No modules, no policies, SQLite, and time enough for everything.
+    /// No modules, no policies, SQLite, time enough for everything and any number of requests.
     pub fn new() -> Self {
         let options = Self { arguments: Vec::new(), environment: Vec::new(), data: None, log: None };
-        LIMITS_OF_TIME.into_iter().fold(options, |options, name| options.limit(name, AMPLE_MS))
+        let options = LIMITS_OF_TIME.into_iter().fold(options, |options, name| options.limit(name, AMPLE_MS));
+        options.limit("requests_per_token_max", 0).limit("requests_per_address_max", 0)
     }
 
     /// The modules and policies in `examples/`.
@@ -108,6 +109,11 @@ impl Options {
         self.log = Some(File::create(file).expect("a file"));
         self.environment.push(("RUST_LOG".to_owned(), "hallmark=trace,sqlx=debug,hyper=debug,axum=debug".to_owned()));
         self
+    }
+
+    /// A flag with its value.
+    pub fn flag(self, name: &str, value: &str) -> Self {
+        self.argument(name).argument(value)
     }
 
     fn argument(mut self, text: &str) -> Self {
@@ -228,6 +234,13 @@ impl Host {
     pub fn get_with(&self, path: &str, (name, value): (&str, &str)) -> Answer {
         let request = agent().get(format!("{}{path}", self.url)).header(name, value);
         answer(request.call().expect("an answer"))
+    }
+
+    /// A request with these headers and no body.
+    pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        answer(agent().run(request.body(()).expect("a request")).expect("an answer"))
     }
 
     /// GET with the admin's token and a header more.

@@ -6,6 +6,7 @@ pub mod command;
 pub mod fleet;
 pub mod ground;
 pub mod host;
+pub mod issuer;
 pub mod postgres;
 pub mod rules;
 pub mod tamper;
