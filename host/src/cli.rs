@@ -28,6 +28,7 @@ mod releases;
 mod report;
 mod rollback;
 mod rules;
+mod sampling;
 mod serve;
 mod shadow;
 mod show;

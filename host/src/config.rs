@@ -95,6 +95,12 @@ limits! {
     trusted_publishers_max: u32 = 1_000,
     /// Milliseconds that a stopping host gives the requests it has accepted.
     shutdown_max_ms: u64 = 30_000,
+    /// Milliseconds that each part of the host has to answer when it is asked how it is.
+    health_check_max_ms: u64 = 2_000,
+    /// Milliseconds between two looks at what metrics tell of pools, the outbox, the disk and the last backup.
+    metrics_sample_ms: u64 = 5_000,
+    /// Values that a label of the metrics tells apart; those that come later are one.
+    metric_label_values_max: usize = 200,
     /// Milliseconds between two looks for events that nobody was woken for.
     event_poll_ms: u64 = 1_000,
     /// Milliseconds for which the answer to a request with an Idempotency-Key is kept and sent again.
@@ -201,7 +207,7 @@ limits! {
     impact_threads: usize = 0,
     /// Entries of one chunk of a preview, which one host judges as a whole.
     impact_chunk_entries: u32 = 500,
-    /// Versions that a preview must have for a component to be compiled for it, where the host has it configured alone.
+    /// Versions that a preview must have for this host to compile a component for it; one that it was pushed to has done so.
     impact_reduced_versions_min: u32 = 10_000,
     /// Examples that are kept of each finding code of a preview.
     impact_examples_max: usize = 5,

@@ -1,5 +1,5 @@
 //! The sandbox: plugins are WebAssembly components, and this room alone knows it. It compiles, configures, snapshots
-//! and runs them, each evaluation in an instance of its own, and tells a guest that said no from a guest that broke.
+//! and runs them, each of the gate's evaluations in an instance of its own, and tells a guest that said no from a guest that broke.
 //! It never touches the store or the network.
 
 mod answer;
@@ -35,6 +35,7 @@ use serde_json::Value;
 use crate::names::Digest;
 use crate::report::{Placeholder, Remark, Source, Stage, Substitution};
 
+pub use engine::SERIES_MAX;
 pub use sandbox::{Haste, Sandbox};
 pub use series::{Series, Unconfigured};
 
@@ -480,5 +481,5 @@ pub struct Plugin {
     stage: Stage,
     compiled: evaluate::Compiled,
     bulkhead: Arc<bulkhead::Bulkhead>,
-    durations: evaluate::Durations,
+    meters: evaluate::Meters,
 }

@@ -24,6 +24,7 @@ mod error;
 pub mod explain;
 mod facts;
 pub mod fleet;
+mod health;
 pub mod idempotency;
 pub mod keys;
 mod looking;
@@ -36,6 +37,7 @@ pub mod statement;
 pub mod submission;
 
 pub use error::RegistryError;
+pub use health::Health;
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -226,6 +228,8 @@ pub enum Published {
         version: VersionRow,
         /// The decision that let it in.
         decision: Box<Decision>,
+        /// How long it took to write them.
+        commit: Duration,
     },
     /// The same content was stored before; nothing was written.
     Skipped {
@@ -298,20 +302,6 @@ pub struct ActiveScope {
     pub release: ReleaseRow,
     /// Its rules.
     pub rules: Rules,
-}
-
-/// What each part says of itself.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Health {
-    /// The database answers.
-    pub database: bool,
-    /// The object store answers.
-    pub object_store: bool,
-    /// The rules in force are loaded; else what keeps them.
-    pub rules: Result<(), Behind>,
-    /// Plugins in quarantine, by name.
-    pub quarantined: Vec<String>,
 }
 
 /// The registry of one host.
@@ -408,23 +398,5 @@ impl Registry {
     /// Rings after every commit that wrote an event.
     pub fn committed(&self) -> Arc<Notify> {
         Arc::clone(&self.committed)
-    }
-
-    /// How the parts are.
-    pub async fn health(&self) -> Health {
-        let database = match self.store.ping().await {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the database does not answer");
-                false
-            }
-        };
-        let behind = self.rules.load().behind.clone();
-        Health {
-            database,
-            object_store: self.blobs.answers().await,
-            rules: behind.map_or(Ok(()), Err),
-            quarantined: self.sandbox.quarantined(),
-        }
     }
 }

@@ -15,6 +15,7 @@ mod impact;
 mod keys;
 mod migrations;
 mod open;
+mod pools;
 mod publishers;
 mod publishing;
 mod queue;
@@ -45,6 +46,7 @@ use crate::registry::store::{
 };
 
 pub use errors::DatabaseError;
+pub use pools::Connections;
 
 use errors::failed;
 use group_commit::GroupCommit;

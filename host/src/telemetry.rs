@@ -1,56 +1,26 @@
-//! Logs and metrics: how they are started, and the one shape in which an operation is told. It never sees a secret:
-//! what it is given is what the API shows.
+//! What operators see: metrics, traces, and the one shape in which an operation is told. It never sees a secret: what
+//! it is given is what the API shows. What it exports is described in `telemetry/table.rs` and in docs/OBSERVABILITY.md.
 
-use std::io::IsTerminal as _;
+mod bounded;
+mod export;
+mod lines;
+mod operation;
+mod table;
+mod trace;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
+use metrics_util::layers::FanoutBuilder;
 
-/// How log lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
+use bounded::Bounded;
 
-impl std::str::FromStr for LogFormat {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(format!("unknown log format '{text}': it is 'text' or 'json'")),
-        }
-    }
-}
-
-/// Writes log lines to the standard error from here on, filtered by `RUST_LOG` (`info` where it is unset).
-///
-/// # Errors
-/// `RUST_LOG` cannot be read, or logging was started before.
-pub fn start_logging(format: LogFormat) -> Result<(), String> {
-    let filter = match std::env::var("RUST_LOG") {
-        Ok(directives) if !directives.is_empty() => {
-            EnvFilter::try_new(&directives).map_err(|error| format!("RUST_LOG cannot be read: {error}"))?
-        }
-        _ => EnvFilter::new("info,apalis_core=warn"),
-    };
-    let registry = tracing_subscriber::registry().with(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let started = match format {
-        LogFormat::Text => registry.with(lines.with_ansi(std::io::stderr().is_terminal())).try_init(),
-        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
-    };
-    started.map_err(|error| format!("logging cannot be started: {error}"))
-}
+pub use export::Exporter;
+pub use lines::{LogFormat, start_logging};
+pub use operation::{Operation, Stages};
+pub use table::{Instrument, METRICS, Metric};
+pub use trace::{Caller, Trace};
 
 /// The metrics of this process, as Prometheus reads them.
 #[derive(Clone)]
@@ -58,30 +28,44 @@ pub struct Metrics {
     handle: Arc<PrometheusHandle>,
 }
 
-/// Upper bounds of the duration histograms, in milliseconds.
-const DURATION_BUCKETS_MS: [f64; 14] =
-    [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 5_000.0];
+/// Upper bounds of the duration histograms, in milliseconds. 200 is what a publish is held to.
+const DURATION_BUCKETS_MS: [f64; 15] =
+    [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 200.0, 250.0, 500.0, 1_000.0, 5_000.0];
+
+/// The same in seconds.
+fn duration_buckets_seconds() -> [f64; 15] {
+    DURATION_BUCKETS_MS.map(|bound| bound / 1_000.0)
+}
 
 /// Milliseconds between two foldings of the samples that histograms gathered.
 const UPKEEP_MS: u64 = 5_000;
 
 impl Metrics {
-    /// Makes this the process's recorder.
+    /// Makes this the process's recorder. A label has at most `label_values_max` values; past it they are one. What is
+    /// recorded goes to the exporter too, where there is one.
     ///
     /// # Errors
     /// The process has one already.
-    pub fn start() -> Result<Self, String> {
-        let builder = Self::builder().map_err(|error| error.to_string())?;
-        let handle = builder.install_recorder().map_err(|error| format!("metrics cannot be started: {error}"))?;
-        describe();
+    pub fn start(label_values_max: usize, exporter: Option<&Exporter>) -> Result<Self, String> {
+        let recorder = Self::builder().map_err(|error| error.to_string())?.build_recorder();
+        let handle = recorder.handle();
+        let started = match exporter.and_then(Exporter::recorder) {
+            None => metrics::set_global_recorder(Bounded::new(recorder, label_values_max)).map_err(|_| ()),
+            Some(exported) => {
+                let both = FanoutBuilder::default().add_recorder(recorder).add_recorder(exported).build();
+                metrics::set_global_recorder(Bounded::new(both, label_values_max)).map_err(|_| ())
+            }
+        };
+        started.map_err(|()| "metrics cannot be started: the process has a recorder already".to_owned())?;
+        table::describe();
+        metrics::gauge!("hallmark_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         Ok(Self { handle: Arc::new(handle) })
     }
 
     fn builder() -> Result<PrometheusBuilder, metrics_exporter_prometheus::BuildError> {
-        let seconds = DURATION_BUCKETS_MS.map(|bound| bound / 1_000.0);
         PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_duration_ms".to_owned()), &DURATION_BUCKETS_MS)?
-            .set_buckets_for_metric(Matcher::Suffix("_duration_seconds".to_owned()), &seconds)
+            .set_buckets_for_metric(Matcher::Suffix("_duration_seconds".to_owned()), &duration_buckets_seconds())
     }
 
     /// The exposition text.
@@ -105,28 +89,6 @@ impl Metrics {
     pub(crate) fn detached() -> Self {
         Self { handle: Arc::new(PrometheusBuilder::new().build_recorder().handle()) }
     }
-}
-
-fn describe() {
-    use metrics::{Unit, describe_counter, describe_histogram};
-    describe_counter!("http_requests_total", "Requests answered, by method, route and status");
-    describe_histogram!("http_request_duration_seconds", Unit::Seconds, "Time from a request's head to its answer");
-    describe_histogram!(
-        "registry_operation_duration_ms",
-        Unit::Milliseconds,
-        "Time of one registry operation, by entity, action and outcome"
-    );
-    describe_counter!(
-        "hallmark_shadow_publishes_total",
-        "Publishes that a shadow ran beside, by scope and how the two compare"
-    );
-    describe_counter!(
-        "hallmark_observing_publishes_total",
-        "Publishes that a binding observed, by scope, binding and what it would have changed"
-    );
-    describe_histogram!("hallmark_shadow_duration_seconds", Unit::Seconds, "Time that a shadow took beside a publish");
-    describe_counter!("hallmark_shadow_ended_total", "Shadows that ended by themselves, by scope and state");
-    describe_counter!("registry_events_announced_total", "Committed events announced, by what happened");
 }
 
 /// One request that was answered.
@@ -162,77 +124,28 @@ pub fn shadow_ended(scope: &str, state: &'static str) {
     metrics::counter!("hallmark_shadow_ended_total", "scope" => scope.to_owned(), "state" => state).increment(1);
 }
 
-/// One thing that the registry was asked to do, and what came of it.
-#[derive(Debug, Clone, Copy)]
-pub struct Operation<'a> {
-    /// What it was done to: a kind's singular, `plugin` or `rules`. Never text of a caller: it labels metrics.
-    pub entity: &'a str,
-    /// What was asked: `publish`.
-    pub action: &'static str,
-    /// What came of it, in the past tense: `published`, `rejected`.
-    pub outcome: &'static str,
-    /// The request.
-    pub correlation_id: &'a str,
-    /// Whose.
-    pub tenant: &'a str,
-    /// Who asked.
-    pub actor: &'a str,
-    /// The entry, plugin or scope; empty where it is not known.
-    pub entry: &'a str,
-    /// Its version or release; empty where it has none.
-    pub version: &'a str,
-    /// The decision; empty where none was made.
-    pub decision: &'a str,
-    /// How long it took.
-    pub elapsed: Duration,
+/// Connections of one pool of the database.
+pub fn connections_counted(pool: &'static str, in_use: u32, idle: u32, max: u32) {
+    let of = |state: &'static str| metrics::gauge!("hallmark_database_connections", "pool" => pool, "state" => state);
+    of("in_use").set(f64::from(in_use));
+    of("idle").set(f64::from(idle));
+    metrics::gauge!("hallmark_database_connections_max", "pool" => pool).set(f64::from(max));
 }
 
-impl Operation<'_> {
-    /// Logs it as `registry.<entity>.<outcome>` and counts it. Dry runs and what was shed are logged at `debug`: they
-    /// are many, and nobody needs to find them again.
-    pub fn record(&self) {
-        metrics::histogram!(
-            "registry_operation_duration_ms",
-            "entity" => self.entity.to_owned(),
-            "action" => self.action,
-            "outcome" => self.outcome,
-        )
-        .record(self.elapsed.as_secs_f64() * 1_000.0);
-        if self.action == "validate" || self.outcome == "shed" {
-            self.log_at_debug();
-        } else {
-            self.log_at_info();
-        }
-    }
+/// Events that are committed and not announced.
+pub fn outbox_counted(depth: u32) {
+    metrics::gauge!("hallmark_outbox_depth").set(f64::from(depth));
+}
 
-    // A level is part of a call site, so each level needs its own.
-    fn log_at_info(&self) {
-        tracing::info!(
-            target: "hallmark::operation",
-            event = %format_args!("registry.{}.{}", self.entity, self.outcome),
-            correlation_id = self.correlation_id,
-            tenant = self.tenant,
-            actor = self.actor,
-            entry = self.entry,
-            version = self.version,
-            decision = self.decision,
-            elapsed_ms = self.elapsed.as_secs_f64() * 1_000.0,
-        );
-    }
+/// What the file system of the data folder has.
+pub fn disk_measured(free_bytes: u64, size_bytes: u64) {
+    metrics::gauge!("hallmark_data_free_bytes").set(free_bytes as f64);
+    metrics::gauge!("hallmark_data_size_bytes").set(size_bytes as f64);
+}
 
-    fn log_at_debug(&self) {
-        tracing::debug!(
-            target: "hallmark::operation",
-            event = %format_args!("registry.{}.{}", self.entity, self.outcome),
-            correlation_id = self.correlation_id,
-            tenant = self.tenant,
-            actor = self.actor,
-            entry = self.entry,
-            version = self.version,
-            decision = self.decision,
-            elapsed_ms = self.elapsed.as_secs_f64() * 1_000.0,
-        );
-    }
+/// When the last backup was done, in seconds since the Unix epoch.
+pub fn backup_found(at_seconds: u64) {
+    metrics::gauge!("hallmark_backup_last_success_timestamp_seconds").set(at_seconds as f64);
 }
 
 #[cfg(test)]
@@ -240,17 +153,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn log_formats_are_two() {
-        assert_eq!("json".parse(), Ok(LogFormat::Json));
-        assert_eq!("xml".parse::<LogFormat>(), Err("unknown log format 'xml': it is 'text' or 'json'".to_owned()));
-    }
-
-    #[test]
     fn renders_what_was_recorded() {
         let recorder = Metrics::builder().expect("buckets").build_recorder();
         let handle = recorder.handle();
         metrics::with_local_recorder(&recorder, || {
-            describe();
+            table::describe();
             request_answered("GET", "/livez", "200", Duration::from_millis(3));
         });
         let text = handle.render();

@@ -5,9 +5,9 @@ use std::fs;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::command::{against, argument, text};
-use crate::support::host::{Answer, Host, Options};
-use crate::support::rules::module;
+use crate::support::command::{against, argument, hallmark, text};
+use crate::support::host::{Answer, Host, Options, component};
+use crate::support::rules::{module, submission};
 
 fn told(answer: &Answer) -> (u16, &str) {
     (answer.status, answer.body["code"].as_str().unwrap_or_default())
@@ -264,4 +264,44 @@ fn a_host_starts_where_its_folders_are_frozen_and_says_what_it_left() {
     assert_eq!(against(&start("fourth"), &["module", "unfreeze", "notes"]).status.code(), Some(0));
     let host = start("fifth");
     assert_eq!(host.get("/api/modules/notes").body["release"]["number"], json!(2), "{}", argument(&modules));
+}
+
+#[test]
+fn policies_for_a_kind_that_no_module_declares_are_refused() {
+    let folder = TempDir::new().expect("a folder");
+    let modules = module(folder.path(), "note", "");
+    let host = Options::new().modules(&modules).start();
+    let bytes = fs::read(component("hostile-policy")).expect("a component");
+    let plugin = host.send("/api/plugins", "application/wasm", &bytes).body["digest"].clone();
+    let rules = |kind: &str| {
+        let binding = json!({"name": "p", "stage": "policy", "plugin": plugin, "kinds": ["notes", kind]});
+        json!({"rules": {"scope": "policies", "bindings": [binding]}})
+    };
+    for (kind, help) in
+        [("nots", "did you mean 'notes'?"), ("services", "declared are notes; put the module in force first")]
+    {
+        for path in ["/api/policies/releases", "/api/policies/impact"] {
+            let refused = host.post(path, &rules(kind));
+            assert_eq!(told(&refused), (422, "bad-rules"), "{refused:?}");
+            let finding = &refused.body["findings"][0];
+            let message = format!("no module in force declares the kind '{kind}'");
+            assert_eq!((&finding["path"], &finding["message"]), (&json!("/bindings/0/kinds/1"), &json!(message)));
+            assert_eq!(finding["help"], help);
+        }
+    }
+
+    let policies = folder.path().join("policies");
+    fs::create_dir(&policies).expect("a folder");
+    let written = format!(
+        "[[bindings]]\nname = \"p\"\nstage = \"policy\"\ncomponent = \"{}\"\nkinds = [\"nots\"]\n",
+        component("hostile-policy").display()
+    );
+    fs::write(policies.join("policy.toml"), written).expect("a file");
+    let note = folder.path().join("note.json");
+    fs::write(&note, submission("note", "a").to_string()).expect("a file");
+    let arguments = ["--modules", argument(&modules), "--policies", argument(&policies), argument(&note)];
+    let output = hallmark(&[&["validate"], &arguments[..]].concat());
+    let told = "/bindings/0/kinds/0: no module in force declares the kind 'nots'\n    help: did you mean 'notes'?";
+    assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1));
 }

@@ -323,7 +323,7 @@ fn health_and_metrics_tell_what_happened() {
         health.body,
         json!({
             "status": "ok", "version": env!("CARGO_PKG_VERSION"), "database": "ok", "objectStore": "ok", "rules": "ok",
-            "plugins": {"quarantined": []},
+            "plugins": {"status": "ok", "quarantined": []},
         })
     );
     assert_eq!(host.get("/readyz").body, json!({"status": "ok"}));

@@ -27,7 +27,7 @@ pub const AMPLE_MS: u64 = 600_000;
 
 /// The limits that tell how fast a machine is. A test that is about one of them sets it; in the others nothing may
 /// fail for want of speed.
-pub const LIMITS_OF_TIME: [&str; 8] = [
+pub const LIMITS_OF_TIME: [&str; 9] = [
     "plugin_deadline_ms",
     "plugin_wall_max_ms",
     "plugin_configure_deadline_ms",
@@ -36,6 +36,7 @@ pub const LIMITS_OF_TIME: [&str; 8] = [
     "request_read_max_ms",
     "database_acquire_max_ms",
     "database_idle_max_ms",
+    "health_check_max_ms",
 ];
 
 /// Asks until the answer is yes; what takes two minutes is never coming.
@@ -114,6 +115,17 @@ impl Options {
     /// A flag with its value.
     pub fn flag(self, name: &str, value: &str) -> Self {
         self.argument(name).argument(value)
+    }
+
+    /// A variable of the environment.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// How log lines are written.
+    pub fn log_format(self, format: &str) -> Self {
+        self.argument("--log-format").argument(format)
     }
 
     fn argument(mut self, text: &str) -> Self {

@@ -2,12 +2,14 @@
 
 pub mod approval;
 pub mod browser;
+pub mod collector;
 pub mod command;
 pub mod fleet;
 pub mod ground;
 pub mod host;
 pub mod issuer;
 pub mod postgres;
+pub mod promql;
 pub mod rules;
 pub mod tamper;
 pub mod waiting;

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::folder::{self, Folder};
-use super::{Ended, Outcome, Trouble, access, show};
+use super::{Ended, Outcome, Trouble, access, sampling, show};
 use crate::announce::announce;
 use crate::clock::Millis;
 use crate::config::Limits;
@@ -26,7 +26,7 @@ use crate::registry::blobs::Blobs;
 use crate::registry::signing::SigningKey;
 use crate::registry::{Actor, Registry, RegistryError, Releases, impact};
 use crate::sql::Database;
-use crate::telemetry::{self, LogFormat, Metrics};
+use crate::telemetry::{self, Exporter, LogFormat, Metrics};
 
 /// The file in the data folder that holds the admin's token.
 const TOKEN_FILE: &str = "admin.token";
@@ -67,32 +67,36 @@ pub struct Arguments {
     /// Sets a limit, as in plugin_deadline_ms=100; may be given often.
     #[arg(long = "limit", value_name = "NAME=VALUE")]
     limits: Vec<String>,
-    /// How log lines are written: text or json.
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    /// How log lines are written: pretty or json. RUST_LOG says which.
+    #[arg(long, value_name = "FORMAT", default_value = "pretty")]
     log_format: LogFormat,
 }
 
 /// Serves.
 pub fn run(arguments: &Arguments) -> Outcome {
     let limits = Arc::new(super::limits(&arguments.limits)?);
-    telemetry::start_logging(arguments.log_format).map_err(Trouble::Usage)?;
+    let exporter = Exporter::from_environment().map_err(Trouble::Usage)?;
+    telemetry::start_logging(arguments.log_format, exporter.as_ref()).map_err(Trouble::Usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // Decisions are run again on its blocking threads: a guest's stack, and what the host has above it.
         .thread_stack_size(limits.plugin_stack_max_bytes + RUNTIME_STACK_BYTES)
         .build()
         .context("the threads that answer requests cannot be started")?;
-    let ended = runtime.block_on(serve(arguments, limits));
+    let ended = runtime.block_on(serve(arguments, limits, exporter.as_ref()));
     // A compilation that nobody waits for any more must not hold the process up.
     runtime.shutdown_background();
+    if let Some(exporter) = exporter {
+        exporter.stop();
+    }
     ended
 }
 
-async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
+async fn serve(arguments: &Arguments, limits: Arc<Limits>, exporter: Option<&Exporter>) -> Outcome {
     let folders = read_folders(arguments, &limits)?;
     prepare_folder(&arguments.data)?;
     let shutdown = http::stop_signal().context("signals cannot be listened to")?;
-    let metrics = Metrics::start().map_err(|text| anyhow!(text))?;
+    let metrics = Metrics::start(limits.metric_label_values_max, exporter).map_err(|text| anyhow!(text))?;
     let listener = TcpListener::bind(&arguments.listen)
         .await
         .with_context(|| format!("cannot listen on {}: name another address with --listen", arguments.listen))?;
@@ -122,6 +126,8 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
     }));
     let sealer = tokio::spawn(Arc::clone(&opened.registry).keep_audit_sealed());
     let sweeper = tokio::spawn(Arc::clone(&opened.registry).sweep_keys());
+    let (database, data) = (Arc::clone(&opened.database), Arc::from(arguments.data.as_path()));
+    let sampler = tokio::spawn(sampling::keep_sampled(database, data, limits.metrics_sample_ms));
     greet(&format!("http://{address}"), &opened.token_file, &opened.registry);
     serving.await.context("the server broke off")?.context("the server ended")?;
 
@@ -133,6 +139,7 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>) -> Outcome {
     stager.abort();
     sealer.abort();
     sweeper.abort();
+    sampler.abort();
     announcer.await.context("the announcer ended early")?;
     if let Err(error) = opened.registry.seal_audit().await {
         tracing::warn!(%error, "rows of the audit log are sealed at the next start");

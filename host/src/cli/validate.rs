@@ -12,13 +12,13 @@ use super::source::Candidate;
 use super::{Outcome, Output, Trouble, facts, input};
 use crate::clock::Millis;
 use crate::config::Limits;
-use crate::names::{Digest, Tenant};
+use crate::names::{Digest, KindName, Tenant};
 use crate::plugin::{Sandbox, Unfit};
 use crate::registry::decode::Format;
 use crate::registry::gate::Bench;
 use crate::registry::publish::report_on;
 use crate::registry::release::{Kind, ReleaseRef, Rules};
-use crate::registry::rules::RulesInForce;
+use crate::registry::rules::{RulesInForce, unknown_kinds};
 use crate::registry::{RegistryError, Report};
 use crate::report::Remark;
 
@@ -111,6 +111,12 @@ fn load(folders: Vec<Folder>, cache: Option<PathBuf>, limits: &Arc<Limits>) -> R
         components.extend(more);
         let (_, digest) = rules.canonical();
         releases.push((ReleaseRef { scope: rules.scope.clone(), number: 1, digest }, rules));
+    }
+    let known: Vec<KindName> =
+        releases.iter().flat_map(|(_, rules)| &rules.kinds).map(|kind| kind.name.clone()).collect();
+    let unknown: Vec<Remark> = releases.iter().flat_map(|(_, rules)| unknown_kinds(rules, &known)).collect();
+    if !unknown.is_empty() {
+        return Err(unloadable(&RegistryError::BadRules(unknown)));
     }
     let component = |digest: &Digest| {
         let bytes = components.get(digest).cloned();

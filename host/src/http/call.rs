@@ -17,6 +17,7 @@ use crate::names::Scope;
 use crate::registry::access::Session;
 use crate::registry::decode::{Format, Malformed, decode};
 use crate::registry::{Actor, Registry, RegistryError};
+use crate::telemetry::Trace;
 
 /// The header that carries the correlation id, both ways.
 pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -59,6 +60,8 @@ pub struct Call {
     pub session: Option<Session>,
     /// The request.
     pub correlation: Correlation,
+    /// The trace that it is part of.
+    pub trace: Arc<Trace>,
     /// When its head had come.
     pub started: Instant,
     /// Its head's fields.

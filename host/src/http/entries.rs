@@ -34,7 +34,7 @@ pub async fn publish(call: Call) -> Answer {
     let published = call.registry.publish(&call.actor, call.word("kind"), call.body.clone(), call.format).await;
     journal::published(&call, &published);
     match published? {
-        Published::Created { kind, entry, version, decision } => {
+        Published::Created { kind, entry, version, decision, .. } => {
             let stored = Stored::of(&version)?;
             let thing = EntryView::full(&kind, &entry, &version, &stored);
             let more = Decided { decision: DecisionView::of(&decision) };

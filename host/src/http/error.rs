@@ -416,7 +416,7 @@ impl From<RegistryError> for Problem {
             RegistryError::Malformed(malformed) => malformed.into(),
             RegistryError::Name(name) => name.into(),
             RegistryError::Store(store) => store.into(),
-            RegistryError::PluginFailed { failure } => failure.into(),
+            RegistryError::PluginFailed { failure, .. } => failure.into(),
             RegistryError::Unfit { binding, unfit: why } => unfit(binding, why),
             RegistryError::TooLarge { limit_bytes } => Self::too_large("document_size_max_bytes", limit_bytes),
             RegistryError::NoKind { .. } => Self::new(Code::NoKind, text),

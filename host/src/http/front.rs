@@ -9,9 +9,10 @@ use std::time::Instant;
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{Method, Response, Uri};
+use axum::http::{HeaderMap, HeaderName, Method, Response, Uri};
 use futures_util::FutureExt as _;
 use tokio::sync::SemaphorePermit;
+use tracing::Instrument as _;
 
 use super::address::Peer;
 use super::call::{Call, Correlation, REQUEST_ID, no_route as nothing_at};
@@ -22,7 +23,11 @@ use super::rates::Told;
 use super::reply::{Answer, Known, refusal};
 use super::{Host, caller};
 use crate::registry::access::Role;
-use crate::telemetry;
+use crate::telemetry::{self, Caller, Trace};
+
+/// The headers of W3C Trace Context.
+static TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+static TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// How a route is called in metrics.
 #[derive(Debug, Clone, Copy)]
@@ -42,16 +47,37 @@ pub struct Guard {
     pub intake: Intake,
 }
 
+/// One request, from its head on.
+struct Asked {
+    label: Label,
+    started: Instant,
+    correlation: Correlation,
+    trace: Arc<Trace>,
+    /// What its answer tells of how many may follow.
+    told: Told,
+}
+
+impl Asked {
+    fn of(label: Label, headers: &HeaderMap) -> Self {
+        let (started, correlation) = (Instant::now(), Correlation::of(headers));
+        // Two parents are none; a state may come in parts, of which the first is the nearest.
+        let mut parents = headers.get_all(&TRACE_PARENT).iter();
+        let parent = parents.next().filter(|_| parents.next().is_none()).and_then(|value| value.to_str().ok());
+        let state = headers.get(&TRACE_STATE).and_then(|value| value.to_str().ok());
+        let trace = Trace::begin(Caller { parent, state }, label.method, label.path, correlation.as_str());
+        Self { label, started, correlation, trace: Arc::new(trace), told: Told::default() }
+    }
+}
+
 /// Serves a route that everybody may ask.
 pub async fn public<H, F>(label: Label, host: Arc<Host>, request: Request, handler: H) -> Response<Body>
 where
     H: FnOnce(Arc<Host>, Uri) -> F,
     F: Future<Output = Answer>,
 {
-    let started = Instant::now();
-    let correlation = Correlation::of(request.headers());
+    let asked = Asked::of(label, request.headers());
     let uri = request.into_parts().0.uri;
-    conclude(label, &correlation, started, handler(host, uri)).await
+    conclude(&asked, handler(host, uri)).await
 }
 
 /// Serves a route that takes a token.
@@ -60,10 +86,7 @@ where
     H: FnOnce(Call) -> F,
     F: Future<Output = Answer> + Send + 'static,
 {
-    let started = Instant::now();
-    let correlation = Correlation::of(request.headers());
-    let admitted = correlation.clone();
-    let told = Told::default();
+    let asked = Asked::of(label, request.headers());
     let work = async {
         // Held until the answer is made. What outlives a client that hangs up is counted where it runs: by the gate's
         // own limits, and by the store's.
@@ -73,7 +96,7 @@ where
             Problem::new(Code::Busy, detail).limited_by("requests_in_flight_max")
         })?;
         let _change = guard.intake.is_change().then(|| change(&host)).transpose()?;
-        let call = admit(Arc::clone(&host), guard, request, admitted, started, &told).await?;
+        let call = admit(Arc::clone(&host), guard, request, &asked).await?;
         if label.method == "GET" {
             let known = Known::of(&call.headers);
             return Ok(handler(call).await?.unless_known(&known));
@@ -83,25 +106,21 @@ where
             None => handler(call).await,
         }
     };
-    let mut response = conclude(label, &correlation, started, work).await;
-    told.write(response.headers_mut());
-    response
+    conclude(&asked, work).await
 }
 
 async fn admit(
     host: Arc<Host>,
     Guard { role, intake }: Guard,
     request: Request,
-    correlation: Correlation,
-    started: Instant,
-    told: &Told,
+    asked: &Asked,
 ) -> Result<Call, Problem> {
     let (mut parts, body) = request.into_parts();
     if let Some(Peer(peer)) = parts.extensions.get() {
-        host.rates.count_address(host.proxies.client(*peer, &parts.headers), told)?;
+        host.rates.count_address(host.proxies.client(*peer, &parts.headers), &asked.told)?;
     }
     let (actor, session) = caller::identify(&host, &parts).await?;
-    host.rates.count_token(actor.token.as_deref().unwrap_or(&actor.name), told)?;
+    host.rates.count_token(actor.token.as_deref().unwrap_or(&actor.name), &asked.told)?;
     caller::demand(&actor, role)?;
     let registry = host.registry().cloned().ok_or_else(|| Problem::internal("who asks is known without it"))?;
     let format = intake.format(&parts.headers)?;
@@ -110,7 +129,8 @@ async fn admit(
         .map_err(|_| Problem::new(Code::BadName, "the path is not UTF-8 when its percent-encoding is undone"))?;
     let body = intake.read(body, &host.limits).await?;
     let Parts { headers, uri, .. } = parts;
-    Ok(Call { host, registry, actor, session, correlation, started, format, headers, body, words, uri })
+    let (correlation, trace, started) = (asked.correlation.clone(), Arc::clone(&asked.trace), asked.started);
+    Ok(Call { host, registry, actor, session, correlation, trace, started, format, headers, body, words, uri })
 }
 
 /// Their bodies are up to 32 times as large as a document: they have a number of their own.
@@ -124,19 +144,17 @@ fn change(host: &Host) -> Result<SemaphorePermit<'_>, Problem> {
 
 /// Answers a path that no route has.
 pub async fn no_route(State(_): State<Arc<Host>>, request: Request) -> Response<Body> {
-    let correlation = Correlation::of(request.headers());
     let label = Label { method: method_word(request.method()), path: "none" };
     let path = request.uri().path();
-    conclude(label, &correlation, Instant::now(), async { Err(nothing_at(path)) }).await
+    conclude(&Asked::of(label, request.headers()), async { Err(nothing_at(path)) }).await
 }
 
 /// Answers a method that a route does not have; the router adds `Allow`.
 pub async fn no_method(State(_): State<Arc<Host>>, request: Request) -> Response<Body> {
-    let correlation = Correlation::of(request.headers());
     let label = Label { method: method_word(request.method()), path: "none" };
     let detail = format!("{} is not served here: the Allow header says what is", method_word(request.method()));
     let refused = async { Err(Problem::new(Code::NoMethod, detail)) };
-    conclude(label, &correlation, Instant::now(), refused).await
+    conclude(&Asked::of(label, request.headers()), refused).await
 }
 
 /// A caller may invent methods; a metric's labels are ours.
@@ -154,12 +172,9 @@ fn method_word(method: &Method) -> &'static str {
 }
 
 /// Turns whatever came of the work, a panic included, into a response.
-async fn conclude(
-    label: Label,
-    correlation: &Correlation,
-    started: Instant,
-    work: impl Future<Output = Answer>,
-) -> Response<Body> {
+async fn conclude(asked: &Asked, work: impl Future<Output = Answer>) -> Response<Body> {
+    let Asked { label, started, correlation, trace, told } = asked;
+    let work = work.instrument(trace.span().clone());
     // A handler shares nothing mutable with the next request, so nothing half-changed is seen after a panic.
     let answer = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
@@ -173,7 +188,12 @@ async fn conclude(
             refusal(&problem, correlation.as_str())
         }
     };
+    told.write(response.headers_mut());
     response.headers_mut().insert(&REQUEST_ID, correlation.header());
+    if let Some(parent) = trace.parent().and_then(|parent| HeaderValue::try_from(parent).ok()) {
+        response.headers_mut().insert(&TRACE_PARENT, parent);
+    }
+    trace.answered(response.status().as_u16());
     telemetry::request_answered(label.method, label.path, response.status().as_str(), started.elapsed());
     response
 }

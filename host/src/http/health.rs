@@ -11,10 +11,11 @@ use super::Host;
 use super::call::Call;
 use super::error::{Code, Problem, Success};
 use super::reply::{Answer, Reply};
+use crate::registry::Health;
 use crate::registry::fleet::Behind;
 
 /// Milliseconds for which what the parts said is believed. Everybody may ask for health, and asking the parts costs
-/// a database connection.
+/// a database connection and a look at the object store.
 const BELIEVED_MS: u64 = 250;
 
 /// The parts as they were last asked.
@@ -34,12 +35,36 @@ struct Parts {
 
 #[derive(Debug, Clone, Serialize)]
 struct PluginHealth {
+    /// `degraded` where some are in quarantine, `busy` where no thread of the gate is free, `down` where those in force
+    /// are not loaded.
+    status: &'static str,
     quarantined: Vec<String>,
 }
 
+impl PluginHealth {
+    fn of(health: &Health) -> Self {
+        let status = match (&health.rules, health.has_room) {
+            (Err(_), _) => "down",
+            (Ok(()), false) => "busy",
+            (Ok(()), true) if health.quarantined.is_empty() => "ok",
+            (Ok(()), true) => "degraded",
+        };
+        Self { status, quarantined: health.quarantined.clone() }
+    }
+}
+
 impl Parts {
+    /// A host whose gate is full, or of which a plugin rests, serves all the same.
     fn are_well(&self) -> bool {
         [self.database, self.object_store, self.rules].iter().all(|part| *part == "ok")
+    }
+
+    fn status(&self) -> &'static str {
+        match (self.are_well(), self.plugins.status) {
+            (false, _) => "down",
+            (true, "ok") => "ok",
+            (true, _) => "degraded",
+        }
     }
 }
 
@@ -56,7 +81,7 @@ async fn parts(host: &Host) -> Parts {
     }
     let Some(registry) = host.registry() else {
         let starting = "starting";
-        let plugins = PluginHealth { quarantined: Vec::new() };
+        let plugins = PluginHealth { status: starting, quarantined: Vec::new() };
         return Parts { database: starting, object_store: starting, rules: starting, behind: None, plugins };
     };
     let health = registry.health().await;
@@ -64,8 +89,8 @@ async fn parts(host: &Host) -> Parts {
         database: word(health.database),
         object_store: word(health.object_store),
         rules: word(health.rules.is_ok()),
+        plugins: PluginHealth::of(&health),
         behind: health.rules.err(),
-        plugins: PluginHealth { quarantined: health.quarantined },
     };
     *last = Some((Instant::now(), parts.clone()));
     parts
@@ -79,11 +104,17 @@ struct HealthView<'a> {
     parts: &'a Parts,
 }
 
+impl<'a> HealthView<'a> {
+    fn of(parts: &'a Parts) -> Self {
+        Self { status: parts.status(), version: env!("CARGO_PKG_VERSION"), parts }
+    }
+}
+
 /// `GET /health`: every part, for people and monitors.
 pub async fn health(host: Arc<Host>, _: Uri) -> Answer {
     let parts = parts(&host).await;
-    let (status, success) = if parts.are_well() { ("ok", Success::Found) } else { ("down", Success::Unwell) };
-    Reply::json(success, &HealthView { status, version: env!("CARGO_PKG_VERSION"), parts: &parts })
+    let success = if parts.are_well() { Success::Found } else { Success::Unwell };
+    Reply::json(success, &HealthView::of(&parts))
 }
 
 /// `GET /livez`: the process answers.
@@ -106,8 +137,7 @@ pub async fn readyz(host: Arc<Host>, uri: Uri) -> Answer {
         return Err(Problem::new(Code::NotReady, detail));
     }
     if verbose {
-        let view = HealthView { status: "ok", version: env!("CARGO_PKG_VERSION"), parts: &parts };
-        return Reply::json(Success::Found, &view);
+        return Reply::json(Success::Found, &HealthView::of(&parts));
     }
     Reply::json(Success::Found, &serde_json::json!({ "status": "ok" }))
 }

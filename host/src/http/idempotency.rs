@@ -9,6 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName};
 use futures_util::FutureExt as _;
 use sha2::{Digest as _, Sha256};
+use tracing::Instrument as _;
 
 use super::call::Call;
 use super::error::{Code, Problem};
@@ -82,7 +83,7 @@ where
     };
     let limit_bytes = call.host.limits.idempotency_answer_max_bytes;
     let correlation = call.correlation.clone();
-    let work = AssertUnwindSafe(handler(call)).catch_unwind();
+    let work = AssertUnwindSafe(handler(call)).catch_unwind().in_current_span();
     let run = tokio::spawn(async move {
         let answer = work.await.unwrap_or_else(|_| Err(Problem::internal("a handler panicked")));
         let kept = match &answer {

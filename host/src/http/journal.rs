@@ -8,7 +8,8 @@ use crate::registry::exemptions::Exemption;
 use crate::registry::replay::Replay;
 use crate::registry::shadow::ShadowRow;
 use crate::registry::{Published, Pushed, RegistryError, Released, Report, RolledBackTo};
-use crate::telemetry::{self, Operation};
+use crate::report::Timing;
+use crate::telemetry::{self, Operation, Stages};
 
 /// What came of an operation, and on what it was done.
 #[derive(Default)]
@@ -17,6 +18,16 @@ struct Told<'a> {
     entry: &'a str,
     version: &'a str,
     decision: &'a str,
+    stages: Stages,
+}
+
+/// What each stage took; a plugin's own share is in its metric.
+fn stages(timings: &[Timing]) -> Stages {
+    let mut stages = Stages::default();
+    for timing in timings.iter().filter(|timing| timing.plugin.is_none()) {
+        stages.note(&timing.stage, Duration::from_micros(timing.micros));
+    }
+    stages
 }
 
 fn tell(call: &Call, entity: &str, action: &'static str, told: &Told<'_>) {
@@ -25,12 +36,14 @@ fn tell(call: &Call, entity: &str, action: &'static str, told: &Told<'_>) {
         action,
         outcome: told.outcome,
         correlation_id: call.correlation.as_str(),
+        trace_id: call.trace.id(),
         tenant: call.actor.tenant.as_str(),
         actor: &call.actor.name,
         entry: told.entry,
         version: told.version,
         decision: told.decision,
         elapsed: call.started.elapsed(),
+        stages: told.stages,
     }
     .record();
 }
@@ -61,11 +74,12 @@ fn not_done(error: &RegistryError) -> Told<'_> {
         Error::IssuerUnreachable(_) | Error::Store(_) | Error::Blobs(_) | Error::Internal(_) => "broken",
     };
     match error {
-        Error::Rejected { decision } => Told {
+        Error::Rejected { decision } | Error::PluginFailed { decision: Some(decision), .. } => Told {
             outcome,
             entry: decision.entry.as_str(),
             version: decision.version.as_str(),
             decision: decision.id.as_str(),
+            stages: stages(&decision.timings),
         },
         Error::OutOfReach { id, .. } => Told { outcome, entry: id.as_str(), ..Told::default() },
         Error::VersionExists { id, version, .. } => {
@@ -83,17 +97,23 @@ fn entity(call: &Call) -> String {
 /// A publish.
 pub fn published(call: &Call, result: &Result<Published, RegistryError>) {
     let told = match result {
-        Ok(Published::Created { version, .. }) => Told {
+        Ok(Published::Created { version, decision, commit, .. }) => Told {
             outcome: "published",
             entry: version.id.as_str(),
             version: version.version.as_str(),
             decision: version.decision.as_str(),
+            stages: {
+                let mut stages = stages(&decision.timings);
+                stages.note("commit", *commit);
+                stages
+            },
         },
         Ok(Published::Skipped { existing, .. }) => Told {
             outcome: "skipped",
             entry: existing.id.as_str(),
             version: existing.version.as_str(),
             decision: existing.decision.as_str(),
+            ..Told::default()
         },
         Err(error) => not_done(error),
     };
@@ -122,7 +142,7 @@ fn compared(result: &Result<Published, RegistryError>) {
 pub fn shadowed(call: &Call, action: &'static str, scope: &str, result: &Result<ShadowRow, RegistryError>) {
     let number = result.as_ref().map_or_else(|_| String::new(), |shadow| shadow.release.number.to_string());
     let told = match result {
-        Ok(shadow) => Told { outcome: shadow.state.as_str(), entry: scope, version: &number, decision: "" },
+        Ok(shadow) => Told { outcome: shadow.state.as_str(), entry: scope, version: &number, ..Told::default() },
         Err(error) => Told { entry: scope, ..not_done(error) },
     };
     tell(call, "shadow", action, &told);
@@ -133,7 +153,7 @@ pub fn exempted(call: &Call, action: &'static str, result: &Result<Exemption, Re
     let told = match result {
         Ok(exemption) => {
             let outcome = if exemption.revoked.is_some() { "revoked" } else { "made" };
-            Told { outcome, entry: &exemption.id, version: "", decision: "" }
+            Told { outcome, entry: &exemption.id, ..Told::default() }
         }
         Err(error) => not_done(error),
     };
@@ -143,8 +163,10 @@ pub fn exempted(call: &Call, action: &'static str, result: &Result<Exemption, Re
 /// A dry run.
 pub fn validated(call: &Call, result: &Result<Report, RegistryError>) {
     let told = match result {
-        Ok(report) if report.valid => Told { outcome: "valid", ..Told::default() },
-        Ok(_) => Told { outcome: "invalid", ..Told::default() },
+        Ok(report) => {
+            let outcome = if report.valid { "valid" } else { "invalid" };
+            Told { outcome, stages: stages(&report.timings), ..Told::default() }
+        }
         Err(error) => not_done(error),
     };
     tell(call, &entity(call), "validate", &told);
@@ -157,7 +179,7 @@ pub fn rolled_back(call: &Call, result: &Result<RolledBackTo, RegistryError>) {
             outcome: "rolled-back",
             entry: done.entry.id.as_str(),
             version: done.entry.current_version.as_str(),
-            decision: "",
+            ..Told::default()
         },
         Err(error) => not_done(error),
     };
@@ -214,7 +236,7 @@ pub fn pushed(call: &Call, result: &Result<Pushed, RegistryError>) {
             outcome: if pushed.created { "pushed" } else { "skipped" },
             entry: &pushed.plugin.name,
             version: pushed.plugin.digest.as_str(),
-            decision: "",
+            ..Told::default()
         },
         Err(error) => not_done(error),
     };
@@ -229,7 +251,7 @@ pub fn released(call: &Call, scope: &str, result: &Result<Released, RegistryErro
             outcome: if released.created { "released" } else { "skipped" },
             entry: scope,
             version: &number,
-            decision: "",
+            ..Told::default()
         },
         Err(error) => Told { entry: scope, ..not_done(error) },
     };
@@ -240,7 +262,7 @@ pub fn released(call: &Call, scope: &str, result: &Result<Released, RegistryErro
 pub fn activated<T>(call: &Call, scope: &str, number: i64, result: &Result<T, RegistryError>) {
     let number = number.to_string();
     let told = match result {
-        Ok(_) => Told { outcome: "activated", entry: scope, version: &number, decision: "" },
+        Ok(_) => Told { outcome: "activated", entry: scope, version: &number, ..Told::default() },
         Err(error) => Told { entry: scope, version: &number, ..not_done(error) },
     };
     tell(call, "rules", "activate", &told);

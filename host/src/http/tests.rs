@@ -148,7 +148,7 @@ async fn a_host_that_is_starting_says_so() {
             "database": "starting",
             "objectStore": "starting",
             "rules": "starting",
-            "plugins": {"quarantined": []},
+            "plugins": {"status": "starting", "quarantined": []},
         })
     );
 }
@@ -222,7 +222,10 @@ fn behind() -> Behind {
 
 #[test]
 fn each_refusal_of_the_registry_has_its_status_and_code() {
-    let failure = |cause| Failure { plugin: "cel".to_owned(), digest: Digest::of(b""), cause, lookups: Vec::new() };
+    let plugin_failed = |cause| {
+        let failure = Failure { plugin: "cel".to_owned(), digest: Digest::of(b""), cause, lookups: Vec::new() };
+        RegistryError::PluginFailed { failure, decision: None }
+    };
     let known = || "agents".to_owned();
     let scope = crate::names::Scope::Policies;
     let overtaken = Overtaken { scope: scope.clone(), wanted: 9, expected: Some(2), active: None };
@@ -245,9 +248,9 @@ fn each_refusal_of_the_registry_has_its_status_and_code() {
         ),
         (RegistryError::Unidentified { findings: Vec::new() }, 422, "unidentified"),
         (RegistryError::BadRules(vec![Remark::error("a.b", "/x", "no")]), 422, "bad-rules"),
-        (RegistryError::PluginFailed { failure: failure(Cause::Deadline { limit_ms: 5 }) }, 503, "plugin-failed"),
-        (RegistryError::PluginFailed { failure: failure(Cause::Busy { running: 1, wait_ms: 2 }) }, 503, "busy"),
-        (RegistryError::PluginFailed { failure: failure(Cause::Facts) }, 503, "unavailable"),
+        (plugin_failed(Cause::Deadline { limit_ms: 5 }), 503, "plugin-failed"),
+        (plugin_failed(Cause::Busy { running: 1, wait_ms: 2 }), 503, "busy"),
+        (plugin_failed(Cause::Facts), 503, "unavailable"),
         (RegistryError::Busy { what: "gate_queue_max".to_owned() }, 503, "busy"),
         (RegistryError::RulesKeptMoving { tries: 8 }, 503, "busy"),
         (RegistryError::NotReady { behind: Box::new(behind()) }, 503, "not-ready"),
@@ -305,11 +308,11 @@ fn a_problem_tells_what_its_sender_needs() {
     );
     let broken = |cause| Failure { plugin: "cel".to_owned(), digest: Digest::of(b""), cause, lookups: Vec::new() };
     let failure = broken(Cause::Memory { limit_bytes: 64 });
-    let (_, body) = document(RegistryError::PluginFailed { failure });
+    let (_, body) = document(RegistryError::PluginFailed { failure, decision: None });
     assert_eq!((&body["plugin"], &body["limit"]), (&json!("cel"), &json!("plugin_memory_max_bytes")));
     assert_eq!(body["detail"], "plugin cel asked for more memory than it may have (plugin_memory_max_bytes = 64)");
     let failure = broken(Cause::Handles { limit: 9 });
-    let (status, body) = document(RegistryError::PluginFailed { failure });
+    let (status, body) = document(RegistryError::PluginFailed { failure, decision: None });
     assert_eq!((status, &body["limit"]), (503, &json!("plugin_handles_max")));
     assert_eq!(body["detail"], "plugin cel held more handles than it may (plugin_handles_max = 9)");
     let remarks = vec![Remark::error("settings.unknown", "/rules/0", "no such field")];

@@ -63,7 +63,14 @@ pub struct Permit<'a> {
 impl Bulkhead {
     /// One that no other evaluation shares.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), inside: Mutex::default(), left: Condvar::new() }
+        let bulkhead = Self { name: name.to_owned(), inside: Mutex::default(), left: Condvar::new() };
+        // It is there, as none, from the start: an increase from nothing is seen by nobody.
+        bulkhead.quarantines().increment(0);
+        bulkhead
+    }
+
+    fn quarantines(&self) -> metrics::Counter {
+        metrics::counter!("hallmark_plugin_quarantines_total", "plugin" => self.name.clone())
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -129,7 +136,7 @@ impl Permit<'_> {
             let failures = inside.failures;
             tracing::warn!(plugin = self.bulkhead.name, failures, "a plugin is in quarantine");
             self.bulkhead.left.notify_all();
-            metrics::counter!("hallmark_plugin_quarantines_total", "plugin" => self.bulkhead.name.clone()).increment(1);
+            self.bulkhead.quarantines().increment(1);
         }
     }
 }

@@ -67,6 +67,9 @@ pub fn gate_threads(limits: &Limits) -> usize {
     }
 }
 
+/// Series that a thread which judges beside the gate may hold at once, beside the instance of an evaluation.
+pub const SERIES_MAX: usize = 4;
+
 /// The number of threads that judge beside the gate, for previews.
 pub fn aside_threads(limits: &Limits) -> usize {
     match limits.impact_threads {
@@ -109,7 +112,8 @@ fn config(limits: &Limits) -> Config {
 
 fn pools(limits: &Limits) -> PoolingAllocationConfig {
     let compilations = u32::try_from(limits.plugin_compilations_max.max(1)).unwrap_or(u32::MAX);
-    let evaluations = u32::try_from(gate_threads(limits) + aside_threads(limits)).unwrap_or(u32::MAX);
+    let aside = aside_threads(limits) * (1 + SERIES_MAX);
+    let evaluations = u32::try_from(gate_threads(limits) + aside).unwrap_or(u32::MAX);
     let replays = u32::try_from(limits.replays_in_flight_max).unwrap_or(u32::MAX);
     let instances = evaluations.saturating_add(compilations).saturating_add(replays).saturating_add(SPARE_INSTANCES);
     let mut pools = PoolingAllocationConfig::new();

@@ -2,8 +2,10 @@
 //! of its caller.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use tracing::field::Empty;
+use tracing::span::EnteredSpan;
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
@@ -30,19 +32,44 @@ pub struct Compiled {
     pub description: Description,
 }
 
-/// How long its evaluations take, by outcome; looked up once, since an evaluation is short.
-pub struct Durations {
+/// How long its evaluations take, by outcome, and how many gave no answer, by cause; looked up once, since an evaluation
+/// is short. The failures are there, as none, from the start: an increase from nothing is seen by nobody.
+pub struct Meters {
     answered: metrics::Histogram,
     broke: metrics::Histogram,
+    failures: metrics::Counter,
+    busy: metrics::Counter,
+    quarantined: metrics::Counter,
 }
 
-impl Durations {
+impl Meters {
     fn of(plugin: &Arc<str>) -> Self {
-        let of = |outcome: &'static str| {
+        let time = |outcome: &'static str| {
             let plugin = Arc::clone(plugin);
             metrics::histogram!("hallmark_plugin_evaluation_duration_seconds", "plugin" => plugin, "outcome" => outcome)
         };
-        Self { answered: of("answered"), broke: of("broke") }
+        let count = |cause: &'static str| metrics::counter!("hallmark_plugin_failures_total", "plugin" => Arc::clone(plugin), "cause" => cause);
+        Self {
+            answered: time("answered"),
+            broke: time("broke"),
+            failures: count("broke"),
+            busy: count("busy"),
+            quarantined: count("quarantined"),
+        }
+    }
+
+    fn answered(&self, elapsed: Duration) {
+        self.answered.record(elapsed);
+    }
+
+    fn broke(&self, elapsed: Duration) {
+        self.broke.record(elapsed);
+        self.failures.increment(1);
+    }
+
+    fn turned_away(&self, cause: &Cause) {
+        let counter = if matches!(cause, Cause::Busy { .. }) { &self.busy } else { &self.quarantined };
+        counter.increment(1);
     }
 }
 
@@ -56,8 +83,22 @@ impl Plugin {
         bulkhead: Arc<Bulkhead>,
     ) -> Self {
         let name = Arc::from(compiled.description.name.as_str());
-        let durations = Durations::of(&name);
-        Self { engine, name, digest, stage, compiled, bulkhead, durations }
+        let meters = Meters::of(&name);
+        Self { engine, name, digest, stage, compiled, bulkhead, meters }
+    }
+
+    /// An evaluation's own span, where traces are exported.
+    fn span(&self) -> EnteredSpan {
+        tracing::info_span!(
+            "plugin",
+            otel.name = %format_args!("plugin {}", self.name),
+            otel.status_code = Empty,
+            plugin.name = &*self.name,
+            plugin.digest = self.digest.as_str(),
+            plugin.stage = self.stage.as_str(),
+            plugin.outcome = Empty,
+        )
+        .entered()
     }
 
     /// The plugin's own name.
@@ -135,8 +176,10 @@ impl Plugin {
         case: &Case,
         call: impl FnOnce(&Entry, &mut Store<State>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<Evaluated<T>, Failure> {
+        let span = self.span();
         let mut store = state::store(&self.engine, Arc::clone(&self.name), Task::Judge(case.clone()));
         let outcome = self.call(&mut store, call);
+        conclude(&span, if outcome.is_ok() { "answered" } else { "broke" });
         let elapsed = store.data().pace().elapsed();
         let lookups = store.data_mut().take_lookups();
         match outcome {
@@ -156,7 +199,12 @@ impl Plugin {
         let limits = &self.engine.limits;
         let failure =
             |cause, lookups| Failure { plugin: self.name.to_string(), digest: self.digest.clone(), cause, lookups };
-        let permit = self.bulkhead.enter(limits, Instant::now()).map_err(|cause| failure(cause, Vec::new()))?;
+        let span = self.span();
+        let permit = self.bulkhead.enter(limits, Instant::now()).map_err(|cause| {
+            self.meters.turned_away(&cause);
+            conclude(&span, "turned away");
+            failure(cause, Vec::new())
+        })?;
         let task = Task::Judge(case.clone());
         let mut store = state::store(&self.engine, Arc::clone(&self.name), task);
         let outcome = self.call(&mut store, call);
@@ -164,14 +212,16 @@ impl Plugin {
         let lookups = store.data_mut().take_lookups();
         drop(store);
         let outcome = outcome.map_err(|error| failure::cause(&error, limits));
-        let duration = if outcome.is_ok() { &self.durations.answered } else { &self.durations.broke };
-        duration.record(elapsed);
         match outcome {
             Ok(answer) => {
+                self.meters.answered(elapsed);
+                conclude(&span, "answered");
                 permit.succeeded();
                 Ok(Evaluated { answer, lookups, elapsed })
             }
             Err(cause) => {
+                self.meters.broke(elapsed);
+                conclude(&span, "broke");
                 // What the host could not give is not the plugin's fault: the permit is given back untold.
                 if !matches!(cause, Cause::Facts | Cause::Start) {
                     permit.failed(limits, Instant::now());
@@ -196,5 +246,13 @@ impl Plugin {
             }
         }
         call(entry, store, &instance)
+    }
+}
+
+/// Tells a span how its evaluation ended.
+fn conclude(span: &EnteredSpan, outcome: &'static str) {
+    span.record("plugin.outcome", outcome);
+    if outcome != "answered" {
+        span.record("otel.status_code", "ERROR");
     }
 }

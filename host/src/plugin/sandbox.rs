@@ -166,6 +166,10 @@ impl Sandbox {
             return Ok(kept);
         }
         let bytes = load().map_err(Unfit::Load)?;
+        let found = Digest::of(&bytes);
+        if found != *digest {
+            return Err(Unfit::Load(format!("they have the digest {found}, not {digest}")));
+        }
         on_a_compiler_thread(Haste::Ahead, || {
             let (outline, linked) = {
                 let _turn = self.turn(|| {});

@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
 use super::engine::Engine;
 use super::evaluate::Compiled;
 use super::prepare::{self, Linked};
-use super::state::{self, State, Task};
+use super::state::State;
 use super::{Case, Cause, Description, Failure, Inspection, Unfit, failure};
 use crate::names::Digest;
 use crate::report::{Remark, Stage};
@@ -21,10 +22,12 @@ pub(super) const NO_SETTINGS: &str = "";
 pub struct Unconfigured {
     engine: Arc<Engine>,
     digest: Digest,
-    compiled: Compiled,
+    linked: Linked,
+    stages: Vec<Stage>,
+    description: Description,
 }
 
-/// What is compiled, as it is kept until it is configured.
+/// What is compiled, as the cache keeps it until it is configured.
 pub(super) fn unconfigured(linked: Linked, stages: Vec<Stage>, description: Description) -> Compiled {
     let Linked { pre, entry } = linked;
     Compiled { pre, entry, stages, settings: Some(NO_SETTINGS.to_owned()), description }
@@ -38,30 +41,36 @@ pub(super) fn worth_keeping(linked: Linked, inspection: &Inspection) -> Option<C
 
 impl Unconfigured {
     pub(super) fn new(engine: Arc<Engine>, digest: Digest, compiled: Compiled) -> Self {
-        Self { engine, digest, compiled }
+        let Compiled { pre, entry, stages, description, .. } = compiled;
+        Self { engine, digest, linked: Linked { pre, entry }, stages, description }
     }
 
-    /// Configures an instance, which then judges one case after another. Settings of `null` are those of an empty object.
+    /// Configures an instance, which then judges one case after another, on the calling thread. A thread may hold
+    /// `SERIES_MAX` of them. Settings of `null` are those of an empty object.
     ///
     /// # Errors
     /// Why it cannot be put to work with them.
-    pub fn series(self: &Arc<Self>, stage: Stage, settings: &serde_json::Value) -> Result<Series, Unfit> {
-        let Compiled { pre, entry, stages, description, .. } = &self.compiled;
-        if !stages.contains(&stage) {
-            return Err(Unfit::Stage { stage, serves: stages.clone() });
+    pub fn series(self: &Arc<Self>, stage: Stage, settings: &Value) -> Result<Series, Failure> {
+        self.configured(stage, settings).map_err(|unfit| match unfit {
+            Unfit::Broke(failure) => failure,
+            unfit => Failure {
+                plugin: self.description.name.clone(),
+                digest: self.digest.clone(),
+                cause: Cause::Nonsense { what: unfit.to_string() },
+                lookups: Vec::new(),
+            },
+        })
+    }
+
+    fn configured(self: &Arc<Self>, stage: Stage, settings: &Value) -> Result<Series, Unfit> {
+        if !self.stages.contains(&stage) {
+            return Err(Unfit::Stage { stage, serves: self.stages.clone() });
         }
         let settings = prepare::settings(settings, &self.engine.limits)?;
-        prepare::check(&settings, &description.settings_schema)?;
-        let broke = |error: wasmtime::Error| {
-            prepare::broke(&self.digest, &description.name, failure::cause(&error, &self.engine.limits))
-        };
-        let task = Task::Configure(settings.as_bytes().to_vec());
-        let mut store = state::store(&self.engine, Arc::from(description.name.as_str()), task);
-        let instance = pre.instantiate(&mut store).map_err(broke)?;
-        match entry.configure(&mut store, &instance, &settings).map_err(broke)? {
-            Ok(()) => Ok(Series { component: Arc::clone(self), stage, store, instance }),
-            Err(remarks) => Err(Unfit::Settings(remarks)),
-        }
+        prepare::check(&settings, &self.description.settings_schema)?;
+        let name = &self.description.name;
+        let (store, instance) = self.linked.configure(&self.engine, &self.digest, name, &settings)?;
+        Ok(Series { component: Arc::clone(self), stage, store, instance })
     }
 }
 
@@ -74,36 +83,21 @@ pub struct Series {
 }
 
 impl Series {
-    /// Judges a case under every limit of an evaluation, but for memory, of which it has what the series used.
+    /// Judges a case under every limit of an evaluation; of memory, tables and handles it has what the series has left.
     ///
     /// # Errors
     /// The plugin broke: the series is at its end.
     pub fn judge(&mut self, case: &Case) -> Result<Vec<Remark>, Failure> {
         let Self { component, stage, store, instance } = self;
-        let Unconfigured { engine, digest, compiled } = &**component;
+        let Unconfigured { engine, digest, linked, description, .. } = &**component;
         let limits = &engine.limits;
         store.data_mut().take_up(case.clone());
         store.set_hostcall_fuel(limits.plugin_answer_max_bytes);
-        let said = compiled.entry.judge(store, instance, case, *stage);
+        let said = linked.entry.judge(store, instance, case, *stage);
         let lookups = store.data_mut().take_lookups();
-        said.map_err(|error| Failure {
-            plugin: compiled.description.name.clone(),
-            digest: digest.clone(),
-            cause: failure::cause(&error, limits),
-            lookups,
+        said.map_err(|error| {
+            let cause = failure::cause(&error, limits);
+            Failure { plugin: description.name.clone(), digest: digest.clone(), cause, lookups }
         })
-    }
-
-    /// How it breaks that its settings, which were accepted once, are refused.
-    pub fn refused(component: &Unconfigured, unfit: Unfit) -> Failure {
-        match unfit {
-            Unfit::Broke(failure) => failure,
-            _ => Failure {
-                plugin: component.compiled.description.name.clone(),
-                digest: component.digest.clone(),
-                cause: Cause::Nonsense { what: "it refused settings that it had accepted".to_owned() },
-                lookups: Vec::new(),
-            },
-        }
     }
 }

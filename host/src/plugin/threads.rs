@@ -68,6 +68,8 @@ impl Threads {
     /// Starts `count` threads.
     pub fn start(count: usize, limits: &Limits) -> Result<Self, String> {
         let queue = Arc::new(Queue::default());
+        depth(&queue.inside());
+        metrics::gauge!("hallmark_gate_queue_max").set(limits.gate_queue_max as f64);
         let threads = Self {
             queue: Arc::clone(&queue),
             waiting_max: limits.gate_queue_max,
@@ -91,9 +93,10 @@ impl Threads {
     /// Runs the job on one of them.
     pub async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
         let (answer, mut answered) = oneshot::channel();
+        let span = tracing::Span::current();
         let work = Box::new(move || {
             // Nobody may be left to hear it.
-            let _ = answer.send(job());
+            let _ = answer.send(span.in_scope(job));
         });
         let state = Arc::new(AtomicU8::new(WAITS));
         self.push(Job { state: Arc::clone(&state), work })?;

@@ -4,6 +4,7 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
@@ -13,10 +14,16 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use super::RegistryError;
 use crate::names::Digest;
 
+/// What is put into the store to be read back when it is asked how it is.
+const MARKER: &str = "health/marker";
+const MARK: &[u8] = b"This store is in use by Hallmark.\n";
+
 /// The object store.
 #[derive(Debug, Clone)]
 pub struct Blobs {
     objects: Arc<dyn ObjectStore>,
+    /// The marker was put there.
+    is_marked: Arc<AtomicBool>,
 }
 
 impl Blobs {
@@ -29,7 +36,7 @@ impl Blobs {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(|error| RegistryError::Blobs(Box::new(error)))?;
         let objects = LocalFileSystem::new_with_prefix(folder).map_err(failed)?.with_fsync(true);
-        Ok(Self { objects: Arc::new(objects) })
+        Ok(Self { objects: Arc::new(objects), is_marked: Arc::default() })
     }
 
     /// Keeps a component. The same bytes twice are kept once.
@@ -54,14 +61,24 @@ impl Blobs {
         }
     }
 
-    /// True where the store answers.
-    pub async fn answers(&self) -> bool {
-        match self.objects.head(&Path::from("plugins/sha256/none")).await {
-            Ok(_) | Err(object_store::Error::NotFound { .. }) => true,
-            Err(error) => {
-                tracing::warn!(%error, "the object store does not answer");
-                false
+    /// Makes sure that the store gives back what was put there. The first call puts a marker, which shows that it can
+    /// be written; every call reads it, so that a folder or a bucket that is gone is not taken for an empty one.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn answer(&self) -> Result<(), String> {
+        let marker = Path::from(MARKER);
+        let asked = async {
+            if !self.is_marked.load(Ordering::Relaxed) {
+                self.objects.put(&marker, Bytes::from_static(MARK).into()).await?;
+                self.is_marked.store(true, Ordering::Relaxed);
             }
+            self.objects.get(&marker).await?.bytes().await
+        };
+        match asked.await {
+            Ok(bytes) if bytes == MARK => Ok(()),
+            Ok(_) => Err(format!("its {MARKER} is not what was put there")),
+            Err(error) => Err(error.to_string()),
         }
     }
 }

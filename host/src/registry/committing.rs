@@ -1,8 +1,10 @@
 //! What is written of a publish: the version that the gate let in, and the decision either way.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 
 use super::gate::{Approved, Bench, Record};
 use super::release::Versioning;
@@ -58,11 +60,14 @@ impl Registry {
             version: version.clone(),
             is_higher: if kind.versioning == Versioning::Semver { semver_is_higher } else { later_is_higher },
         };
-        match self.store.commit(&commit).await? {
+        let started = Instant::now();
+        let committed = self.store.commit(&commit).instrument(tracing::info_span!("commit")).await?;
+        match committed {
             Committed::Written { entry } => {
                 self.committed.notify_one();
                 let kind = Arc::clone(kind);
-                Ok(Some(Published::Created { kind, entry, version, decision: Box::new(decision) }))
+                let (decision, commit) = (Box::new(decision), started.elapsed());
+                Ok(Some(Published::Created { kind, entry, version, decision, commit }))
             }
             // Somebody else took the number: count again.
             Committed::Exists { .. } if kind.versioning == Versioning::Auto => Ok(None),

@@ -78,6 +78,8 @@ pub enum RegistryError {
     PluginFailed {
         /// Which, and how.
         failure: Failure,
+        /// The record of the run; none where nothing was decided.
+        decision: Option<Box<Decision>>,
     },
     /// The host has as much to do as it can hold.
     #[error("the host is busy: {what}")]

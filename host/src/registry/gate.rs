@@ -152,7 +152,13 @@ impl<'a> Run<'a> {
     }
 }
 
+/// A stage's own span, where traces are exported.
+fn span(stage: Stage) -> tracing::span::EnteredSpan {
+    tracing::info_span!("stage", otel.name = stage.as_str()).entered()
+}
+
 fn schema(mut run: Run<'_>) -> Result<Schemed<'_>, Stopped> {
+    let _span = span(Stage::Schema);
     let started = Instant::now();
     let kind = Arc::clone(&run.record.kind);
     let limit = run.bench.limits.schema_findings_max;
@@ -167,6 +173,7 @@ fn schema(mut run: Run<'_>) -> Result<Schemed<'_>, Stopped> {
 }
 
 fn resolve(Schemed(mut run): Schemed<'_>) -> Result<Resolved, Stopped> {
+    let _span = span(Stage::Resolve);
     let started = Instant::now();
     let kind = Arc::clone(&run.record.kind);
     let case = Case {
@@ -246,6 +253,7 @@ fn policy(Validated(mut resolved): Validated) -> Result<Approved, Stopped> {
 
 /// Runs the bindings of a stage, but for those of which it is `known` what they say.
 fn evaluate(resolved: &mut Resolved, stage: Stage, bindings: &[Arc<LoadedBinding>], known: Option<&Record>) {
+    let _span = span(stage);
     let started = Instant::now();
     let record = &mut resolved.record;
     let kind = Arc::clone(&record.kind);

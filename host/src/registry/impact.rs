@@ -20,7 +20,7 @@ use super::activation::Conditions;
 use super::publish::{not_found, sane_id};
 use super::release::Rules;
 use super::releasing::unnumbered;
-use super::rules::check;
+use super::rules::{check, unknown_kinds};
 use super::store::{ImpactBegun, ImpactRow, ImpactState, Judged, NewImpact, Page, ReleaseRow};
 use super::{Actor, Registry, RegistryError};
 use crate::clock::{Millis, new_id};
@@ -119,6 +119,10 @@ impl Registry {
         let remarks = check(&rules);
         if !remarks.is_empty() {
             return Err(RegistryError::BadRules(remarks));
+        }
+        let unknown = unknown_kinds(&rules, &kinds_of(&Scope::Policies, &active)?);
+        if number.is_none() && !unknown.is_empty() {
+            return Err(RegistryError::BadRules(unknown));
         }
         let (text, digest) = rules.canonical();
         self.prove(actor, &rules, unnumbered(scope, &digest, text.clone()), active.clone()).await?;
@@ -301,7 +305,7 @@ impl Registry {
 }
 
 /// The kinds that a scope's rules judge, of those that are in force. What a candidate newly declares has no entries.
-fn kinds_of(scope: &Scope, active: &[ReleaseRow]) -> Result<Vec<KindName>, RegistryError> {
+pub(super) fn kinds_of(scope: &Scope, active: &[ReleaseRow]) -> Result<Vec<KindName>, RegistryError> {
     let mut kinds = Vec::new();
     for row in active.iter().filter(|row| *scope == Scope::Policies || row.release.scope == *scope) {
         let rules: Rules = serde_json::from_str(&row.rules)

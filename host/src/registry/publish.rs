@@ -44,7 +44,9 @@ impl Registry {
             let bench = self.bench(actor);
             let shadows = self.shadows_beside(&rules, &kind);
             let (judgement, beside) = match self.judge(actor, &kind, &bench, body.clone(), format, shadows).await {
-                Err(RegistryError::Unidentified { .. }) if !self.is_in_force(&kind).await? => {
+                Err(RegistryError::Unidentified { .. } | RegistryError::OutOfReach { .. })
+                    if !self.is_in_force(&kind).await? =>
+                {
                     self.refresh_rules().await?;
                     continue;
                 }
@@ -225,12 +227,13 @@ impl Registry {
         };
         // A plugin that was not even started has decided nothing; writing that down would let a flood of requests
         // fill the database.
-        if !matches!(failure.cause, Cause::Busy { .. } | Cause::Quarantined { .. }) {
-            let decision = decide(&record, bench, Outcome::Failed, beside);
-            let row = decision_row(&decision, Some(record.sent), bench.at);
-            self.store.insert_decision(&actor.tenant, &row).await?;
+        if matches!(failure.cause, Cause::Busy { .. } | Cause::Quarantined { .. }) {
+            return Err(RegistryError::PluginFailed { failure, decision: None });
         }
-        Err(RegistryError::PluginFailed { failure })
+        let decision = decide(&record, bench, Outcome::Failed, beside);
+        let row = decision_row(&decision, Some(record.sent), bench.at);
+        self.store.insert_decision(&actor.tenant, &row).await?;
+        Err(RegistryError::PluginFailed { failure, decision: Some(Box::new(decision)) })
     }
 
     async fn report_on_stored(
@@ -288,6 +291,7 @@ fn read(
     body: &[u8],
     format: Format,
 ) -> Result<(Submission, Timing), RegistryError> {
+    let _span = tracing::info_span!("decode").entered();
     let started = Instant::now();
     let document = decode::decode(body, format, &bench.limits)?;
     let submission = Submission::read(kind, document, &*bench.facts, &bench.limits)
@@ -303,7 +307,7 @@ fn read(
 pub fn report_on(kind: &Arc<LoadedKind>, bench: &Bench, body: &[u8], format: Format) -> Result<Report, RegistryError> {
     let (submission, read) = read(kind, bench, body, format)?;
     match gate::judge(submission, bench) {
-        Judgement::Failed(_, failure) => Err(RegistryError::PluginFailed { failure }),
+        Judgement::Failed(_, failure) => Err(RegistryError::PluginFailed { failure, decision: None }),
         judgement => {
             let mut report = judgement.into_report();
             report.timings.insert(0, read);

@@ -8,9 +8,10 @@ use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::fleet::beside;
+use super::impact::kinds_of;
 use super::publish::not_found;
 use super::release::{ReleaseRef, Rules};
-use super::rules::{Loading, NotLoaded, RulesInForce, Turns, check};
+use super::rules::{Loading, NotLoaded, RulesInForce, Turns, check, unknown_kinds};
 use super::signing::PluginSignature;
 use super::store::{NewRelease, Page, PluginPlace, PluginRow, ReleaseRow};
 use super::{ActiveScope, Actor, Pushed, Registry, RegistryError, Released, Releases};
@@ -124,6 +125,10 @@ impl Registry {
         let active = self.store.active_releases(&actor.tenant).await?;
         if let Some(same) = active.iter().find(|row| row.release.scope == rules.scope && row.release.digest == digest) {
             return Ok(Released { release: same.clone(), created: false });
+        }
+        let unknown = unknown_kinds(&rules, &kinds_of(&Scope::Policies, &active)?);
+        if !unknown.is_empty() {
+            return Err(RegistryError::BadRules(unknown));
         }
         self.prove(actor, &rules, unnumbered(&rules.scope, &digest, text.clone()), active).await?;
         let release = NewRelease {

@@ -16,7 +16,7 @@ use crate::names::{Digest, EntryId, KindName, ModuleName, Scope, pointer};
 use crate::plugin::{Haste, Plugin, Sandbox};
 use crate::report::{Mode, Remark, Stage};
 
-pub use checks::{ANSWER_WORDS, check, is_variable};
+pub use checks::{ANSWER_WORDS, check, is_variable, unknown_kinds};
 
 /// Gives a component's bytes by digest; the error says why not.
 pub type LoadComponent<'a> = dyn Fn(&Digest) -> Result<Vec<u8>, String> + 'a;

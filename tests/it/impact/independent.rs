@@ -117,7 +117,7 @@ async fn a_report_is_the_same_where_only_what_differs_is_judged() {
         all.newly_pass += counts.newly_pass;
         all.changed += counts.changed;
     }
-    // Another order takes no plugin to judge.
+    // Another order takes nothing to judge.
     let candidate = bound(&plugin, "rules", &rules().into_iter().rev().collect::<Vec<_>>(), "enforce");
     let counts = host.preview(candidate).await.report.counts;
     assert_eq!(counts, Counts { unchanged: 30, unchanged_by_claim: 27, ..Counts::default() });
@@ -215,6 +215,26 @@ fn a_component_is_compiled_for_a_preview_only_where_that_pays() {
         let host = options(versions).start();
         assert_eq!(by_claim(&host, 14), Some(claimed), "{why}");
     }
+}
+
+#[test]
+fn a_preview_of_many_bindings_leaves_the_gate_its_instances() {
+    let small = ["gate_threads", "impact_threads", "plugin_compilations_max", "replays_in_flight_max"];
+    let host = small.into_iter().fold(Options::new(), |options, limit| options.limit(limit, 1)).start();
+    let bytes = std::fs::read(component("hostile")).expect("a component");
+    let plugin = super::digest(&host.send("/api/plugins", "application/wasm", &bytes).body);
+    let candidate = |last: &str| {
+        let rules: Vec<Value> = (0..4).map(|id| rule(id, if id == 3 { last } else { "nobody" })).collect();
+        let bindings = (0..20).map(|number| {
+            let settings = json!({"break": "rules", "amount": number, "rules": rules});
+            json!({"name": format!("guest-{number}"), "stage": "validate", "plugin": plugin, "settings": settings})
+        });
+        super::rules(&json!({}), &bindings.collect())
+    };
+    put_in_force(&host, &candidate("nobody"));
+    super::publish_many(&host, 3);
+    let run = ended(&host, &begin(&host, &json!({"rules": candidate("somebody")})));
+    assert_eq!((counts(&run), &run["counts"]["unchangedByClaim"]), ([0, 0, 0, 0, 3], &json!(2)), "{run}");
 }
 
 #[test]

@@ -213,6 +213,7 @@ impl Job {
         let _runtime = runtime.enter();
         let which = (self.what.judged(), plan.reading(&chunk.kind));
         let mut found = Found::default();
+        let mut instances = Instances::default();
         let mut after = None;
         loop {
             let place = after.as_ref().map(|(id, version)| (id, version));
@@ -221,7 +222,7 @@ impl Job {
             let Some(last) = versions.last() else { return Ok(Judged::Told(found.into_report())) };
             after = Some((last.id.clone(), last.version.clone()));
             let proved = proved(impact, last, versions.len());
-            let mut instances = Instances::default();
+            instances.renew();
             for (index, version) in versions.iter().enumerate() {
                 if self.stop.load(Ordering::Relaxed) {
                     return Ok(Judged::Stopped);

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use super::judge::{Bound, KindPlan, Plan, exempt_alike};
 use crate::names::{Digest, KindName, Scope};
-use crate::plugin::{Case, Description, Failure, Series, Unconfigured, Unfit};
+use crate::plugin::{Case, Description, Failure, SERIES_MAX, Series, Unconfigured, Unfit};
 use crate::registry::canonical::canonical;
 use crate::registry::exemptions::Exemptions;
 use crate::registry::releasing::{components, off_path, parse_rules};
@@ -41,31 +41,32 @@ pub(super) struct Alone {
     settings: Value,
 }
 
-impl Alone {
-    fn series(&self) -> Result<Series, Unfit> {
-        self.component.series(self.stage, &self.settings)
-    }
-}
-
-/// Instances that judge one manifest after another by what differs alone.
+/// Instances that judge one manifest after another by what differs alone. What broke once is not tried again.
 #[derive(Default)]
-pub(super) struct Instances(Vec<(Arc<Alone>, Series)>);
+pub(super) struct Instances(Vec<(Arc<Alone>, Result<Series, Failure>)>);
 
 impl Instances {
     pub(super) fn judge(&mut self, alone: &Arc<Alone>, case: &Case) -> Result<Vec<Remark>, Failure> {
-        let place = match self.0.iter().position(|(of, _)| Arc::ptr_eq(of, alone)) {
-            Some(place) => place,
-            None => {
-                let series = alone.series().map_err(|unfit| Series::refused(&alone.component, unfit))?;
-                self.0.push((Arc::clone(alone), series));
-                self.0.len() - 1
-            }
+        let place = self.0.iter().position(|(of, _)| Arc::ptr_eq(of, alone)).unwrap_or_else(|| {
+            let Alone { component, stage, settings } = &**alone;
+            self.0.push((Arc::clone(alone), component.series(*stage, settings)));
+            self.0.len() - 1
+        });
+        let (_, series) = &mut self.0[place];
+        let said = match series {
+            Ok(series) => series.judge(case),
+            Err(failure) => return Err(failure.clone()),
         };
-        let said = self.0[place].1.judge(case);
-        if said.is_err() {
-            self.0.swap_remove(place);
+        if let Err(failure) = &said {
+            tracing::info!(error = failure as &dyn std::error::Error, "what differs cannot be judged alone");
+            *series = Err(failure.clone());
         }
         said
+    }
+
+    /// Ends those that judge: the next manifest begins others.
+    pub(super) fn renew(&mut self) {
+        self.0.retain(|(_, series)| series.is_err());
     }
 }
 
@@ -118,7 +119,7 @@ impl Registry {
             let mut at_hand: HashMap<Digest, Option<Arc<Unconfigured>>> = HashMap::new();
             let mut component = |digest: &Digest| {
                 let found = at_hand.entry(digest.clone()).or_insert_with(|| match repays {
-                    true => told(registry.sandbox.unconfigured(digest, &|| bytes(digest)), digest.as_str()),
+                    true => registry.sandbox.unconfigured(digest, &|| bytes(digest)).inspect_err(tell).ok(),
                     false => registry.sandbox.unconfigured_at_hand(digest),
                 });
                 found.clone()
@@ -127,8 +128,6 @@ impl Registry {
                 let (stage, binding) = bound;
                 let component = component(binding.plugin.digest())?;
                 let alone = Alone { component, stage: *stage, settings: settings.clone() };
-                // As a schema that asks for more elements than these.
-                told(alone.series(), &binding.name)?;
                 Some(Part { bound: bound.clone(), alone: Some(Arc::new(alone)) })
             };
             for (name, pairs) in kinds {
@@ -142,21 +141,22 @@ impl Registry {
     }
 }
 
-/// What cannot be loaded is judged whole.
-fn told<T>(loaded: Result<T, Unfit>, what: &str) -> Option<T> {
-    if let Err(error) = &loaded {
-        let error = error as &dyn std::error::Error;
-        tracing::info!(error, what, "what differs cannot be judged alone");
-    }
-    loaded.ok()
+/// What cannot be compiled alone is judged whole.
+fn tell(error: &Unfit) {
+    tracing::info!(error = error as &dyn std::error::Error, "what differs cannot be judged alone");
 }
 
-/// None where no pair can be loaded; those that cannot stay whole.
+/// None where no pair can be loaded; those that cannot stay whole, and so do those that are more than a thread may hold.
 fn reduced(kind: &KindPlan, pairs: &[Pair], load: &mut impl FnMut(&Bound, &Value) -> Option<Part>) -> Option<Reduced> {
     // Of each binding what stands in its place, where something else does.
     let (mut ours, mut theirs) = (HashMap::new(), HashMap::new());
     let mut claimants = Vec::new();
+    let mut series = 0;
     for Pair { active, candidate, alone } in pairs {
+        series += alone.iter().flatten().count();
+        if series > SERIES_MAX {
+            break;
+        }
         let (one, other) = (&kind.only_active[*active], &kind.only_candidate[*candidate]);
         let mut loaded = |bound, settings: &Option<Value>| match settings {
             Some(settings) => load(bound, settings).map(Some),

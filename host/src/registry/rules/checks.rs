@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::config::nearest;
 use crate::names::{KindName, Scope, pointer};
 use crate::registry::release::{Binding, Declaration, Kind, Rules};
 use crate::registry::schema::{self, Schema};
@@ -54,6 +55,27 @@ pub fn check(rules: &Rules) -> Vec<Remark> {
         check_binding(rules, is_module, index, binding, &mut remarks);
     }
     remarks
+}
+
+/// Kinds that policies are to see and that no module declares: a binding would pass over them in silence. `known` are those
+/// that are declared.
+pub fn unknown_kinds(rules: &Rules, known: &[KindName]) -> Vec<Remark> {
+    let names: Vec<&str> = known.iter().map(KindName::as_str).collect();
+    let unknown = |(at, kind): (usize, &KindName)| {
+        let help = match nearest(kind.as_str(), &names) {
+            Some(near) => format!("did you mean '{near}'?"),
+            None if names.is_empty() => "put the module in force first".to_owned(),
+            None => format!("declared are {}; put the module in force first", names.join(", ")),
+        };
+        let message = format!("no module in force declares the kind '{kind}'");
+        (at, Remark::error("rules.binding", String::new(), message).with_help(help))
+    };
+    let is_policies = rules.scope == Scope::Policies;
+    let of_binding = |(index, binding): (usize, &Binding)| {
+        let kinds = binding.kinds.iter().enumerate().filter(|(_, kind)| !known.contains(kind)).map(unknown);
+        kinds.map(|(at, remark)| Remark { path: format!("/bindings/{index}/kinds/{at}"), ..remark }).collect::<Vec<_>>()
+    };
+    rules.bindings.iter().enumerate().filter(|_| is_policies).flat_map(of_binding).collect()
 }
 
 fn check_kind(rules: &Rules, index: usize, kind: &Kind, remarks: &mut Vec<Remark>) {

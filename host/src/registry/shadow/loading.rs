@@ -77,6 +77,7 @@ impl LoadedShadow {
         bench: &Bench,
         read: impl FnOnce(&Arc<LoadedKind>) -> Option<Submission>,
     ) -> Option<ShadowRecord> {
+        let _span = tracing::info_span!("shadow").entered();
         let said: Said = judge_beside(active, candidate, bench, || read(candidate))?;
         let has_other_findings = !said.new_findings.is_empty() || !said.gone_findings.is_empty();
         let agreement = match (outcome, said.outcome) {
