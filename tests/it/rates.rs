@@ -47,7 +47,7 @@ fn an_address_is_counted_before_it_is_known_who_asks() {
 #[test]
 fn behind_a_proxy_that_is_trusted_each_client_has_its_own_address() {
     let options = Options::new().limit("requests_per_address_max", 1).limit("requests_window_s", 3_600);
-    let options = options.flag("--trusted-proxy", "127.0.0.0/8").flag("--trusted-proxy", "10.0.0.0/8");
+    let options = options.flag("--trusted-proxies", "127.0.0.0/8, 10.0.0.0/8");
     let host = options.flag("--proxy-header", "forwarded").start();
     let ask = |forwarded: &str| host.ask("GET", "/api/plugins", &[("forwarded", forwarded)]).status;
     assert_eq!(ask("for=198.51.100.1"), 401);

@@ -22,10 +22,9 @@ pub struct Arguments {
     /// A file (TOML) of the issuers whose JSON Web Tokens are believed; docs/ACCESS.md has its form.
     #[arg(long, value_name = "FILE")]
     issuers: Option<PathBuf>,
-    /// An address, or a network such as 10.0.0.0/8, of proxies whose header says from where a request comes; may be
-    /// given often.
-    #[arg(long = "trusted-proxy", value_name = "NETWORK")]
-    trusted_proxies: Vec<String>,
+    /// The proxies whose header says from where a request comes: addresses and networks, as in '192.0.2.7, 10.0.0.0/8'.
+    #[arg(long, value_name = "NETWORKS")]
+    trusted_proxies: Option<String>,
     /// The header in which they say it: x-forwarded-for or forwarded.
     #[arg(long, value_name = "HEADER", default_value = "x-forwarded-for")]
     proxy_header: ProxyHeader,
@@ -45,8 +44,9 @@ struct IssuersFile {
 impl Arguments {
     /// The proxies that are trusted.
     pub fn proxies(&self) -> Result<Proxies, Trouble> {
-        Proxies::new(&self.trusted_proxies, self.proxy_header)
-            .map_err(|what| Trouble::Usage(format!("--trusted-proxy: {what}")))
+        let networks = self.trusted_proxies.iter().flat_map(|list| list.split(',')).map(str::trim);
+        Proxies::new(networks.filter(|network| !network.is_empty()), self.proxy_header)
+            .map_err(|what| Trouble::Usage(format!("--trusted-proxies: {what}")))
     }
 
     /// The issuers that are believed.

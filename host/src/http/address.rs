@@ -52,14 +52,14 @@ impl Proxies {
     ///
     /// # Errors
     /// A text is neither an address nor a network.
-    pub fn new(networks: &[String], header: ProxyHeader) -> Result<Self, String> {
-        let network = |text: &String| {
+    pub fn new<'a>(networks: impl Iterator<Item = &'a str>, header: ProxyHeader) -> Result<Self, String> {
+        let network = |text: &str| {
             let address = text.parse::<IpAddr>().map(IpNet::from);
             address
                 .or_else(|_| text.parse::<IpNet>())
                 .map_err(|_| format!("'{text}' is no address and no network of proxies: write 192.0.2.7 or 10.0.0.0/8"))
         };
-        Ok(Self { networks: networks.iter().map(network).collect::<Result<_, _>>()?, header })
+        Ok(Self { networks: networks.map(network).collect::<Result<_, _>>()?, header })
     }
 
     /// From where a request comes that this peer sent: each proxy that is trusted says who came before it.
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     fn client(header: ProxyHeader, peer: &str, values: &[&str]) -> String {
-        let proxies = Proxies::new(&["10.0.0.0/8".to_owned(), "2001:db8::7".to_owned()], header).expect("networks");
+        let proxies = Proxies::new(["10.0.0.0/8", "2001:db8::7"].into_iter(), header).expect("networks");
         let name = if header == ProxyHeader::Forwarded { FORWARDED } else { X_FORWARDED_FOR.clone() };
         let headers = values.iter().map(|value| (name.clone(), value.parse().expect("a value"))).collect();
         proxies.client(peer.parse().expect("an address"), &headers).to_string()
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_refused() {
-        let refused = Proxies::new(&["proxy.example".to_owned()], ProxyHeader::default()).expect_err("a name");
+        let refused = Proxies::new(["proxy.example"].into_iter(), ProxyHeader::default()).expect_err("a name");
         assert_eq!(refused, "'proxy.example' is no address and no network of proxies: write 192.0.2.7 or 10.0.0.0/8");
         let refused = "via".parse::<ProxyHeader>().expect_err("another header");
         assert_eq!(refused, "'via' is no header that is read here: name x-forwarded-for or forwarded");
