@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::support::command::{argument, hallmark, text};
 use crate::support::host::{Host, Options};
 
 fn token(host: &Host, name: &str) -> String {
@@ -59,4 +60,23 @@ fn behind_a_proxy_that_is_trusted_each_client_has_its_own_address() {
     assert_eq!(ask("for=198.51.100.2"), 401);
     assert_eq!(ask("for=\"[2001:db8::1]:4711\""), 401);
     assert_eq!(ask("for=\"[2001:db8::2]\""), 429, "one network of IPv6 is one client");
+}
+
+#[test]
+fn proxies_that_cannot_be_are_refused_at_the_start() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let data = folder.path().join("data");
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--data", argument(&data)];
+    for (arguments, why) in [
+        (
+            ["--trusted-proxies", "10.0.0.0/8, proxy"],
+            "error: --trusted-proxies: 'proxy' is no address and no network of proxies: write 192.0.2.7 or 10.0.0.0/8\n",
+        ),
+        (["--proxy-header", "via"], "'via' is no header that is read here: name x-forwarded-for or forwarded"),
+    ] {
+        let output = hallmark(&[&serve[..], &arguments[..]].concat());
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(why), "{told}");
+    }
 }

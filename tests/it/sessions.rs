@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::command::argument;
+use crate::support::command::{argument, hallmark, text};
 use crate::support::host::{Answer, Host, Options, until};
 
 /// A browser that has a session.
@@ -166,4 +166,24 @@ fn a_form_of_another_site_changes_nothing() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("cross-site"), "{answer}");
+}
+
+#[test]
+fn a_secret_of_sessions_that_cannot_be_is_refused_at_the_start() {
+    let folder = TempDir::new().expect("a folder");
+    let (data, key) = (folder.path().join("data"), folder.path().join("session.key"));
+    let serve = |why: &str| {
+        let arguments =
+            ["serve", "--listen", "127.0.0.1:0", "--data", argument(&data), "--session-key", argument(&key)];
+        let output = hallmark(&arguments);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{told}");
+        assert!(told.contains(why), "{told}");
+    };
+    serve("make one with `openssl rand -hex 32`, readable by its owner alone");
+    std::fs::write(&key, "short").expect("written");
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("everybody's");
+    serve("can be read by others: run chmod 600");
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("its owner's alone");
+    serve("cannot be used: a key of sessions is a secret of at least 32 characters");
 }
