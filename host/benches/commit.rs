@@ -21,8 +21,10 @@ use hallmark::config::Limits;
 use hallmark::names::{Digest, Tenant};
 use hallmark::registry::publish::Approved;
 use hallmark::registry::store::{
-    Activate, ActivationStore as _, Commit, Committed, DecisionRow, NewEvent, NewRelease, Store as _, VersionRow,
+    Activate, ActivationStore as _, Commit, Committed, DecisionRow, EntryStatus, NewEvent, NewRelease, Shown,
+    Store as _, VersionRow,
 };
+use hallmark::registry::words::EntryText;
 use hallmark::sql::Database;
 use pgbench::{DURABLE_SETTINGS, json, pgbench};
 use tokio::runtime::Runtime;
@@ -77,6 +79,12 @@ async fn ground(address: &str) -> Arc<Ground> {
     Arc::new(Ground { database, approved: approval::approve(&judged), versions: AtomicU64::new(0) })
 }
 
+/// What a manifest of two kilobytes is found by, more or less.
+const WORDS: &str = "api version v1 kind agent manifest metadata name labels team platform spec model endpoint replicas \
+                     timeout seconds capabilities search summarise translate permissions read write tickets services \
+                     weather geocoding calendar probes readiness liveness path port environment region europe west \
+                     retries backoff maximum temperature tokens prompt you are an assistant that answers briefly";
+
 async fn publish(ground: &Ground, writer: usize, manifest: &Arc<str>, record: &str, event: &str) {
     let tenant = Tenant::default_tenant();
     let number = ground.versions.fetch_add(1, Ordering::Relaxed);
@@ -86,6 +94,7 @@ async fn publish(ground: &Ground, writer: usize, manifest: &Arc<str>, record: &s
         id: format!("bench-{writer}").parse().expect("an id"),
         version: format!("1.0.{number}").parse().expect("a version"),
         status: "active".to_owned(),
+        withdrawal: None,
         digest: digest.clone(),
         submitted_digest: digest,
         manifest: manifest.clone(),
@@ -98,9 +107,19 @@ async fn publish(ground: &Ground, writer: usize, manifest: &Arc<str>, record: &s
         tenant: &tenant,
         approved: &ground.approved,
         inbox_key: format!("registry:agent:{entry}:{}", version.version),
-        name: "a bench agent".to_owned(),
-        description: Some("what it is for".to_owned()),
-        tags: "[\"a\",\"b\"]".to_owned(),
+        shown: Shown {
+            name: "a bench agent".to_owned(),
+            description: Some("what it is for".to_owned()),
+            tags: "[\"a\",\"b\"]".to_owned(),
+            category: None,
+            text: EntryText {
+                title: "a bench agent".to_owned(),
+                about: "a b what it is for".to_owned(),
+                body: WORDS.to_owned(),
+            },
+        },
+        status: EntryStatus::Active,
+        references: Vec::new(),
         decision: DecisionRow {
             id: version.decision.clone(),
             kind: kind.clone(),

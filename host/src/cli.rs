@@ -2,53 +2,71 @@
 //! came of it. `serve` alone names every room. Exit codes: 0 fine, 1 findings, 2 usage, 3 could not run.
 
 pub mod build;
+mod configuration;
 pub mod folder;
 
 mod access;
 mod activate;
 mod audit;
 mod client;
+mod compare;
+mod completions;
+mod config;
+mod database;
 mod decision;
 mod diff;
+mod edit;
 mod exemptions;
 mod explain;
 mod facts;
+mod fix;
 mod freeze;
 mod get;
 mod impact;
+mod inbox;
 mod input;
 mod judged;
 mod keys;
+mod life;
 mod list;
 mod migrate;
 mod pages;
+mod parallel;
+mod patch;
 mod plugin;
 mod publish;
+mod references;
 mod releases;
 mod report;
 mod rollback;
 mod rules;
 mod sampling;
+mod search;
 mod serve;
 mod shadow;
 mod show;
 mod source;
+mod sync;
 mod token;
 mod trust_publisher;
 mod validate;
 mod verify;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
-use crate::config::Limits;
+use configuration::Configuration;
 
 /// A registry with a gate: manifests are judged by sandboxed WebAssembly plugins before they are stored.
 #[derive(Debug, Parser)]
 #[command(name = "hallmark", version, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 fine, 1 findings, 2 usage, 3 could not run.")]
 struct Arguments {
+    /// What is configured, in place of hallmark.toml in the working directory [env: HALLMARK_CONFIG].
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -63,12 +81,28 @@ enum Command {
     Validate(validate::Arguments),
     /// Publish manifests to a server.
     Publish(publish::Arguments),
+    /// Bring a server to what a folder says: publish what is new or changed and, with --prune, disable what is gone.
+    Sync(sync::Arguments),
     /// Make an earlier version of an entry the active one.
     Rollback(rollback::Arguments),
+    /// Say of an entry that it should not be used any more, why, and what to take instead.
+    Deprecate(life::Deprecate),
+    /// Take an entry out of service.
+    Disable(life::Disable),
+    /// Put an entry into service, or back.
+    Activate(life::Activate),
+    /// Take a version back: it stays readable, and is never the active one again.
+    Withdraw(life::Withdraw),
     /// Show an entry, or one of its versions.
     Get(get::Arguments),
     /// List the entries of a kind.
     List(list::Arguments),
+    /// Find entries of every kind by words.
+    Search(search::Arguments),
+    /// Show what changes from one version of an entry to another.
+    Diff(compare::Arguments),
+    /// Show what an entry refers to, and which entries would miss it.
+    References(references::Arguments),
     /// A module's rules.
     #[command(subcommand)]
     Module(rules::ModuleCommand),
@@ -78,6 +112,9 @@ enum Command {
     /// Plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
+    /// What a server took in.
+    #[command(subcommand)]
+    Inbox(inbox::Command),
     /// Who may ask a server for what.
     #[command(subcommand)]
     Token(token::Command),
@@ -92,6 +129,13 @@ enum Command {
     Decision(decision::Command),
     /// Check what a decision's statement attests, without a server.
     Verify(verify::Arguments),
+    /// What this host or client is set to.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Write what a shell completes commands and flags by.
+    Completions(completions::Arguments),
+    /// Write pages of the manual.
+    Man(completions::ManArguments),
 }
 
 /// How results are written.
@@ -133,30 +177,63 @@ impl From<anyhow::Error> for Trouble {
 
 type Outcome = Result<Ended, Trouble>;
 
+/// The command line as it is told.
+fn command() -> clap::Command {
+    configuration::described(Arguments::command())
+}
+
 /// Runs the process's command line.
 pub fn run() -> ExitCode {
-    let ended = match Arguments::parse().command {
-        Command::Serve(arguments) => serve::run(&arguments),
-        Command::Migrate(arguments) => migrate::run(&arguments),
-        Command::Validate(arguments) => validate::run(&arguments),
-        Command::Publish(arguments) => publish::run(&arguments),
-        Command::Rollback(arguments) => rollback::run(&arguments),
-        Command::Get(arguments) => get::run(&arguments),
-        Command::List(arguments) => list::run(&arguments),
-        Command::Module(command) => rules::run_module(&command),
-        Command::Policy(command) => rules::run_policies(&command),
-        Command::Plugin(command) => plugin::run(&command),
-        Command::Token(command) => token::run(&command),
-        Command::TrustPublisher(command) => trust_publisher::run(&command),
-        Command::Audit(command) => audit::run(&command),
-        Command::Decision(command) => decision::run(&command),
-        Command::Verify(arguments) => verify::run(&arguments),
+    let first = command().get_matches();
+    let ended = match read(&first).command {
+        // What writes about the command line must not fail for what is configured here.
+        Command::Completions(arguments) => completions::run(&arguments, command()),
+        Command::Man(arguments) => completions::run_man(&arguments, command()),
+        _ => run_configured(&first),
     };
     match ended {
         Ok(Ended::Fine) => ExitCode::SUCCESS,
         Ok(Ended::Findings) => ExitCode::from(1),
         Ok(Ended::CouldNotRun) => ExitCode::from(3),
         Err(trouble) => tell(&trouble),
+    }
+}
+
+fn read(matches: &ArgMatches) -> Arguments {
+    Arguments::from_arg_matches(matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Reads the command line once more, over what is configured, and does what it says.
+fn run_configured(first: &ArgMatches) -> Outcome {
+    let configuration = Configuration::read(read(first).config.as_deref(), std::env::vars_os())?;
+    let matches = configuration.parse(command(), first, std::env::args_os())?;
+    match read(&matches).command {
+        Command::Serve(arguments) => serve::run(&arguments, &configuration),
+        Command::Migrate(arguments) => migrate::run(&arguments, &configuration),
+        Command::Validate(arguments) => validate::run(&arguments, &configuration),
+        Command::Publish(arguments) => publish::run(&arguments, &configuration),
+        Command::Sync(arguments) => sync::run(&arguments, &configuration),
+        Command::Rollback(arguments) => rollback::run(&arguments),
+        Command::Deprecate(arguments) => life::deprecate(&arguments),
+        Command::Disable(arguments) => life::disable(&arguments),
+        Command::Activate(arguments) => life::activate(&arguments),
+        Command::Withdraw(arguments) => life::withdraw(&arguments),
+        Command::Search(arguments) => search::run(&arguments),
+        Command::Diff(arguments) => compare::run(&arguments),
+        Command::References(arguments) => references::run(&arguments),
+        Command::Get(arguments) => get::run(&arguments),
+        Command::List(arguments) => list::run(&arguments),
+        Command::Module(command) => rules::run_module(&command),
+        Command::Policy(command) => rules::run_policies(&command),
+        Command::Plugin(command) => plugin::run(&command, &configuration),
+        Command::Inbox(command) => inbox::run(&command),
+        Command::Token(command) => token::run(&command),
+        Command::TrustPublisher(command) => trust_publisher::run(&command),
+        Command::Audit(command) => audit::run(&command),
+        Command::Decision(command) => decision::run(&command),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Config(command) => config::run(&command, &configuration, &matches, &Arguments::command()),
+        Command::Completions(_) | Command::Man(_) => Ok(Ended::Fine),
     }
 }
 
@@ -179,13 +256,4 @@ fn tell(trouble: &Trouble) -> ExitCode {
             ExitCode::from(3)
         }
     }
-}
-
-/// The limits with what `--limit` set.
-fn limits(assignments: &[String]) -> Result<Limits, Trouble> {
-    let mut limits = Limits::default();
-    for assignment in assignments {
-        limits.set(assignment).map_err(|message| Trouble::Usage(format!("--limit: {message}")))?;
-    }
-    Ok(limits)
 }

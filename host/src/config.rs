@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 // One list makes the struct, its defaults and its flags' names, so that no limit exists without all three.
 macro_rules! limits {
     ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr,)+) => {
-        /// What the host allows. Set by the name of the field: `--limit plugin_deadline_ms=250`.
+        /// What the host allows. Set by the name of the field: `--limit plugin_deadline_ms=250`, in `[limits]`, or
+        /// by `HALLMARK_LIMITS__PLUGIN_DEADLINE_MS`.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(default, deny_unknown_fields)]
         pub struct Limits {
@@ -22,6 +23,9 @@ macro_rules! limits {
             /// Every limit's name, in the order of their declaration.
             pub const NAMES: &[&str] = &[$(stringify!($name),)+];
 
+            /// What each of them bounds, in the same order.
+            pub const MEANINGS: &[&str] = &[$(concat!($($doc),+),)+];
+
             /// Sets one limit from `name=value`.
             ///
             /// # Errors
@@ -34,7 +38,7 @@ macro_rules! limits {
                     $(stringify!($name) => {
                         self.$name = value
                             .parse()
-                            .map_err(|_| format!("limit {name} takes a whole number, not '{value}'"))?;
+                            .map_err(|_| format!("limit {name} takes {}, not '{value}'", form(stringify!($type))))?;
                     })+
                     _ => return Err(unknown(name, Self::NAMES)),
                 }
@@ -42,6 +46,11 @@ macro_rules! limits {
             }
         }
     };
+}
+
+/// What a value of this type looks like.
+fn form(type_name: &str) -> &'static str {
+    if type_name == "bool" { "true or false" } else { "a whole number" }
 }
 
 limits! {
@@ -109,6 +118,11 @@ limits! {
     idempotency_lease_ms: u64 = 600_000,
     /// Bytes of an answer that is kept; a request with a larger one is run again where it is sent again.
     idempotency_answer_max_bytes: usize = 1024 * 1024,
+    /// Whether entries are changed, publishes aside, only under If-Match.
+    require_if_match: bool = false,
+    /// Milliseconds by which whoever follows changes begins again before the last look: longer than a publish takes, and by
+    /// how much the clocks of the hosts differ.
+    follow_overlap_ms: u64 = 60_000,
     /// Milliseconds after a commit in which more events are gathered, to be announced together.
     event_gather_ms: u64 = 20,
     /// Milliseconds between two looks for rows of the audit log that are not sealed.

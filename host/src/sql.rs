@@ -12,17 +12,21 @@ mod fleet;
 mod group_commit;
 mod idempotency;
 mod impact;
+mod inbox;
 mod keys;
+mod life;
+mod listing;
 mod migrations;
 mod open;
 mod pools;
 mod publishers;
 mod publishing;
 mod queue;
-mod rollback;
 mod rows;
 mod rules;
+mod search;
 mod shadow;
+mod standing;
 mod tenants;
 mod tokens;
 mod transaction;
@@ -42,7 +46,7 @@ use crate::registry::audit::AuditRecord;
 use crate::registry::release::ReleaseRef;
 use crate::registry::store::{
     Commit, Committed, DecisionRow, EntryRow, EventRow, NewRelease, Page, PluginPlace, PluginRow, ReleaseHead,
-    ReleaseRow, Rollback, RolledBack, Store, StoreError, VersionHead, VersionPlace, VersionRow,
+    ReleaseRow, Store, StoreError, VersionHead, VersionPlace, VersionRow,
 };
 
 pub use errors::DatabaseError;
@@ -103,6 +107,14 @@ impl Engine {
                     rules_key(tenant)
                 )
             }
+        }
+    }
+
+    /// Whether one text stands in another, as a condition.
+    fn holds(self, text: &str, part: &str) -> String {
+        match self {
+            Self::Sqlite => format!("instr({text}, {part}) > 0"),
+            Self::Postgres => format!("strpos({text}, {part}) > 0"),
         }
     }
 
@@ -324,24 +336,9 @@ impl Store for Database {
         row.as_ref().map(events::decision).transpose()
     }
 
-    async fn rollback(&self, rollback: &Rollback<'_>) -> Result<RolledBack, StoreError> {
-        rollback::roll_back(self, rollback).await
-    }
-
     async fn entry(&self, tenant: &Tenant, kind: &KindName, id: &EntryId) -> Result<Option<EntryRow>, StoreError> {
-        let row = self.read_one("to read an entry", entries::select_entry(tenant, kind, id)).await?;
+        let row = self.read_one("to read an entry", entries::select_entry(tenant, kind, id, "")).await?;
         row.as_ref().map(entries::entry).transpose()
-    }
-
-    async fn entries(
-        &self,
-        tenant: &Tenant,
-        kind: &KindName,
-        after: Option<&EntryId>,
-        limit: u32,
-    ) -> Result<Page<EntryRow>, StoreError> {
-        let rows = self.read_all("to read entries", entries::select_page(tenant, kind, after, limit)).await?;
-        rows::page(&rows, limit, entries::entry)
     }
 
     async fn version(

@@ -5,6 +5,7 @@ use hallmark::clock::Millis;
 use hallmark::config::Limits;
 use hallmark::registry::decode::Format;
 use hallmark::registry::exemptions::ExemptionWanted;
+use hallmark::registry::reading::ListWanted;
 use hallmark::registry::{Published, RegistryError};
 use serde_json::json;
 
@@ -37,7 +38,7 @@ async fn a_kind_is_published_to_the_moment_it_is_in_force(ground: Ground) {
     let report = validates.registry.validate(&validates.actor, "notes", body, Format::Json).await.expect("a report");
     assert_eq!(report.findings[0].remark.code, "schema.type");
     let Member { registry, actor, .. } = rolls_back;
-    let rolled_back = registry.roll_back(&actor, "notes", "a", "1.0.0").await.expect("it is the active one");
+    let rolled_back = registry.roll_back(&actor, ("notes", "a"), "1.0.0", None).await.expect("it is the active one");
     assert_eq!(rolled_back.previous.as_str(), "1.0.0");
 }
 
@@ -58,9 +59,12 @@ async fn a_kind_is_read_the_moment_it_is_in_force(ground: Ground) {
     first.apply(notes(json!(true))).await;
     first.decide("a", "1.0.0", json!({})).await;
     let Member { registry, actor, .. } = lists;
-    assert_eq!(registry.entries(&actor, "notes", None, 9).await.expect("a page").1.items.len(), 1);
+    assert_eq!(
+        registry.entries(&actor, "notes", &ListWanted::default(), None, 9).await.expect("a page").1.items.len(),
+        1
+    );
     let Member { registry, actor, .. } = shows;
-    assert_eq!(registry.entry(&actor, "notes", "a").await.expect("an entry").1.id.as_str(), "a");
+    assert_eq!(registry.entry(&actor, "notes", "a").await.expect("an entry").entry.id.as_str(), "a");
     let Member { registry, actor, .. } = lists_versions;
     assert_eq!(registry.versions(&actor, "notes", "a", None, 9).await.expect("a page").items.len(), 1);
     let Member { registry, actor, .. } = shows_version;
@@ -84,7 +88,8 @@ async fn what_is_exempted_is_known_the_moment_it_is_in_force(ground: Ground) {
 async fn a_kind_that_is_none_is_told_so_with_those_there_are_now(ground: Ground) {
     let (first, other) = (ground.host(limits()).await, ground.host(Limits { kind_look_ms: 1, ..limits() }).await);
     let told = async |kind: &str| {
-        let error = other.registry.entries(&other.actor, kind, None, 9).await.expect_err("there is no such kind");
+        let all = ListWanted::default();
+        let error = other.registry.entries(&other.actor, kind, &all, None, 9).await.expect_err("there is no such kind");
         assert!(matches!(error, RegistryError::NoKind { .. }), "{error:?}");
         error.to_string()
     };

@@ -7,7 +7,10 @@ mod contention;
 mod decisions;
 mod exemptions;
 mod impact;
+mod inbox;
 mod keys;
+mod life;
+mod listing;
 mod publishers;
 mod publishing;
 mod reading;
@@ -22,9 +25,10 @@ use hallmark::names::{Digest, Scope, Tenant};
 use hallmark::registry::publish::Approved;
 use hallmark::registry::release::ReleaseRef;
 use hallmark::registry::store::{
-    Activate, Activation, ActivationStore as _, Commit, Committed, DecisionRow, NewEvent, NewRelease, Store as _,
-    StoreError, VersionRow,
+    Activate, Activation, ActivationStore as _, Commit, Committed, DecisionRow, EntryStatus, NewEvent, NewRelease,
+    Shown, Store as _, StoreError, VersionRow,
 };
+use hallmark::registry::words::EntryText;
 use hallmark::sql::Database;
 
 use crate::support::approval::approve;
@@ -91,9 +95,22 @@ on_every_engine! {
         leaves_all_or_nothing_of_a_commit_that_is_dropped,
         leaves_nothing_of_a_commit_that_fails,
         commits_a_group_but_for_those_that_cannot_be,
-        waits_no_longer_for_a_connection_than_it_may,
+        waits_no_longer_for_a_connection_than_it_may;
+    life:
         rolls_back_and_forth,
-        tells_what_a_rollback_lacks;
+        tells_what_a_rollback_lacks,
+        keeps_where_an_entry_stands_in_its_life,
+        changes_no_entry_that_another_changed,
+        publishes_nothing_to_a_disabled_entry,
+        begins_an_entry_as_a_draft,
+        withdraws_versions_but_the_last;
+    listing:
+        lists_by_what_is_asked,
+        follows_changes_without_missing_one,
+        orders_by_what_people_think,
+        finds_the_same_on_every_engine,
+        finds_the_version_that_is_active,
+        tells_what_refers_to_what;
     rules:
         numbers_releases_made_at_once,
         lists_active_releases_by_scope,
@@ -119,6 +136,9 @@ on_every_engine! {
         writes_what_was_observed_with_the_decision,
         counts_over_several_hosts,
         lets_one_of_two_end_a_shadow;
+    inbox:
+        pages_keys_by_what_they_begin_with,
+        forgets_a_key_once;
     tokens:
         finds_tokens_by_hash,
         keeps_when_a_token_was_used_last,
@@ -249,6 +269,7 @@ pub fn commit<'a>(tenant: &'a Tenant, approved: &'a Approved, id: &str, version:
         id: entry,
         version: version.parse().expect("a version"),
         status: "active".to_owned(),
+        withdrawal: None,
         digest: Digest::of(manifest.as_bytes()),
         submitted_digest: Digest::of(b"submitted"),
         manifest: manifest.into(),
@@ -260,9 +281,9 @@ pub fn commit<'a>(tenant: &'a Tenant, approved: &'a Approved, id: &str, version:
         tenant,
         approved,
         inbox_key: format!("registry:agent:{}:{}", version.id, version.version),
-        name: format!("{id} {}", version.version),
-        description: Some("an agent".to_owned()),
-        tags: "[\"a\"]".to_owned(),
+        shown: shown(id, &format!("{id} {}", version.version)),
+        status: EntryStatus::Active,
+        references: Vec::new(),
         decision: DecisionRow {
             id: version.decision.clone(),
             kind: version.kind.clone(),
@@ -277,6 +298,17 @@ pub fn commit<'a>(tenant: &'a Tenant, approved: &'a Approved, id: &str, version:
         version,
         observations: Vec::new(),
         is_higher: |one, other| semver(one) > semver(other),
+    }
+}
+
+/// What is shown of a version of an agent, by its id and name.
+pub fn shown(id: &str, name: &str) -> Shown {
+    Shown {
+        name: name.to_owned(),
+        description: Some("an agent".to_owned()),
+        tags: "[\"a\"]".to_owned(),
+        category: None,
+        text: EntryText { title: id.to_lowercase(), about: "a an agent".to_owned(), body: String::new() },
     }
 }
 

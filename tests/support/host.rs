@@ -96,6 +96,11 @@ impl Options {
 
     /// A limit; of one that is set twice the later holds.
     pub fn limit(self, name: &str, value: u64) -> Self {
+        self.set(name, &value.to_string())
+    }
+
+    /// A limit that is no number.
+    pub fn set(self, name: &str, value: &str) -> Self {
         self.argument("--limit").argument(&format!("{name}={value}"))
     }
 

@@ -12,6 +12,7 @@ use ureq::middleware::MiddlewareNext;
 use ureq::{Agent, Body, SendBody};
 
 use super::{Trouble, show};
+use crate::names::{EntryId, KindName};
 use crate::registry::signing::PluginSignature;
 use crate::report::{Finding, Remark};
 
@@ -26,13 +27,13 @@ const ANSWER_MAX_BYTES: u64 = 64 * 1024 * 1024;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The server.
-    #[arg(long, env = "HALLMARK_SERVER", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
     server: String,
     /// The token. A command line is seen by every user of the machine: prefer --token-file or the environment.
-    #[arg(long, env = "HALLMARK_TOKEN", hide_env_values = true)]
+    #[arg(long, conflicts_with = "token_file")]
     token: Option<String>,
     /// The file that the token is in.
-    #[arg(long, env = "HALLMARK_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
 
@@ -73,7 +74,7 @@ impl Problem {
 
     /// True where what was sent must change; else the server could not do its part, or would not for this caller.
     pub fn is_about_what_was_sent(&self) -> bool {
-        matches!(self.status, 400 | 409 | 412 | 413 | 422)
+        matches!(self.status, 400 | 409 | 412 | 413 | 422 | 428)
     }
 
     /// Everything that it says, for people.
@@ -123,6 +124,8 @@ fn in_trace(mut request: Request<SendBody<'_>>, next: MiddlewareNext<'_>) -> Res
 pub struct Answer {
     /// The body.
     pub body: Value,
+    /// The tag that a later request names it by.
+    pub etag: Option<String>,
 }
 
 /// A server with a token.
@@ -199,6 +202,16 @@ impl Client {
         Ok(self.read(request.send(&bytes[..]))??)
     }
 
+    /// Sends JSON to what is done to an entry, where the entry is still as it is now.
+    ///
+    /// # Errors
+    /// The problem that the server tells, or why it cannot be asked.
+    pub fn change(&self, kind: &KindName, id: &EntryId, what: &str, body: &Value) -> Result<Answer, Trouble> {
+        let seen = self.get(&format!("/api/{kind}/{id}"))?;
+        let tag = seen.etag.as_deref().unwrap_or("*");
+        self.post_if(&format!("/api/{kind}/{id}/{what}"), body, ("if-match", tag))
+    }
+
     /// Sends bytes to the path; a problem is a value.
     ///
     /// # Errors
@@ -243,6 +256,15 @@ impl Client {
         Err(anyhow!("{} broke off before it said what came of the push: push again", self.server).into())
     }
 
+    /// Has what is at the path removed.
+    ///
+    /// # Errors
+    /// The problem that the server tells, or why it cannot be asked.
+    pub fn delete(&self, path: &str) -> Result<Answer, Trouble> {
+        let request = self.agent.delete(self.url(path)).header("authorization", &self.authorization());
+        Ok(self.read(request.call())??)
+    }
+
     fn no_answer(&self, error: ureq::Error) -> anyhow::Error {
         anyhow!(error).context(format!("no answer from {}: does 'hallmark serve' run there? (--server)", self.server))
     }
@@ -266,12 +288,14 @@ impl Client {
     }
 
     fn read(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Result<Answer, Problem>, Trouble> {
+        let tag = |answer: &Response<Body>| answer.headers().get("etag")?.to_str().ok().map(str::to_owned);
+        let etag = answer.as_ref().ok().and_then(tag);
         let bytes = match self.read_bytes(answer)? {
             Ok(bytes) => bytes,
             Err(problem) => return Ok(Err(problem)),
         };
         let body = serde_json::from_slice(&bytes).map_err(|_| self.foreign("200"))?;
-        Ok(Ok(Answer { body }))
+        Ok(Ok(Answer { body, etag }))
     }
 
     fn foreign(&self, status: &str) -> anyhow::Error {
@@ -298,8 +322,8 @@ fn token(arguments: &Arguments) -> Result<String, Trouble> {
         (None, Some(file)) => std::fs::read_to_string(file)
             .map_err(|error| Trouble::Usage(format!("--token-file: {}: {error}", file.display())))?,
         (None, None) => {
-            let message = "no token: give --token-file FILE, or set HALLMARK_TOKEN_FILE or HALLMARK_TOKEN (a server \
-                           keeps its first in admin.token in its data folder)";
+            let message = "no token: give --token-file FILE, or set token_file in hallmark.toml, HALLMARK_TOKEN_FILE \
+                           or HALLMARK_TOKEN (a server keeps its first in admin.token in its data folder)";
             return Err(Trouble::Usage(message.to_owned()));
         }
     };
@@ -362,8 +386,8 @@ mod tests {
     fn says_what_keeps_it_from_asking() {
         assert_eq!(
             refused("http://localhost", None, None),
-            "no token: give --token-file FILE, or set HALLMARK_TOKEN_FILE or HALLMARK_TOKEN (a server keeps its first \
-             in admin.token in its data folder)"
+            "no token: give --token-file FILE, or set token_file in hallmark.toml, HALLMARK_TOKEN_FILE or \
+             HALLMARK_TOKEN (a server keeps its first in admin.token in its data folder)"
         );
         assert_eq!(
             refused("localhost:1", Some("hm_1"), None),

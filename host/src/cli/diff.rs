@@ -6,13 +6,10 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::show;
-use crate::names::pointer;
+use crate::registry::difference::{self, Change};
 
 /// Characters of a value that are shown.
 const SHOWN_MAX: usize = 100;
-
-/// Members by which the elements of a list are known, where every element has one and no two the same.
-const NAMES: [&str; 3] = ["name", "id", "code"];
 
 /// The lines that tell the rules `after` from the rules `before`; none where they say the same.
 pub fn lines(before: &Value, after: &Value) -> Vec<String> {
@@ -57,56 +54,19 @@ fn named(rules: &Value, section: &str) -> Map<String, Value> {
 
 /// The lines that tell one value from another, by their places.
 pub fn changes(path: &str, before: &Value, after: &Value, lines: &mut Vec<String>) {
-    match (before, after) {
-        (Value::Object(old), Value::Object(new)) => {
-            members(path, old, new, |path, name| pointer::child(path, name), lines)
-        }
-        (Value::Array(old), Value::Array(new)) => {
-            match NAMES.iter().find_map(|by| Some((by, by_name(old, by)?, by_name(new, by)?))) {
-                Some((by, old, new)) => members(path, &old, &new, |path, name| format!("{path}[{by}={name}]"), lines),
-                None => {
-                    for index in 0..old.len().max(new.len()) {
-                        member(&pointer::child(path, index.to_string()), old.get(index), new.get(index), lines);
-                    }
-                }
-            }
-        }
-        _ if before == after => {}
-        _ => lines.push(line(path, &format!("{} -> {}", text(before), text(after)))),
-    }
+    lines.extend(difference::changes(path, before, after).iter().map(told));
 }
 
-fn members(
-    path: &str,
-    old: &Map<String, Value>,
-    new: &Map<String, Value>,
-    place: impl Fn(&str, &str) -> String,
-    lines: &mut Vec<String>,
-) {
-    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    for name in names {
-        member(&place(path, name), old.get(name), new.get(name), lines);
-    }
-}
-
-fn member(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Vec<String>) {
-    match (old, new) {
-        (Some(old), Some(new)) => changes(path, old, new, lines),
-        (None, Some(new)) => lines.push(line(path, &format!("added {}", text(new)))),
-        (Some(old), None) => lines.push(line(path, &format!("removed {}", text(old)))),
-        (None, None) => {}
-    }
-}
-
-fn by_name(elements: &[Value], by: &str) -> Option<Map<String, Value>> {
-    let mut named = Map::new();
-    for element in elements {
-        let name = element.get(by)?.as_str()?;
-        if named.insert(name.to_owned(), element.clone()).is_some() {
-            return None;
+/// A place that changes, as it is told.
+pub fn told(change: &Change) -> String {
+    match (&change.before, &change.after) {
+        (None, Some(after)) => line(&change.path, &format!("added {}", text(after))),
+        (Some(before), None) => line(&change.path, &format!("removed {}", text(before))),
+        (before, after) => {
+            let shown = |value: &Option<Value>| text(value.as_ref().unwrap_or(&Value::Null));
+            line(&change.path, &format!("{} -> {}", shown(before), shown(after)))
         }
     }
-    Some(named)
 }
 
 fn line(path: &str, what: &str) -> String {

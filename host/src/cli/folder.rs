@@ -1,7 +1,7 @@
 //! Rules as files: a module's folder with its `module.toml`, and the tenant's with its `policy.toml`. Reading one
 //! gives the rules and the bytes of the components that they name by file. It asks no server and runs no plugin.
 
-mod table;
+pub(super) mod table;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

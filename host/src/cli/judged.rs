@@ -147,6 +147,21 @@ fn compare(candidate: Candidate, sent: &Map<String, Value>) -> Compared {
     Compared { candidate, differences, beside }
 }
 
+/// Whether a submission is what was sent, as far as that was kept: the values of secrets were not.
+pub fn is_as_sent(sent: &Map<String, Value>, submission: &Value) -> bool {
+    let (judged, judged_variables) = apart(&Value::Object(sent.clone()));
+    let (there, variables) = apart(submission);
+    let value = |variable: &Value| match variable {
+        Value::Object(form) if form.get("secret") == Some(&Value::Bool(true)) => None,
+        Value::Object(form) => form.get("value").cloned(),
+        plain => Some(plain.clone()),
+    };
+    let of = |variables: &Map<String, Value>| -> Vec<(String, Option<Value>)> {
+        variables.iter().map(|(name, variable)| (name.clone(), value(variable))).collect()
+    };
+    judged == there && of(&judged_variables) == of(&variables)
+}
+
 /// A submission in its canonical form (1.0 is 1), and its variables.
 fn apart(submission: &Value) -> (Value, Map<String, Value>) {
     let canonical = serde_json_canonicalizer::to_vec(submission).ok();

@@ -1,4 +1,4 @@
-//! `hallmark list`: a page of a kind's entries, by id.
+//! `hallmark list`: a page of a kind's entries.
 
 use serde_json::Value;
 
@@ -11,6 +11,21 @@ use crate::names::KindName;
 pub struct Arguments {
     /// The kind, as in `agents`.
     kind: KindName,
+    /// Only entries in these statuses: draft, active, deprecated, disabled, or all. Without it, active and deprecated ones.
+    #[arg(long, value_name = "STATUS,…")]
+    status: Option<String>,
+    /// Only entries with this tag.
+    #[arg(long)]
+    tag: Option<String>,
+    /// Only entries of this category, where the kind has categories.
+    #[arg(long)]
+    category: Option<String>,
+    /// Only entries that hold each of these words, or one that begins so.
+    #[arg(long, value_name = "WORDS")]
+    search: Option<String>,
+    /// The order: id, recent, popular or rating.
+    #[arg(long, value_name = "ORDER")]
+    sort: Option<String>,
     /// Entries of the page, 1 to 100.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
     limit: Option<u32>,
@@ -26,7 +41,15 @@ pub struct Arguments {
 
 /// Asks, writes, and gives the exit code.
 pub fn run(arguments: &Arguments) -> Outcome {
-    let parameters = [("limit", arguments.limit.map(|limit| limit.to_string())), ("cursor", arguments.cursor.clone())];
+    let parameters = [
+        ("status", arguments.status.clone()),
+        ("tag", arguments.tag.clone()),
+        ("category", arguments.category.clone()),
+        ("search", arguments.search.clone()),
+        ("sort", arguments.sort.clone()),
+        ("limit", arguments.limit.map(|limit| limit.to_string())),
+        ("cursor", arguments.cursor.clone()),
+    ];
     let path = pages::path(&format!("/api/{}", arguments.kind), &parameters);
     let client = Client::new(&arguments.client)?;
     let page = client.get(&path)?.body;

@@ -2,27 +2,31 @@
 
 use anyhow::Context as _;
 
-use super::{Ended, Outcome, show};
+use super::configuration::Configuration;
+use super::{Ended, Outcome, Trouble, database, show};
 use crate::clock::Millis;
-use crate::config::Limits;
 use crate::sql::Database;
 
 /// What `migrate` takes.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The database: sqlite:PATH or postgres://…
-    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
-    database: String,
+    #[command(flatten)]
+    database: database::Arguments,
 }
 
 /// Migrates.
-pub fn run(arguments: &Arguments) -> Outcome {
+pub fn run(arguments: &Arguments, configuration: &Configuration) -> Outcome {
+    let url = arguments.database.url()?.ok_or_else(|| {
+        let message = "no database is named: give --database URL or --database-file FILE, or set DATABASE_URL";
+        Trouble::Usage(message.to_owned())
+    })?;
+    let limits = configuration.limits(&[])?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("the thread for the database cannot be started")?;
     let steps = runtime.block_on(async {
-        let database = Database::connect(&arguments.database, &Limits::default()).await?;
+        let database = Database::connect(&url, &limits).await?;
         let steps = database.migrate(Millis::now()).await?;
         database.close().await;
         anyhow::Ok(steps)

@@ -21,6 +21,23 @@ pub fn path(path: &str, parameters: &[(&str, Option<String>)]) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
+/// The path below `path` of these words, whatever is in them.
+pub fn below(path: &str, words: &[&str]) -> String {
+    let mut below = path.to_owned();
+    for word in words {
+        below.push('/');
+        for byte in word.bytes() {
+            // What a segment of a path may have (RFC 3986, 3.3).
+            if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte) {
+                below.push(char::from(byte));
+            } else {
+                below.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    below
+}
+
 /// Says how to read on, where more follow.
 pub fn tell_more(page: &Value) {
     if let Some(cursor) = page["nextCursor"].as_str() {
@@ -51,6 +68,14 @@ pub fn all(client: &Client, list: &str, parameters: &[(&str, Option<String>)]) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_of_a_path_stay_words() {
+        assert_eq!(
+            below("/api/inbox", &["registry:agent:a/b:1.0.0+x y"]),
+            "/api/inbox/registry:agent:a%2Fb:1.0.0+x%20y"
+        );
+    }
 
     #[test]
     fn a_path_has_the_parameters_that_are_given() {

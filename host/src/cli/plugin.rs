@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow};
 use serde_json::json;
 
 use super::client::{self, Client};
+use super::configuration::Configuration;
 use super::{Ended, Outcome, Output, Trouble, build, keys, report, rules, show};
 use crate::names::Digest;
 use crate::plugin::{Inspection, Sandbox, Unfit};
@@ -69,10 +70,10 @@ pub struct PushArguments {
 }
 
 /// Does it, and gives the exit code.
-pub fn run(command: &Command) -> Outcome {
+pub fn run(command: &Command, configuration: &Configuration) -> Outcome {
     match command {
         Command::Build(arguments) => build_all(arguments),
-        Command::Check(arguments) => check(arguments),
+        Command::Check(arguments) => check(arguments, configuration),
         Command::Push(arguments) => push(arguments),
         Command::Keygen(arguments) => keys::keygen(arguments),
         Command::Sign(arguments) => keys::sign(arguments),
@@ -152,9 +153,9 @@ fn read(file: &Path) -> Result<Vec<u8>, Trouble> {
     std::fs::read(file).map_err(|error| Trouble::Usage(format!("{}: {error}", file.display())))
 }
 
-fn check(arguments: &CheckArguments) -> Outcome {
+fn check(arguments: &CheckArguments, configuration: &Configuration) -> Outcome {
     let component = read(&arguments.file)?;
-    let limits = Arc::new(super::limits(&arguments.limits)?);
+    let limits = Arc::new(configuration.limits(&arguments.limits)?);
     let sandbox = Sandbox::start(limits, None).map_err(|why| anyhow!(why)).context("the sandbox does not start")?;
     match sandbox.inspect(&component, &|_| {}) {
         Ok(inspection) => {

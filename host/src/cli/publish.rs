@@ -1,15 +1,20 @@
-//! `hallmark publish`: sends manifests to a server, each as a submission of its own.
+//! `hallmark publish`: sends manifests to a server, each as a submission of its own, several at once.
+
+mod sending;
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::client::{self, Client, Problem};
-use super::report::{self, Verdict};
+use super::configuration::Configuration;
+use super::report::cases::{self, Case};
+use super::report::{self, FailOn, Format, Verdict};
 use super::source::{Candidate, Unreadable};
-use super::{Ended, Outcome, Output, Trouble, input, pages, show};
-use crate::config::Limits;
+use super::{Ended, Outcome, Trouble, input, pages, parallel, show};
 use crate::registry::release::Kind;
+use crate::report::Finding;
+pub use sending::{How, Sent, send_all};
 
 /// What `publish` takes.
 #[derive(Debug, clap::Args)]
@@ -21,48 +26,86 @@ pub struct Arguments {
     /// Have the server judge the manifests and store nothing.
     #[arg(long)]
     dry_run: bool,
-    /// How the results are written.
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    /// Begin entries that are new as drafts, which lists leave out until they are activated.
+    #[arg(long)]
+    draft: bool,
+    #[command(flatten)]
+    sending: SendingArguments,
+    #[command(flatten)]
+    report: report::Options,
 }
 
-/// What the server did with one submission.
-enum Sent {
-    /// Stored, or there already.
-    Stored { skipped: bool, answer: Value },
-    /// Neither.
-    Refused(Problem),
+/// How much is sent at once.
+#[derive(Debug, clap::Args)]
+pub struct SendingArguments {
+    /// Manifests that are sent at once.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
+}
+
+impl SendingArguments {
+    /// Manifests that are sent at once.
+    pub fn jobs(&self) -> usize {
+        usize::from(self.jobs)
+    }
 }
 
 /// Reads, sends, writes, and gives the exit code.
-pub fn run(arguments: &Arguments) -> Outcome {
+pub fn run(arguments: &Arguments, configuration: &Configuration) -> Outcome {
     let client = Client::new(&arguments.client)?;
     let kinds = kinds(&client)?;
-    let read = input::read(&arguments.input, &kinds, &Limits::default())?;
+    let read = input::read(&arguments.input, &kinds, &configuration.limits(&[])?)?;
+    let jobs = arguments.sending.jobs();
     if arguments.dry_run {
-        let judged: Result<Vec<_>, Trouble> = read
-            .candidates
-            .into_iter()
-            .map(|candidate| {
-                Ok((judge(&client, &candidate)?, candidate)).map(|(verdict, candidate)| (candidate, verdict))
-            })
-            .collect();
-        return Ok(report::write(arguments.output, &read.unreadable, &judged?));
+        let bar = parallel::progress(read.candidates.len(), "judging");
+        let verdicts = parallel::each(jobs, &read.candidates, |candidate| {
+            let verdict = judge(&client, candidate);
+            bar.inc(1);
+            verdict
+        });
+        bar.finish_and_clear();
+        let verdicts = verdicts.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let judged: Vec<_> = read.candidates.into_iter().zip(verdicts).collect();
+        return Ok(report::write(arguments.report, &read.unreadable, &judged));
     }
-    let mut ended = if read.unreadable.is_empty() { Ended::Fine } else { Ended::Findings };
-    let mut results = Vec::new();
-    for unreadable in &read.unreadable {
-        results.push(tell_unreadable(arguments.output, unreadable));
+    let options = arguments.report;
+    let how = How { fail_on: options.fail_on, is_draft: arguments.draft };
+    let (sent, trouble) = send_all(&client, &read.candidates, jobs, how);
+    let ended = tell_all(options, &read.unreadable, &read.candidates, &sent);
+    // What was stored before something went wrong for all of them is told first.
+    trouble.map_or(Ok(ended), Err)
+}
+
+/// Tells what came of each, in their order; those that were never sent are left out.
+pub fn tell_all(
+    report::Options { output, fail_on }: report::Options,
+    unreadable: &[Unreadable],
+    candidates: &[Candidate],
+    sent: &[Option<Sent>],
+) -> Ended {
+    let done = || candidates.iter().zip(sent).filter_map(|(candidate, sent)| Some((candidate, sent.as_ref()?)));
+    let broken = if unreadable.is_empty() { Ended::Fine } else { Ended::Findings };
+    match output {
+        Format::Text => {
+            for unreadable in unreadable {
+                show::out(&format!("{}\n", show::unreadable(&show::renderer(), unreadable)));
+            }
+            done().for_each(|(candidate, sent)| tell(candidate, sent, fail_on));
+        }
+        Format::Json => {
+            let malformed = unreadable.iter().map(|unreadable| {
+                json!({"source": unreadable.source.name, "malformed": {"detail": unreadable.error.to_string()}})
+            });
+            let results: Vec<Value> =
+                malformed.chain(done().map(|(candidate, sent)| document(candidate, sent))).collect();
+            show::out(&report::pretty(&json!({"results": results})));
+        }
+        Format::Sarif | Format::Junit | Format::Github => {
+            let told = done().map(|(candidate, sent)| case(candidate, sent, fail_on));
+            report::write_cases(output, unreadable.iter().map(cases::of_unreadable).chain(told).collect());
+        }
     }
-    for candidate in &read.candidates {
-        let sent = send(&client, candidate)?;
-        ended = ended.max(end_of(&sent));
-        results.push(tell(arguments.output, candidate, &sent));
-    }
-    if arguments.output == Output::Json {
-        show::out(&report::pretty(&json!({"results": results})));
-    }
-    Ok(ended)
+    done().map(|(_, sent)| end_of(sent)).fold(broken, Ended::max)
 }
 
 /// Every kind that the server's active modules declare.
@@ -86,7 +129,11 @@ fn module_names(client: &Client) -> Result<Vec<String>, Trouble> {
     Ok(modules.iter().filter_map(|module| module["name"].as_str().map(str::to_owned)).collect())
 }
 
-fn judge(client: &Client, candidate: &Candidate) -> Result<Verdict, Trouble> {
+/// Has the server judge one and store nothing.
+///
+/// # Errors
+/// The server cannot be asked.
+pub fn judge(client: &Client, candidate: &Candidate) -> Result<Verdict, Trouble> {
     let path = format!("/api/{}/validate", candidate.kind.name);
     Ok(match client.try_post(&path, &candidate.body)? {
         Ok(answer) => match serde_json::from_value(answer.body) {
@@ -100,44 +147,46 @@ fn judge(client: &Client, candidate: &Candidate) -> Result<Verdict, Trouble> {
     })
 }
 
-fn send(client: &Client, candidate: &Candidate) -> Result<Sent, Trouble> {
-    let path = format!("/api/{}/publish", candidate.kind.name);
-    Ok(match client.try_post(&path, &candidate.body)? {
-        Ok(answer) => Sent::Stored { skipped: answer.body["status"] == "skipped", answer: answer.body },
-        // Whatever is wrong with the token is wrong with all of them.
-        Err(problem) if matches!(problem.status, 401 | 403) => return Err(problem.into()),
-        Err(problem) => Sent::Refused(problem),
-    })
+/// Tells what came of each for people, where they are to be told, and gives it for programs.
+pub fn tell_each(candidates: &[Candidate], sent: &[Option<Sent>], in_words: bool) -> (Ended, Vec<Value>) {
+    let done = || candidates.iter().zip(sent).filter_map(|(candidate, sent)| Some((candidate, sent.as_ref()?)));
+    if in_words {
+        done().for_each(|(candidate, sent)| tell(candidate, sent, FailOn::Error));
+    }
+    let ended = done().map(|(_, sent)| end_of(sent)).fold(Ended::Fine, Ended::max);
+    (ended, done().map(|(candidate, sent)| document(candidate, sent)).collect())
 }
 
 fn end_of(sent: &Sent) -> Ended {
     match sent {
         Sent::Stored { .. } => Ended::Fine,
+        Sent::Held(_) => Ended::Findings,
         Sent::Refused(problem) if problem.is_about_what_was_sent() => Ended::Findings,
         Sent::Refused(_) => Ended::CouldNotRun,
     }
 }
 
-fn tell_unreadable(output: Output, unreadable: &Unreadable) -> Value {
-    if output == Output::Text {
-        show::out(&format!("{}\n", show::unreadable(&show::renderer(), unreadable)));
+fn tell(candidate: &Candidate, sent: &Sent, fail_on: FailOn) {
+    match sent {
+        Sent::Stored { skipped: true, .. } => {
+            show::out(&format!("skipped {}: the same content is published already", candidate.title()));
+        }
+        Sent::Stored { answer, .. } => show::out(&published(candidate, answer)),
+        Sent::Held(findings) => {
+            let why = format!("a finding is as heavy as --fail-on {}", fail_on.as_str());
+            let verdict = Verdict::Refused { why: why.clone(), findings: findings.clone() };
+            report::write_findings(&show::renderer(), candidate, &verdict);
+            show::out(&format!("not published {}: {why}", candidate.title()));
+        }
+        Sent::Refused(problem) => refused(candidate, problem),
     }
-    json!({"source": unreadable.source.name, "malformed": {"detail": unreadable.error.to_string()}})
 }
 
-fn tell(output: Output, candidate: &Candidate, sent: &Sent) -> Value {
-    if output == Output::Text {
-        match sent {
-            Sent::Stored { skipped: true, .. } => {
-                show::out(&format!("skipped {}: the same content is published already", candidate.title()));
-            }
-            Sent::Stored { answer, .. } => show::out(&published(candidate, answer)),
-            Sent::Refused(problem) => refused(candidate, problem),
-        }
-    }
+fn document(candidate: &Candidate, sent: &Sent) -> Value {
     let (name, value) = match sent {
         Sent::Stored { skipped: true, answer } => ("skipped", answer.clone()),
         Sent::Stored { answer, .. } => ("published", answer.clone()),
+        Sent::Held(findings) => ("held", json!({"findings": findings})),
         Sent::Refused(problem) => (
             "refused",
             json!({
@@ -149,6 +198,23 @@ fn tell(output: Output, candidate: &Candidate, sent: &Sent) -> Value {
     let mut result = json!({"source": candidate.source.name, "kind": candidate.kind.name, "id": candidate.id()});
     result[name] = value;
     result
+}
+
+fn case(candidate: &Candidate, sent: &Sent, fail_on: FailOn) -> Case {
+    let of = |findings: &[Finding]| {
+        findings.iter().map(|finding| cases::of_finding(candidate, finding, fail_on)).collect::<Vec<_>>()
+    };
+    let told = match sent {
+        Sent::Stored { answer, .. } => {
+            let findings: Vec<Finding> =
+                serde_json::from_value(answer["decision"]["findings"].clone()).unwrap_or_default();
+            of(&findings)
+        }
+        Sent::Held(findings) => of(findings),
+        Sent::Refused(problem) if problem.findings().is_empty() => vec![cases::bare(&problem.code, &problem.detail)],
+        Sent::Refused(problem) => of(&problem.findings()),
+    };
+    Case { file: candidate.source.name.clone(), title: candidate.title(), ended: end_of(sent), told }
 }
 
 /// The server says which version it became: it may have counted it.

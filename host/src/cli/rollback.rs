@@ -27,7 +27,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Outcome {
     let Arguments { kind, id, version, .. } = arguments;
     let client = Client::new(&arguments.client)?;
-    let answer = client.post(&format!("/api/{kind}/{id}/rollback"), &json!({"targetVersion": version}))?.body;
+    let answer = client.change(kind, id, "rollback", &json!({"targetVersion": version}))?.body;
     if arguments.output == Output::Json {
         show::out(&report::pretty(&answer));
         return Ok(Ended::Fine);

@@ -12,8 +12,9 @@ use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::configuration::Configuration;
 use super::folder::{self, Folder};
-use super::{Ended, Outcome, Trouble, access, sampling, show};
+use super::{Ended, Outcome, Trouble, access, database, sampling, show};
 use crate::announce::announce;
 use crate::clock::Millis;
 use crate::config::Limits;
@@ -46,9 +47,8 @@ pub struct Arguments {
     /// The folder of everything that the host keeps; made where it is missing.
     #[arg(long, value_name = "DIR", default_value = "./data")]
     data: PathBuf,
-    /// The database: sqlite:PATH or postgres://…; without it a SQLite file in the data folder.
-    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
-    database: Option<String>,
+    #[command(flatten)]
+    database: database::Arguments,
     /// The folder of the components; without it one in the data folder. Hosts that share a database share it.
     #[arg(long, value_name = "DIR")]
     objects: Option<PathBuf>,
@@ -66,15 +66,15 @@ pub struct Arguments {
     policies: Option<PathBuf>,
     /// Sets a limit, as in plugin_deadline_ms=100; may be given often.
     #[arg(long = "limit", value_name = "NAME=VALUE")]
-    limits: Vec<String>,
+    pub(super) limits: Vec<String>,
     /// How log lines are written: pretty or json. RUST_LOG says which.
     #[arg(long, value_name = "FORMAT", default_value = "pretty")]
     log_format: LogFormat,
 }
 
 /// Serves.
-pub fn run(arguments: &Arguments) -> Outcome {
-    let limits = Arc::new(super::limits(&arguments.limits)?);
+pub fn run(arguments: &Arguments, configuration: &Configuration) -> Outcome {
+    let limits = Arc::new(configuration.limits(&arguments.limits)?);
     let exporter = Exporter::from_environment().map_err(Trouble::Usage)?;
     telemetry::start_logging(arguments.log_format, exporter.as_ref()).map_err(Trouble::Usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -205,13 +205,13 @@ fn prepare_folder(data: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn open_database(arguments: &Arguments, limits: &Limits) -> anyhow::Result<Arc<Database>> {
-    let address = match &arguments.database {
-        Some(address) => address.clone(),
+async fn open_database(arguments: &Arguments, limits: &Limits) -> Result<Arc<Database>, Trouble> {
+    let address = match arguments.database.url()? {
+        Some(address) => address,
         None => format!("sqlite:{}", arguments.data.join("hallmark.db").display()),
     };
-    let database = Database::connect(&address, limits).await?;
-    for step in database.migrate(Millis::now()).await? {
+    let database = Database::connect(&address, limits).await.map_err(anyhow::Error::from)?;
+    for step in database.migrate(Millis::now()).await.map_err(anyhow::Error::from)? {
         tracing::info!(step, "the database's schema was brought forward");
     }
     Ok(Arc::new(database))

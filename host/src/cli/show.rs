@@ -19,6 +19,11 @@ pub fn out(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
+/// Writes bytes to standard output as they are.
+pub fn raw(bytes: &[u8]) {
+    let _ = std::io::stdout().lock().write_all(bytes);
+}
+
 /// Writes a line to standard error.
 pub fn err(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");

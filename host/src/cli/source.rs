@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::config::Limits;
 use crate::names::pointer;
-use crate::registry::decode::{self, DecodeError, Format, Malformed, Places};
+use crate::registry::decode::{self, DecodeError, Format, Malformed, Place, Places};
 use crate::registry::release::{Kind, Versioning};
 
 /// One file as it was read.
@@ -18,6 +18,8 @@ pub struct Source {
     pub name: String,
     /// Its text; bytes that are not UTF-8 are replaced.
     pub text: String,
+    /// How it is written.
+    pub format: Format,
     places: Places,
 }
 
@@ -38,12 +40,17 @@ impl Source {
     pub fn read(name: String, bytes: &[u8], format: Format, limits: &Limits) -> Result<(Self, Value), Box<Unreadable>> {
         let text = String::from_utf8_lossy(bytes).into_owned();
         match decode::decode_with_places(bytes, format, limits) {
-            Ok((value, places)) => Ok((Self { name, text, places }, value)),
+            Ok((value, places)) => Ok((Self { name, text, format, places }, value)),
             Err(error) => {
-                let source = Self { name, text, places: Places::default() };
+                let source = Self { name, text, format, places: Places::default() };
                 Err(Box::new(Unreadable { source, error }))
             }
         }
+    }
+
+    /// Where the value at the pointer stands, and its name.
+    pub fn place(&self, pointer: &str) -> Option<&Place> {
+        self.places.at(pointer)
     }
 
     /// The bytes to show for a pointer into the file: a value on one line, else its name, else its first line.
@@ -180,14 +187,19 @@ impl Candidate {
         }
     }
 
-    /// A finding's pointer as a pointer into the file.
+    /// A finding's pointer as a pointer into the file; where the file does not have it, as one to what it comes from.
     pub fn in_file(&self, path: &str) -> String {
+        self.exactly_in_file(path).unwrap_or_else(|| self.base.clone())
+    }
+
+    /// The same; none where the file does not have it.
+    pub fn exactly_in_file(&self, path: &str) -> Option<String> {
         if !self.is_bare {
-            return format!("{}{path}", self.base);
+            return Some(format!("{}{path}", self.base));
         }
         let document = pointer::child("", &self.kind.document_field);
         if let Some(within) = path.strip_prefix(&document).filter(|rest| rest.is_empty() || rest.starts_with('/')) {
-            return format!("{}{within}", self.base);
+            return Some(format!("{}{within}", self.base));
         }
         let derive = &self.kind.derive;
         let derived = match path.strip_prefix('/') {
@@ -197,7 +209,7 @@ impl Candidate {
             Some(field) if field == self.kind.id_field => derive.id.as_ref(),
             _ => None,
         };
-        format!("{}{}", self.base, derived.map_or("", String::as_str))
+        derived.map(|derived| format!("{}{derived}", self.base))
     }
 
     /// The bytes of the file to show for a finding.

@@ -1,15 +1,19 @@
 //! `hallmark validate`: judges manifests on this machine, with no server, through the code that the server runs.
 
+mod watch;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 
+use super::configuration::Configuration;
+use super::fix::{self, Mended};
 use super::folder::{self, Folder, FolderError};
 use super::report::{self, Verdict};
 use super::source::Candidate;
-use super::{Outcome, Output, Trouble, facts, input};
+use super::{Outcome, Trouble, facts, input, show};
 use crate::clock::Millis;
 use crate::config::Limits;
 use crate::names::{Digest, KindName, Tenant};
@@ -42,38 +46,73 @@ pub struct Arguments {
     /// Set a limit; may be given more than once.
     #[arg(long = "limit", value_name = "NAME=VALUE")]
     limits: Vec<String>,
-    /// How the reports are written.
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    /// Change the files as the findings' fixes say, show what was changed, and judge again.
+    #[arg(long)]
+    fix: bool,
+    /// Judge again whenever a manifest, a module or a policy changes.
+    #[arg(long)]
+    watch: bool,
+    #[command(flatten)]
+    report: report::Options,
 }
 
 /// Judges, writes, and gives the exit code.
-pub fn run(arguments: &Arguments) -> Outcome {
-    let limits = Arc::new(super::limits(&arguments.limits)?);
-    let folders = read_folders(&arguments.modules, arguments.policies.as_deref(), &limits)?;
+pub fn run(arguments: &Arguments, configuration: &Configuration) -> Outcome {
+    let limits = Arc::new(configuration.limits(&arguments.limits)?);
+    if !arguments.watch {
+        return judge_all(arguments, &limits);
+    }
+    let folders = [Some(&arguments.modules), arguments.policies.as_ref(), arguments.registry.as_ref()];
+    let paths: Vec<PathBuf> = arguments.input.paths.iter().chain(folders.into_iter().flatten()).cloned().collect();
+    watch::run(&paths, || judge_all(arguments, &limits))
+}
+
+fn judge_all(arguments: &Arguments, limits: &Arc<Limits>) -> Outcome {
+    let folders = read_folders(&arguments.modules, arguments.policies.as_deref(), limits)?;
     let kinds: Vec<Arc<Kind>> =
         folders.iter().flat_map(|folder| &folder.rules.kinds).map(|kind| Arc::new(kind.clone())).collect();
-    let read = input::read(&arguments.input, &kinds, &limits)?;
     let published = match &arguments.registry {
-        Some(registry) => read_registry(registry, &kinds, &limits)?,
+        Some(registry) => read_registry(registry, &kinds, limits)?,
         None => Vec::new(),
     };
-    let rules = load(folders, arguments.cache.clone(), &limits)?;
-    let known = facts::Known::new(&published, &read.candidates);
+    let mut read = input::read(&arguments.input, &kinds, limits)?;
+    let rules = load(folders, arguments.cache.clone(), limits)?;
+    let mut mended = Mended::default();
+    let mut judged = judge_each(&rules, &published, std::mem::take(&mut read.candidates), limits);
+    if arguments.fix {
+        for _ in 0..fix::PASSES_MAX {
+            if !mended.pass(&judged, limits)? {
+                break;
+            }
+            read = input::read(&arguments.input, &kinds, limits)?;
+            judged = judge_each(&rules, &published, std::mem::take(&mut read.candidates), limits);
+        }
+        // Programs get one document on the standard output.
+        mended.tell(if arguments.report.output == report::Format::Text { show::out } else { show::err });
+    }
+    Ok(report::write(arguments.report, &read.unreadable, &judged))
+}
+
+fn judge_each(
+    rules: &RulesInForce,
+    published: &[Candidate],
+    candidates: Vec<Candidate>,
+    limits: &Arc<Limits>,
+) -> Vec<(Candidate, Verdict)> {
+    let known = facts::Known::new(published, &candidates);
     let at = Millis::now();
-    let judged = read.candidates.into_iter().map(|candidate| {
+    let judged = candidates.into_iter().map(|candidate| {
         let bench = Bench {
             tenant: Tenant::default_tenant().to_string(),
             publisher: "local".to_owned(),
             at,
             facts: known.facts_for(&candidate),
-            limits: Arc::clone(&limits),
+            limits: Arc::clone(limits),
         };
-        let verdict = judge(&rules, &bench, &candidate);
+        let verdict = judge(rules, &bench, &candidate);
         (candidate, verdict)
     });
-    let judged: Vec<_> = judged.collect();
-    Ok(report::write(arguments.output, &read.unreadable, &judged))
+    judged.collect()
 }
 
 /// The rules of every folder.

@@ -1,37 +1,46 @@
-//! Entries and versions of every kind: publish, validate, read, roll back.
+//! Entries and versions of every kind: publish, validate and read. What else changes them is in `life`.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::call::Call;
-use super::error::Success;
+use super::error::{Code, Problem, Success};
 use super::journal;
 use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
-use super::view::{DecisionView, EntryView, FailureView, Named, Stored, VersionView};
-use crate::names::VersionName;
-use crate::registry::store::VersionHead;
+use super::view::{DecisionView, EntryView, Named, Stored, VersionView};
+use crate::registry::store::{EntryStatus, VersionHead};
 use crate::registry::{Published, RegistryError, Report};
 
 #[derive(Serialize)]
-struct Decided<'a> {
-    decision: DecisionView<'a>,
+pub(super) struct Decided<'a> {
+    pub(super) decision: DecisionView<'a>,
 }
 
 #[derive(Serialize)]
-struct Skipped<'a> {
-    status: &'static str,
-    reason: &'static str,
-    decision: Id<'a>,
+pub(super) struct Skipped<'a> {
+    pub(super) status: &'static str,
+    pub(super) reason: &'static str,
+    pub(super) decision: Id<'a>,
 }
 
 #[derive(Serialize)]
-struct Id<'a> {
-    id: &'a str,
+pub(super) struct Id<'a> {
+    pub(super) id: &'a str,
 }
 
 /// `POST /api/{kind}/publish`
 pub async fn publish(call: Call) -> Answer {
-    let published = call.registry.publish(&call.actor, call.word("kind"), call.body.clone(), call.format).await;
+    let [status] = call.query(["status"])?;
+    let status = match status.as_deref() {
+        None => EntryStatus::Active,
+        Some("draft") => EntryStatus::Draft,
+        Some(other) => {
+            let detail = format!("status is 'draft', or left out, not '{}'", short(other));
+            return Err(Problem::new(Code::BadQuery, detail));
+        }
+    };
+    let sent = (call.body.clone(), call.format);
+    let published = call.registry.publish_as(&call.actor, call.word("kind"), sent, status).await;
     journal::published(&call, &published);
     match published? {
         Published::Created { kind, entry, version, decision, .. } => {
@@ -64,15 +73,6 @@ pub async fn validate(call: Call) -> Answer {
     Reply::json(Success::Found, &report)
 }
 
-/// `GET /api/{kind}`
-pub async fn list(call: Call) -> Answer {
-    let kind = call.word("kind");
-    let asked = page::asked(&call, kind)?;
-    let (kind, page) = call.registry.entries(&call.actor, kind, asked.after.as_ref(), asked.limit).await?;
-    let view = |entry| EntryView::listed(&kind, entry);
-    page::answer(&call, &PageView::of(kind.name.as_str(), &page, |entry| &entry.id, view))
-}
-
 /// `GET /api/{kind}/{id}`
 pub async fn show(call: Call) -> Answer {
     // A route that ends in a fixed word serves the entry of that name.
@@ -80,10 +80,14 @@ pub async fn show(call: Call) -> Answer {
         "" => call.uri.path().rsplit('/').next().unwrap_or_default(),
         id => id,
     };
-    let (kind, entry, version, versions) = call.registry.entry(&call.actor, call.word("kind"), id).await?;
-    let stored = Stored::of(&version)?;
-    let view = EntryView { versions: Some(&versions), ..EntryView::full(&kind, &entry, &version, &stored) };
-    Reply::json(Success::Found, &view)
+    let read = call.registry.entry(&call.actor, call.word("kind"), id).await?;
+    let stored = Stored::of(&read.version)?;
+    let view = EntryView {
+        versions: Some(&read.versions),
+        standing: Some(read.standing),
+        ..EntryView::full(&read.kind, &read.entry, &read.version, &stored)
+    };
+    Ok(Reply::json(Success::Found, &view)?.at_revision(read.entry.revision()))
 }
 
 /// `GET /api/{kind}/{id}/versions`
@@ -110,67 +114,7 @@ pub async fn manifest(call: Call) -> Answer {
     Ok(Reply::forever(&row.digest, row.manifest.to_string().into()))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct RollbackRequest {
-    target_version: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RolledBackView<'a> {
-    previous_version: &'a VersionName,
-    report: Option<&'a Report>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<FailureView<'a>>,
-}
-
-/// `POST /api/{kind}/{id}/rollback`
-pub async fn roll_back(call: Call) -> Answer {
-    let request: RollbackRequest = call.json()?;
-    let (kind, id) = (call.word("kind"), call.word("id"));
-    let result = call.registry.roll_back(&call.actor, kind, id, &request.target_version).await;
-    journal::rolled_back(&call, &result);
-    let done = result?;
-    let more = RolledBackView {
-        previous_version: &done.previous,
-        report: done.report.as_ref().ok(),
-        failure: done.report.as_ref().err().map(FailureView::of),
-    };
-    let thing = EntryView::listed(&done.kind, &done.entry);
-    Reply::json(Success::Found, &Named { singular: &done.kind.singular, thing, more })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use serde_json::json;
-
-    use super::*;
-    use crate::registry::rules::ANSWER_WORDS;
-    use crate::registry::{Decision, NotJudged};
-
-    #[test]
-    fn no_kind_may_be_called_as_a_member_of_an_answer() {
-        let decision: Decision = serde_json::from_value(json!({
-            "id": "0199e2c4-6f0d-7d11-8f64-1c9a7b2e4d55", "kind": "agents", "entry": "a", "version": "1.0.0",
-            "publisher": "admin", "submittedAt": 0, "outcome": "approved",
-            "submittedDigest": crate::names::Digest::of(b"a"), "digest": null, "releases": [], "findings": [],
-            "failures": [], "placeholders": [], "substituted": [], "lookups": [], "timings": [],
-        }))
-        .expect("a decision");
-        let previous = "1.0.0".parse().expect("a version");
-        let busy = NotJudged::Busy("full".to_owned());
-        let answers = [
-            json!(Decided { decision: DecisionView::of(&decision) }),
-            json!(Skipped { status: "skipped", reason: "duplicate", decision: Id { id: "a" } }),
-            json!(RolledBackView { previous_version: &previous, report: None, failure: Some(FailureView::of(&busy)) }),
-        ];
-        let members: BTreeSet<&str> = answers
-            .iter()
-            .flat_map(|answer| answer.as_object().expect("an object").keys().map(String::as_str))
-            .collect();
-        assert_eq!(members.into_iter().collect::<Vec<_>>(), ANSWER_WORDS);
-    }
+/// What a caller wrote, as far as it is worth showing.
+pub(super) fn short(text: &str) -> String {
+    text.chars().take(80).collect()
 }

@@ -78,10 +78,18 @@ codes! {
     IdempotencyGone = "idempotency-gone", CONFLICT, "The answer was told once";
     /// The version is there with other content.
     VersionExists = "version-exists", CONFLICT, "The version is published with other content";
+    /// The entry is out of service.
+    EntryDisabled = "entry-disabled", CONFLICT, "The entry is disabled";
+    /// The version that is to become active was taken back.
+    VersionWithdrawn = "version-withdrawn", CONFLICT, "The version was withdrawn";
     /// The scope's active release may not be replaced.
     ScopeFrozen = "scope-frozen", CONFLICT, "The scope is frozen";
     /// Another release is active than the caller believed.
     ReleaseMoved = "release-moved", PRECONDITION_FAILED, "Another release is active";
+    /// The entry is not as the caller believed.
+    EntryChanged = "entry-changed", PRECONDITION_FAILED, "The entry has changed";
+    /// The host changes no entry without a precondition.
+    MatchRequired = "match-required", PRECONDITION_REQUIRED, "A precondition is needed";
     /// More stored manifests would newly fail than the caller allows.
     ImpactTooLarge = "impact-too-large", PRECONDITION_FAILED, "Too many stored manifests would newly fail";
     /// A shadow of the scope runs already.
@@ -431,6 +439,10 @@ impl From<RegistryError> for Problem {
                 Self::new(Code::Unidentified, text).found(Findings::Gate(findings))
             }
             RegistryError::VersionExists { .. } => Self::new(Code::VersionExists, text),
+            RegistryError::EntryDisabled { .. } => Self::new(Code::EntryDisabled, text),
+            RegistryError::EntryChanged { .. } => Self::new(Code::EntryChanged, text),
+            RegistryError::VersionWithdrawn { .. } => Self::new(Code::VersionWithdrawn, text),
+            RegistryError::BadList(_) => Self::new(Code::BadQuery, text),
             RegistryError::BadRules(remarks) => Self::new(Code::BadRules, text).found(Findings::Remarks(remarks)),
             RegistryError::BadChange(_) => Self::new(Code::BadChange, text),
             RegistryError::ShadowRunning { .. } => Self::new(Code::ShadowRunning, text),

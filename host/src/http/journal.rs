@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::call::Call;
 use crate::names::DecisionId;
 use crate::registry::exemptions::Exemption;
+use crate::registry::life::ChangedEntry;
 use crate::registry::replay::Replay;
 use crate::registry::shadow::ShadowRow;
 use crate::registry::{Published, Pushed, RegistryError, Released, Report, RolledBackTo};
@@ -59,10 +60,14 @@ fn not_done(error: &RegistryError) -> Told<'_> {
         | Error::Unsigned { .. }
         | Error::BadKey(_)
         | Error::BadImpact(_)
+        | Error::BadList(_)
         | Error::BadChange(_) => "refused",
         Error::NoKind { .. } | Error::NotFound { .. } => "missed",
         Error::OutOfReach { .. } => "forbidden",
         Error::VersionExists { .. }
+        | Error::EntryDisabled { .. }
+        | Error::EntryChanged { .. }
+        | Error::VersionWithdrawn { .. }
         | Error::ReleaseMoved(_)
         | Error::ScopeFrozen(_)
         | Error::ShadowRunning { .. }
@@ -81,7 +86,9 @@ fn not_done(error: &RegistryError) -> Told<'_> {
             decision: decision.id.as_str(),
             stages: stages(&decision.timings),
         },
-        Error::OutOfReach { id, .. } => Told { outcome, entry: id.as_str(), ..Told::default() },
+        Error::OutOfReach { id, .. } | Error::EntryDisabled { id, .. } | Error::EntryChanged { id, .. } => {
+            Told { outcome, entry: id.as_str(), ..Told::default() }
+        }
         Error::VersionExists { id, version, .. } => {
             Told { outcome, entry: id.as_str(), version: version.as_str(), ..Told::default() }
         }
@@ -186,6 +193,34 @@ pub fn rolled_back(call: &Call, result: &Result<RolledBackTo, RegistryError>) {
     tell(call, &entity(call), "rollback", &told);
 }
 
+/// An entry that got another status, or a version of which was taken back.
+pub fn changed(
+    call: &Call,
+    (action, outcome): (&'static str, &'static str),
+    version: &str,
+    result: &Result<ChangedEntry, RegistryError>,
+) {
+    let told = match result {
+        Ok(changed) => Told { outcome, entry: changed.entry.id.as_str(), version, ..Told::default() },
+        Err(error) => not_done(error),
+    };
+    tell(call, &entity(call), action, &told);
+}
+
+/// An entry that was rated or used.
+pub fn rated<T>(
+    call: &Call,
+    (action, outcome): (&'static str, &'static str),
+    id: &str,
+    result: &Result<T, RegistryError>,
+) {
+    let told = match result {
+        Ok(_) => Told { outcome, entry: id, ..Told::default() },
+        Err(error) => not_done(error),
+    };
+    tell(call, &entity(call), action, &told);
+}
+
 /// A change of what keys are trusted, or whether a signature is asked for.
 pub fn trust<T>(call: &Call, action: &'static str, outcome: &'static str, result: &Result<T, RegistryError>) {
     let told = match result {
@@ -211,6 +246,15 @@ pub fn publisher<T>(call: &Call, action: &'static str, outcome: &'static str, re
         Err(error) => not_done(error),
     };
     tell(call, "publisher", action, &told);
+}
+
+/// A key of the inbox that was forgotten.
+pub fn inbox(call: &Call, key: &str, result: &Result<(), RegistryError>) {
+    let told = match result {
+        Ok(()) => Told { outcome: "forgotten", entry: key, ..Told::default() },
+        Err(error) => not_done(error),
+    };
+    tell(call, "inbox", "delete", &told);
 }
 
 /// A decision that was run again.

@@ -57,6 +57,8 @@ pub struct Reply {
     is_secret: bool,
     /// Its tag is the release's that is active, or none where none is.
     is_of_release: bool,
+    /// It shows an entry that is at this revision.
+    revision: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -91,6 +93,7 @@ impl Reply {
             is_again: false,
             is_secret: false,
             is_of_release: false,
+            revision: None,
         }
     }
 
@@ -119,6 +122,7 @@ impl Reply {
             is_again: true,
             is_secret: false,
             is_of_release: false,
+            revision: None,
         })
     }
 
@@ -181,13 +185,35 @@ impl Reply {
         if self.status != Success::Found.status() || self.is_of_release {
             return self;
         }
-        let tag = self.etag.take().or_else(|| HeaderValue::try_from(format!("\"{}\"", Digest::of(bytes).hex())).ok());
+        let tag = self.etag.take().or_else(|| {
+            let digest = Digest::of(bytes);
+            // An entry's begins with its revision, which `If-Match` is compared with; the bytes may differ otherwise.
+            let text = match self.revision {
+                Some(revision) => format!("\"{revision}-{}\"", &digest.hex()[..16]),
+                None => format!("\"{}\"", digest.hex()),
+            };
+            HeaderValue::try_from(text).ok()
+        });
         self.cache.get_or_insert(HeaderValue::from_static("private, no-cache"));
         if tag.as_ref().is_some_and(|tag| known.names(tag)) {
             self.status = Success::Unchanged.status();
             self.body = Content::Whole(Bytes::new());
         }
         self.etag = tag;
+        self
+    }
+
+    /// The entry's revision: what `If-Match` is compared with.
+    #[must_use]
+    pub fn at_revision(mut self, revision: i64) -> Self {
+        self.revision = Some(revision);
+        self
+    }
+
+    /// The same, of an answer to a change: its tag is the revision alone.
+    #[must_use]
+    pub fn now_at(mut self, revision: i64) -> Self {
+        self.etag = HeaderValue::try_from(format!("\"{revision}\"")).ok();
         self
     }
 

@@ -12,8 +12,8 @@ use super::front::{self, Guard, Label};
 use super::intake::Intake;
 use super::reply::Answer;
 use super::{
-    Host, activation, audit, decisions, entries, exemptions, health, impact, keys, plugins, publishers, scopes,
-    session, shadow, tokens,
+    Host, activation, audit, decisions, entries, exemptions, health, impact, inbox, keys, life, lists, plugins,
+    publishers, ratings, scopes, session, shadow, tokens,
 };
 use crate::registry::access::Role;
 
@@ -100,7 +100,7 @@ fn of_rules() -> Vec<Route> {
     ]
 }
 
-/// Previews, plugins, keys, decisions, the log, and who may ask.
+/// Previews, plugins, keys, decisions, the log, the inbox and who may ask.
 fn of_the_rest() -> Vec<Route> {
     use Intake::{Component, Json, Nothing};
     use Role::{Admin, Reader, Rules};
@@ -126,6 +126,8 @@ fn of_the_rest() -> Vec<Route> {
         get("/api/audit", Rules, audit::list),
         get("/api/audit/status", Rules, audit::status),
         get("/api/audit/versions", Rules, audit::versions),
+        get("/api/inbox", Reader, inbox::list),
+        delete("/api/inbox/{key}", Admin, inbox::forget),
         get("/api/tokens", Admin, tokens::list),
         post("/api/tokens", Admin, Json, tokens::create),
         post("/api/tokens/revoke", Admin, Json, tokens::revoke_before),
@@ -140,20 +142,33 @@ fn of_the_rest() -> Vec<Route> {
 }
 
 fn of_entries() -> Vec<Route> {
-    use Intake::{Document, Json};
+    use Intake::{Document, Json, Nothing};
     use Role::{Publisher, Reader};
     vec![
-        get("/api/{kind}", Reader, entries::list),
+        get("/api/search", Reader, lists::search),
+        get("/api/{kind}", Reader, lists::list),
         post("/api/{kind}/publish", Publisher, Document, entries::publish),
         post("/api/{kind}/validate", Reader, Document, entries::validate),
+        post("/api/{kind}/rate", Reader, Json, ratings::rate),
+        post("/api/{kind}/use", Reader, Json, ratings::count_use),
         // An entry may be called as an action is; it is read all the same.
         get("/api/{kind}/publish", Reader, entries::show),
         get("/api/{kind}/validate", Reader, entries::show),
+        get("/api/{kind}/rate", Reader, entries::show),
+        get("/api/{kind}/use", Reader, entries::show),
         get("/api/{kind}/{id}", Reader, entries::show),
+        get("/api/{kind}/{id}/references", Reader, lists::references),
+        get("/api/{kind}/{id}/referrers", Reader, lists::referrers),
+        get("/api/{kind}/{id}/ratings", Reader, ratings::list),
         get("/api/{kind}/{id}/versions", Reader, entries::versions),
         get("/api/{kind}/{id}/versions/{version}", Reader, entries::version),
         get("/api/{kind}/{id}/versions/{version}/manifest", Reader, entries::manifest),
-        post("/api/{kind}/{id}/rollback", Publisher, Json, entries::roll_back),
+        get("/api/{kind}/{id}/versions/{version}/diff/{other}", Reader, lists::difference),
+        post("/api/{kind}/{id}/versions/{version}/withdraw", Publisher, Json, life::withdraw),
+        post("/api/{kind}/{id}/rollback", Publisher, Json, life::roll_back),
+        post("/api/{kind}/{id}/deprecate", Publisher, Json, life::deprecate),
+        post("/api/{kind}/{id}/disable", Publisher, Json, life::disable),
+        post("/api/{kind}/{id}/activate", Publisher, Nothing, life::activate),
     ]
 }
 
@@ -193,8 +208,8 @@ where
     H: Fn(Call) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
-    let (label, guard) = (Label { method: "DELETE", path }, Guard { role, intake: Intake::Nothing });
-    let service = guarded(MethodFilter::DELETE, label, guard, handler);
+    let guard = Guard { role, intake: Intake::Nothing };
+    let service = guarded(MethodFilter::DELETE, Label { method: "DELETE", path }, guard, handler);
     Route { method: "DELETE", path, access: Access::Role(role), service }
 }
 

@@ -350,7 +350,7 @@ fn docs_list_every_route_and_no_other() {
 }
 
 fn is_action(path: &str) -> bool {
-    path.ends_with("/publish") || path.ends_with("/validate")
+    ["/publish", "/validate", "/rate", "/use"].iter().any(|action| path.ends_with(action))
 }
 
 fn row_start(line: &str) -> String {

@@ -1,150 +1,22 @@
 //! Entries, versions, releases, plugins and decisions as the API shows them, each in one place. Instants are RFC 3339
 //! in UTC; what is not there is left out, save where a reader would miss it.
 
+mod entry;
+
 use std::collections::BTreeMap;
 
-use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::error::{Problem, limit_of};
+use super::error::limit_of;
 use crate::clock::{Instant, Millis};
 use crate::names::{Digest, KindName, ModuleName, Scope, VersionName};
-use crate::registry::release::{Binding, Kind, ReleaseRef, Rules};
+use crate::registry::release::{Binding, ReleaseRef, Rules};
 use crate::registry::shadow::{ObservingRecord, ShadowRecord};
-use crate::registry::store::{EntryRow, PluginRow, ReleaseHead, ReleaseRow, VersionHead, VersionRow};
+use crate::registry::store::{PluginRow, ReleaseHead, ReleaseRow};
 use crate::registry::{Decision, FailureRecord, LookupRecord, NotJudged, Outcome, SubstitutionRecord};
 use crate::report::{Finding, Mode, Placeholder, Severity, Stage, Timing};
-
-/// A stored submission, of which only the outermost object is read; the rest is handed on as it is stored.
-pub struct Stored<'a>(BTreeMap<String, &'a RawValue>);
-
-impl<'a> Stored<'a> {
-    /// Reads a version's submission.
-    ///
-    /// # Errors
-    /// It is no object, which is a defect.
-    pub fn of(version: &'a VersionRow) -> Result<Self, Problem> {
-        serde_json::from_str(&version.manifest).map(Self).map_err(|error| {
-            Problem::internal(format!(
-                "the stored manifest of {} {} cannot be read: {error}",
-                version.id, version.version
-            ))
-        })
-    }
-}
-
-/// An entry, a version, or an entry with its active version: whichever of the two rows there are.
-pub struct EntryView<'a> {
-    /// The kind.
-    pub kind: &'a Kind,
-    /// The entry.
-    pub entry: Option<&'a EntryRow>,
-    /// The version, with its submission.
-    pub version: Option<(&'a VersionRow, &'a Stored<'a>)>,
-    /// Its newest versions.
-    pub versions: Option<&'a [VersionHead]>,
-}
-
-impl<'a> EntryView<'a> {
-    /// An entry as lists show it.
-    pub fn listed(kind: &'a Kind, entry: &'a EntryRow) -> Self {
-        Self { kind, entry: Some(entry), version: None, versions: None }
-    }
-
-    /// A version.
-    pub fn version(kind: &'a Kind, row: &'a VersionRow, stored: &'a Stored<'a>) -> Self {
-        Self { kind, entry: None, version: Some((row, stored)), versions: None }
-    }
-
-    /// An entry with its active version.
-    pub fn full(kind: &'a Kind, entry: &'a EntryRow, row: &'a VersionRow, stored: &'a Stored<'a>) -> Self {
-        Self { kind, entry: Some(entry), version: Some((row, stored)), versions: None }
-    }
-}
-
-/// Members that the host gives itself; a submission's field of the same name would be misread.
-const OURS: [&str; 13] = [
-    "name",
-    "version",
-    "status",
-    "description",
-    "tags",
-    "highestVersion",
-    "digest",
-    "createdAt",
-    "updatedAt",
-    "publishedAt",
-    "publishedBy",
-    "decisionId",
-    "versions",
-];
-
-impl Serialize for EntryView<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        let field = |name: &str| self.version.and_then(|(_, stored)| stored.0.get(name).copied());
-        let row = self.version.map(|(row, _)| row);
-        let id = self.entry.map(|entry| &entry.id).or(row.map(|row| &row.id));
-        map.serialize_entry(&self.kind.id_field, &id)?;
-        match (self.entry, field("name")) {
-            (Some(entry), _) => map.serialize_entry("name", &entry.name)?,
-            (None, name) => map.serialize_entry("name", &name)?,
-        }
-        map.serialize_entry(
-            "version",
-            &row.map(|row| &row.version).or(self.entry.map(|entry| &entry.current_version)),
-        )?;
-        map.serialize_entry("status", &self.entry.map(|entry| &entry.status).or(row.map(|row| &row.status)))?;
-        match (self.entry, field("description")) {
-            (Some(entry), None) => map.serialize_entry("description", &entry.description)?,
-            (_, description) => map.serialize_entry("description", &description)?,
-        }
-        match (self.entry, field("tags")) {
-            (_, Some(tags)) => map.serialize_entry("tags", tags)?,
-            (Some(entry), None) => map.serialize_entry("tags", &Json(&entry.tags))?,
-            (None, None) => map.serialize_entry("tags", &[(); 0])?,
-        }
-        if let Some((_, stored)) = self.version {
-            let theirs = stored.0.iter().filter(|(name, _)| **name != self.kind.id_field && !OURS.contains(&&***name));
-            for (name, value) in theirs {
-                map.serialize_entry(name, value)?;
-            }
-        }
-        if let Some(entry) = self.entry {
-            map.serialize_entry("highestVersion", &entry.highest_version)?;
-            map.serialize_entry("createdAt", &Instant(entry.created_at))?;
-            map.serialize_entry("updatedAt", &Instant(entry.updated_at))?;
-        }
-        if let Some(row) = row {
-            map.serialize_entry("digest", &row.digest)?;
-            map.serialize_entry("publishedAt", &Instant(row.published_at))?;
-            map.serialize_entry("publishedBy", &row.published_by)?;
-            map.serialize_entry("decisionId", &row.decision)?;
-        }
-        if let Some(versions) = self.versions {
-            let versions: Vec<VersionView<'_>> = versions.iter().map(VersionView::of).collect();
-            map.serialize_entry("versions", &versions)?;
-        }
-        map.end()
-    }
-}
-
-/// A version as lists show it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VersionView<'a> {
-    version: &'a VersionName,
-    status: &'a str,
-    published_at: Instant,
-}
-
-impl<'a> VersionView<'a> {
-    /// Shows it.
-    pub fn of(head: &'a VersionHead) -> Self {
-        Self { version: &head.version, status: &head.status, published_at: Instant(head.published_at) }
-    }
-}
+pub use entry::{EntryView, RatingsView, Stored, UsesView, VersionView};
 
 /// JSON text of ours, handed on as it is.
 struct Json<'a>(&'a str);

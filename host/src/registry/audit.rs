@@ -12,12 +12,12 @@ use tokio::sync::SemaphorePermit;
 
 use self::chain::AuditRow;
 use super::store::{
-    AuditSpan, AuditStatus, AuditedPlace, AuditedVersion, Freeze, KeyRow, Page, PluginRow, PublisherRow, ReleaseRow,
-    SignatureRow, Signatures, TokenRow, VersionRow,
+    AuditSpan, AuditStatus, AuditedPlace, AuditedVersion, EntryName, EntryStatus, Freeze, KeyRow, Page, PluginRow,
+    PublisherRow, ReleaseRow, SignatureRow, Signatures, TokenRow, VersionRow,
 };
 use super::{Actor, Registry, RegistryError};
 use crate::clock::{Instant, Millis, new_id};
-use crate::names::{EntryId, KeyId, KindName, Scope, VersionName};
+use crate::names::{EntryId, KeyId, KindName, Reason, Scope, VersionName};
 
 /// What happened, as the log keeps it. It holds no secret.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +63,30 @@ impl AuditRecord {
         at: Millis,
     ) -> Self {
         Self::new("entry.rolled-back", actor, format!("{kind}/{id}@{target}"), json!({"previous": previous}), at)
+    }
+
+    /// An entry that was deprecated, disabled or activated.
+    pub fn status_set(
+        actor: &str,
+        (kind, id): (&KindName, &EntryId),
+        (before, status): (EntryStatus, EntryStatus),
+        (reason, replacement): (Option<&Reason>, Option<&EntryName>),
+        at: Millis,
+    ) -> Self {
+        let body = json!({"before": before, "reason": reason, "replacement": replacement.map(EntryName::to_string)});
+        Self::new(what_of(status), actor, format!("{kind}/{id}"), body, at)
+    }
+
+    /// A version that was taken back, and the one that became active instead.
+    pub fn withdrawn(
+        actor: &str,
+        (kind, id): (&KindName, &EntryId),
+        version: &VersionName,
+        (reason, successor): (&Reason, Option<&VersionName>),
+        at: Millis,
+    ) -> Self {
+        let body = json!({"reason": reason, "active": successor});
+        Self::new(WITHDRAWN, actor, format!("{kind}/{id}@{version}"), body, at)
     }
 
     /// A plugin that was pushed.
@@ -150,9 +174,27 @@ impl AuditRecord {
         Self::new("publisher.removed", actor, subject, json!({"publisher": publisher.id}), at)
     }
 
+    /// A key of the inbox that was forgotten.
+    pub fn inbox_forgotten(actor: &str, key: &str, at: Millis) -> Self {
+        Self::new("inbox.forgotten", actor, format!("inbox/{key}"), json!({}), at)
+    }
+
     /// A token that was revoked.
     pub fn token_revoked(actor: &str, id: &str, name: &str, at: Millis) -> Self {
         Self::new("token.revoked", actor, format!("tokens/{name}"), json!({"token": id}), at)
+    }
+}
+
+/// What the log and the events call a version that was taken back.
+pub const WITHDRAWN: &str = "entry.version-withdrawn";
+
+/// What the log and the events call an entry that got this status.
+pub fn what_of(status: EntryStatus) -> &'static str {
+    match status {
+        EntryStatus::Draft => "entry.drafted",
+        EntryStatus::Active => "entry.activated",
+        EntryStatus::Deprecated => "entry.deprecated",
+        EntryStatus::Disabled => "entry.disabled",
     }
 }
 

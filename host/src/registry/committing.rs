@@ -1,5 +1,6 @@
 //! What is written of a publish: the version that the gate let in, and the decision either way.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,14 +8,18 @@ use serde_json::{Value, json};
 use tracing::Instrument as _;
 
 use super::gate::{Approved, Bench, Record};
-use super::release::Versioning;
+use super::release::{Kind, Versioning};
 use super::rules::LoadedKind;
 use super::shadow::{ObservingRecord, ShadowRecord, observations};
-use super::store::{Commit, Committed, DecisionRow, NewEvent, VersionRow};
-use super::{Actor, Decision, Outcome, Published, Registry, RegistryError, SubstitutionRecord};
+use super::store::{Commit, Committed, DecisionRow, EntryName, EntryStatus, NewEvent, Reference, Shown, VersionRow};
+use super::words::EntryText;
+use super::{Actor, Decision, LookupRecord, Outcome, Published, Registry, RegistryError, SubstitutionRecord};
 use crate::clock::{Millis, new_id};
-use crate::names::Digest;
+use crate::names::{Digest, VersionName};
 use crate::report::Timing;
+
+/// The field that lists are filtered by, where a kind has it.
+pub(super) const CATEGORY: &str = "category";
 
 impl Registry {
     /// Commits; none where the rules moved and the submission must be judged again.
@@ -23,7 +28,7 @@ impl Registry {
         actor: &Actor,
         bench: &Bench,
         approved: Box<Approved>,
-        beside: Beside,
+        (beside, status): (Beside, EntryStatus),
     ) -> Result<Option<Published>, RegistryError> {
         let record = approved.record();
         let kind = &record.kind.kind;
@@ -36,6 +41,7 @@ impl Registry {
             id: record.id.clone(),
             version: record.version.clone(),
             status: "active".to_owned(),
+            withdrawal: None,
             digest: digest.clone(),
             submitted_digest: record.submitted_digest.clone(),
             manifest: Arc::clone(canonical),
@@ -43,7 +49,6 @@ impl Registry {
             published_by: actor.name.clone(),
             published_at: bench.at,
         };
-        let shown = Shown::of(&document.value);
         // Else what is stored is what was sent, and is not kept twice.
         let is_stored_as_sent = document.substituted.is_empty() && !record.has_variables;
         let sent = (!is_stored_as_sent).then(|| record.sent.clone());
@@ -51,9 +56,9 @@ impl Registry {
             tenant: &actor.tenant,
             approved: &approved,
             inbox_key: format!("registry:{}:{}:{}", kind.singular, record.id, record.version),
-            name: shown.name,
-            description: shown.description,
-            tags: shown.tags,
+            shown: shown(kind, &document.value),
+            status,
+            references: references(record),
             event: published_event(actor, &version),
             decision: decision_row(&decision, sent, bench.at),
             observations: observations(&decision),
@@ -75,6 +80,13 @@ impl Registry {
                 existing_answer(&record.kind, &record.submitted_digest, existing).map(Some)
             }
             Committed::RulesMoved => Ok(None),
+            Committed::Refused { status: EntryStatus::Disabled } => {
+                Err(RegistryError::EntryDisabled { kind: kind.name.clone(), id: record.id.clone() })
+            }
+            Committed::Refused { status } => Err(RegistryError::BadChange(format!(
+                "{}/{} is {status} and not a draft: publish it without status=draft",
+                kind.name, record.id
+            ))),
         }
     }
 }
@@ -90,22 +102,36 @@ pub(super) fn existing_answer(
     Err(RegistryError::VersionExists { kind: kind.kind.singular.clone(), id: existing.id, version: existing.version })
 }
 
-/// What lists show of a version.
-pub(super) struct Shown {
-    pub(super) name: String,
-    pub(super) description: Option<String>,
-    pub(super) tags: String,
+/// What lists and searches know of a version.
+pub(super) fn shown(kind: &Kind, submission: &Value) -> Shown {
+    let text = |field: &str| submission.get(field).and_then(Value::as_str).map(str::to_owned);
+    Shown {
+        name: text("name").unwrap_or_default(),
+        description: text("description"),
+        tags: submission.get("tags").map_or_else(|| "[]".to_owned(), Value::to_string),
+        category: kind.fields.contains_key(CATEGORY).then(|| text(CATEGORY)).flatten(),
+        text: EntryText::of(kind, submission),
+    }
 }
 
-impl Shown {
-    pub(super) fn of(submission: &Value) -> Self {
-        let text = |field: &str| submission.get(field).and_then(Value::as_str).map(str::to_owned);
-        Self {
-            name: text("name").unwrap_or_default(),
-            description: text("description"),
-            tags: submission.get("tags").map_or_else(|| "[]".to_owned(), Value::to_string),
+/// What the plugins looked up for it and found, but for the entry itself.
+fn references(record: &Record) -> Vec<Reference> {
+    let mut found: BTreeMap<(EntryName, Option<VersionName>), BTreeSet<&str>> = BTreeMap::new();
+    for LookupRecord { plugin, lookup } in record.lookups.iter().filter(|record| record.lookup.found.is_some()) {
+        let (Ok(kind), Ok(id)) = (lookup.kind.parse(), lookup.id.parse()) else { continue };
+        let to = EntryName { kind, id };
+        if to.kind == record.kind.kind.name && to.id == record.id {
+            continue;
         }
+        let version = lookup.version.as_deref().and_then(|version| version.parse().ok());
+        found.entry((to, version)).or_default().insert(plugin);
     }
+    let reference = |((to, version), bindings): (_, BTreeSet<&str>)| Reference {
+        to,
+        version,
+        bindings: bindings.into_iter().map(str::to_owned).collect(),
+    };
+    found.into_iter().map(reference).collect()
 }
 
 fn published_event(actor: &Actor, version: &VersionRow) -> NewEvent {

@@ -1,8 +1,9 @@
 //! Why the registry did not do what was asked: one variant for each who-must-act.
 
 use super::fleet::Behind;
-use super::store::StoreError;
+use super::store::{StoreError, Withdrawal};
 use super::{Decision, activation, decode, keys, signing};
+use crate::clock::{Instant, Millis};
 use crate::identity::Unreachable;
 use crate::names::{Digest, EntryId, KindName, NameError, Scope, VersionName};
 use crate::plugin::{Failure, Unfit};
@@ -73,6 +74,36 @@ pub enum RegistryError {
         /// The version.
         version: VersionName,
     },
+    /// The entry is out of service.
+    #[error("{kind}/{id} is disabled: activate it first (POST /api/{kind}/{id}/activate)")]
+    EntryDisabled {
+        /// The kind.
+        kind: KindName,
+        /// The entry.
+        id: EntryId,
+    },
+    /// The entry is not as the caller believed.
+    #[error("{kind}/{id} changed at {}: look at it again, and send the ETag that it has now", Instant(*at))]
+    EntryChanged {
+        /// The kind.
+        kind: KindName,
+        /// The entry.
+        id: EntryId,
+        /// When it last changed.
+        at: Millis,
+    },
+    /// The version that is to become active was taken back.
+    #[error("version {version} of {kind}/{id} was withdrawn by {} at {}: {}", withdrawal.by, Instant(withdrawal.at), withdrawal.reason)]
+    VersionWithdrawn {
+        /// The kind.
+        kind: KindName,
+        /// The entry.
+        id: EntryId,
+        /// The version.
+        version: VersionName,
+        /// Why.
+        withdrawal: Box<Withdrawal>,
+    },
     /// An enforcing plugin broke.
     #[error("{failure}")]
     PluginFailed {
@@ -121,6 +152,9 @@ pub enum RegistryError {
     /// A change that cannot be; the text says what to change.
     #[error("{0}")]
     BadChange(String),
+    /// A list that cannot be; the text says what to change.
+    #[error("{0}")]
+    BadList(String),
     /// A shadow of the scope runs already.
     #[error("a shadow of {scope} runs already, of release {release}, started by {by}: stop it first")]
     ShadowRunning {

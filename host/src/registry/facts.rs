@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::runtime::Handle;
 
-use super::store::{Store, StoreError};
+use super::store::{EntryStatus, Store, StoreError};
 use crate::names::{EntryId, KindName, Tenant, VersionName};
 use crate::plugin::{Facts, FactsError, Summary};
 
@@ -55,9 +55,16 @@ impl StoreFacts {
             Some(Err(_)) => return Ok(None),
         };
         let Some(entry) = self.store.entry(&self.tenant, &kind, &id).await? else { return Ok(None) };
+        // What is out of service is for nobody to build upon.
+        if entry.status == EntryStatus::Disabled {
+            return Ok(None);
+        }
         // Named, so that the version and what is said of the entry are of one moment.
         let version = version.as_ref().unwrap_or(&entry.current_version);
         let Some(row) = self.store.version(&self.tenant, &kind, &id, Some(version)).await? else { return Ok(None) };
+        if row.withdrawal.is_some() {
+            return Ok(None);
+        }
         let summary = Summary {
             kind: kind.to_string(),
             id: id.to_string(),

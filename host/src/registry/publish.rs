@@ -1,13 +1,13 @@
-//! One publish, from bytes to a committed version, and one rollback: what writes entries. What is written of a publish
-//! is in `committing`.
+//! One publish, from bytes to a committed version. What is written of it is in `committing`; what else changes entries in
+//! `life`.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::committing::{Beside, Shown, decide, decision_row, existing_answer};
+use super::committing::{Beside, decide, decision_row, existing_answer};
 use super::decode::{self, Format};
 use super::facts::StoreFacts;
 pub use super::gate::Approved;
@@ -15,10 +15,10 @@ use super::gate::{self, Bench, Judgement, Record};
 use super::release::{ReleaseRef, Versioning};
 use super::rules::LoadedKind;
 use super::shadow::{LoadedShadow, observations};
-use super::store::{NewEvent, Rollback, RolledBack, VersionRow};
+use super::store::{EntryStatus, VersionRow};
 use super::submission::Submission;
-use super::{Actor, NotJudged, Outcome, Published, Registry, RegistryError, Report, RolledBackTo, SubstitutionRecord};
-use crate::clock::{Millis, new_id};
+use super::{Actor, NotJudged, Outcome, Published, Registry, RegistryError, Report, SubstitutionRecord};
+use crate::clock::Millis;
 use crate::names::{DecisionId, Digest, EntryId, KindName, Scope, VersionName};
 use crate::plugin::{Cause, Failure};
 use crate::report::{Substitution, Timing};
@@ -30,14 +30,28 @@ impl Registry {
     /// Judges a submission and stores it.
     ///
     /// # Errors
-    /// `Malformed`, `TooLarge`, `NoKind`, `Unidentified`: it cannot be read. `Rejected`, `VersionExists`: it can be
-    /// mended. `PluginFailed`, `Busy`, `NotReady`, `RulesKeptMoving`, `Store`: it can be tried again.
+    /// `Malformed`, `TooLarge`, `NoKind`, `Unidentified`: it cannot be read. `Rejected`, `VersionExists`,
+    /// `EntryDisabled`: it can be mended. `PluginFailed`, `Busy`, `NotReady`, `RulesKeptMoving`, `Store`: it can be tried again.
     pub async fn publish(
         self: &Arc<Self>,
         actor: &Actor,
         kind: &str,
         body: Bytes,
         format: Format,
+    ) -> Result<Published, RegistryError> {
+        self.publish_as(actor, kind, (body, format), EntryStatus::Active).await
+    }
+
+    /// The same, of an entry that begins as a draft where that is said.
+    ///
+    /// # Errors
+    /// As `publish`; `BadChange` where a draft is said of an entry that is none.
+    pub async fn publish_as(
+        self: &Arc<Self>,
+        actor: &Actor,
+        kind: &str,
+        (body, format): (Bytes, Format),
+        status: EntryStatus,
     ) -> Result<Published, RegistryError> {
         for _ in 0..TRIES_MAX {
             let (rules, kind) = self.kind_to_judge_by(kind).await?;
@@ -60,7 +74,7 @@ impl Registry {
                     {
                         return repeated;
                     }
-                    if let Some(published) = self.commit(actor, &bench, approved, beside).await? {
+                    if let Some(published) = self.commit(actor, &bench, approved, (beside, status)).await? {
                         return Ok(published);
                     }
                     self.refresh_rules().await?;
@@ -106,53 +120,6 @@ impl Registry {
         let (_, kind) = self.kind_to_judge_by(kind).await?;
         let bench = self.bench(actor);
         self.sandbox.run(move || report_on(&kind, &bench, &body, format)).await.map_err(busy)?
-    }
-
-    /// Makes an earlier version the active one.
-    ///
-    /// # Errors
-    /// `NoKind`, `NotReady`, `NotFound` for an unknown entry or version, `Store`.
-    pub async fn roll_back(
-        self: &Arc<Self>,
-        actor: &Actor,
-        kind: &str,
-        id: &str,
-        target: &str,
-    ) -> Result<RolledBackTo, RegistryError> {
-        let (_, loaded) = self.kind_to_judge_by(kind).await?;
-        let (_, row) = self.version(actor, kind, id, target).await?;
-        within_reach(actor, &row.kind, &row.id)?;
-        let stored: Value = parse_stored(&row.manifest)?;
-        let at = Millis::now();
-        let shown = Shown::of(&stored);
-        let event = NewEvent {
-            id: new_id(at),
-            what: "entry.rolled-back".to_owned(),
-            kind: row.kind.clone(),
-            entry: row.id.clone(),
-            body: json!({"version": row.version, "actor": actor.name, "at": at}).to_string(),
-            created_at: at,
-        };
-        let rollback = Rollback {
-            tenant: &actor.tenant,
-            kind: &row.kind,
-            id: &row.id,
-            target: &row.version,
-            name: shown.name,
-            description: shown.description,
-            tags: shown.tags,
-            actor: &actor.name,
-            at,
-            event,
-        };
-        let (previous, entry) = match self.store.rollback(&rollback).await? {
-            RolledBack::Done { previous, entry } => (previous, entry),
-            RolledBack::NoEntry => return Err(not_found("entry", id)),
-            RolledBack::NoVersion => return Err(not_found("version", target)),
-        };
-        self.committed.notify_one();
-        let report = self.report_on_stored(actor, &loaded, &row, stored).await;
-        Ok(RolledBackTo { kind: Arc::clone(&loaded.kind), entry, previous, report })
     }
 
     fn bench(&self, actor: &Actor) -> Bench {
@@ -236,7 +203,7 @@ impl Registry {
         Err(RegistryError::PluginFailed { failure, decision: Some(Box::new(decision)) })
     }
 
-    async fn report_on_stored(
+    pub(super) async fn report_on_stored(
         &self,
         actor: &Actor,
         kind: &Arc<LoadedKind>,
@@ -277,7 +244,7 @@ pub(super) fn with_values(kept: Vec<SubstitutionRecord>, stored: &Value) -> Vec<
 }
 
 /// Makes sure that the caller's token is for this entry.
-fn within_reach(actor: &Actor, kind: &KindName, id: &EntryId) -> Result<(), RegistryError> {
+pub(super) fn within_reach(actor: &Actor, kind: &KindName, id: &EntryId) -> Result<(), RegistryError> {
     if actor.grants.reach(kind, id) {
         return Ok(());
     }

@@ -8,9 +8,12 @@ mod exemptions;
 mod fleet;
 mod idempotency;
 mod impact;
+mod inbox;
 mod keys;
+mod life;
 mod places;
 mod publishers;
+mod reading;
 mod shadow;
 mod tokens;
 
@@ -21,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::publish::Approved;
 use super::release::ReleaseRef;
+use super::words::EntryText;
 use crate::clock::Millis;
 use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Tenant, VersionName};
 
@@ -34,9 +38,15 @@ pub use impact::{
     ChunkDone, HeldExemptions, ImpactBegun, ImpactChunk, ImpactRow, ImpactRules, ImpactState, ImpactStore, Judged,
     KeptSubmission, NewImpact, PublishMark, Reading, StoredVersion,
 };
+pub use inbox::{InboxRow, InboxStore};
 pub use keys::{KeyRow, KeyStore, SIGNERS_MAX, SignatureRow, Signatures, Trust};
+pub use life::{EntryAct, EntryChange, EntryChanged, EntryName, EntryStatus, LifeStore, Withdrawal};
 pub use places::{PluginPlace, VersionPlace};
 pub use publishers::{PublisherRow, PublisherStore};
+pub use reading::{
+    Direction, EntriesAsked, EntryOrder, EntryPlace, FoundEntry, FoundPlace, ListedEntry, POPULAR_DAYS, RatingRow,
+    ReadingStore, Reference, ReferencePlace, ReferenceRow, Search, Standing, day,
+};
 pub use shadow::{
     Observation, ObservationCode, ObservationExample, Progress, ProgressAsked, RulesStamp, ShadowEnd, ShadowStore,
 };
@@ -131,8 +141,14 @@ pub struct EntryRow {
     pub name: String,
     /// Its description.
     pub description: Option<String>,
-    /// `active`; later issues add more.
-    pub status: String,
+    /// Where it stands in its life.
+    pub status: EntryStatus,
+    /// Why it has this status.
+    pub status_reason: Option<String>,
+    /// What to take instead.
+    pub replacement: Option<EntryName>,
+    /// The category of the active version.
+    pub category: Option<String>,
     /// The active version.
     pub current_version: VersionName,
     /// The highest version ever published.
@@ -145,6 +161,28 @@ pub struct EntryRow {
     pub updated_at: Millis,
 }
 
+impl EntryRow {
+    /// Which of its states this is: higher after every change.
+    pub fn revision(&self) -> i64 {
+        self.updated_at.0
+    }
+}
+
+/// What lists and searches know of an entry: what its active version says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Shown {
+    /// Display name.
+    pub name: String,
+    /// Description.
+    pub description: Option<String>,
+    /// Tags, as a JSON array.
+    pub tags: String,
+    /// Category.
+    pub category: Option<String>,
+    /// What it is found by.
+    pub text: EntryText,
+}
+
 /// One immutable version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionRow {
@@ -154,8 +192,10 @@ pub struct VersionRow {
     pub id: EntryId,
     /// Its name.
     pub version: VersionName,
-    /// `active` or `archived`.
+    /// `active`, `archived` or `withdrawn`.
     pub status: String,
+    /// Why it was taken back, where it was.
+    pub withdrawal: Option<Withdrawal>,
     /// Digest of `manifest`.
     pub digest: Digest,
     /// Digest of what was sent, variables included (secret values left out).
@@ -175,8 +215,10 @@ pub struct VersionRow {
 pub struct VersionHead {
     /// Its name.
     pub version: VersionName,
-    /// `active` or `archived`.
+    /// `active`, `archived` or `withdrawn`.
     pub status: String,
+    /// Why it was taken back, where it was.
+    pub withdrawal: Option<Withdrawal>,
     /// When it was published.
     pub published_at: Millis,
     /// The decision that let it in.
@@ -213,12 +255,12 @@ pub struct Commit<'a> {
     pub approved: &'a Approved,
     /// `registry:<singular>:<id>:<version>`.
     pub inbox_key: String,
-    /// Display name.
-    pub name: String,
-    /// Description.
-    pub description: Option<String>,
-    /// Tags, as a JSON array.
-    pub tags: String,
+    /// What is shown of the version.
+    pub shown: Shown,
+    /// The status of an entry that is new: `Draft`, which no other entry then is published to as, or `Active`.
+    pub status: EntryStatus,
+    /// What the version refers to.
+    pub references: Vec<Reference>,
     /// The version to write; `status` is `active`.
     pub version: VersionRow,
     /// The decision to write.
@@ -246,6 +288,11 @@ pub enum Committed {
     },
     /// A release that judged is not active any more; nothing was written. Judge again.
     RulesMoved,
+    /// The entry's status lets nothing be published to it, or no draft; nothing was written.
+    Refused {
+        /// What it is.
+        status: EntryStatus,
+    },
 }
 
 /// A row of the outbox.
@@ -276,46 +323,6 @@ pub struct EventRow {
     pub event: NewEvent,
 }
 
-/// A rollback's request.
-pub struct Rollback<'a> {
-    /// The tenant.
-    pub tenant: &'a Tenant,
-    /// The kind.
-    pub kind: &'a KindName,
-    /// The entry.
-    pub id: &'a EntryId,
-    /// The version that becomes active.
-    pub target: &'a VersionName,
-    /// Display name, description and tags (a JSON array) of the target.
-    pub name: String,
-    /// Its description.
-    pub description: Option<String>,
-    /// Its tags.
-    pub tags: String,
-    /// Who asks.
-    pub actor: &'a str,
-    /// When.
-    pub at: Millis,
-    /// The event to write.
-    pub event: NewEvent,
-}
-
-/// What came of a rollback.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RolledBack {
-    /// Done, or the target was active already (`previous` equals the target then, and no event is written).
-    Done {
-        /// The version that was active.
-        previous: VersionName,
-        /// The entry as it is now.
-        entry: EntryRow,
-    },
-    /// No such entry.
-    NoEntry,
-    /// No such version.
-    NoVersion,
-}
-
 /// One page of a stable order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
@@ -336,8 +343,11 @@ pub trait Store:
     + FleetStore
     + IdempotencyStore
     + ImpactStore
+    + InboxStore
     + KeyStore
     + PublisherStore
+    + LifeStore
+    + ReadingStore
     + ShadowStore
     + TokenStore
     + Send
@@ -395,19 +405,9 @@ pub trait Store:
     async fn insert_decision(&self, tenant: &Tenant, decision: &DecisionRow) -> Result<(), StoreError>;
     /// One decision.
     async fn decision(&self, tenant: &Tenant, id: &DecisionId) -> Result<Option<DecisionRow>, StoreError>;
-    /// Re-activates a version and archives the active one.
-    async fn rollback(&self, rollback: &Rollback<'_>) -> Result<RolledBack, StoreError>;
 
     /// One entry.
     async fn entry(&self, tenant: &Tenant, kind: &KindName, id: &EntryId) -> Result<Option<EntryRow>, StoreError>;
-    /// Entries of a kind by id (byte order on both engines), after `after`, at most `limit`.
-    async fn entries(
-        &self,
-        tenant: &Tenant,
-        kind: &KindName,
-        after: Option<&EntryId>,
-        limit: u32,
-    ) -> Result<Page<EntryRow>, StoreError>;
     /// One version; the active one where `version` is none.
     async fn version(
         &self,

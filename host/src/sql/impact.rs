@@ -47,6 +47,7 @@ impl ImpactStore for Database {
         let statement = sqlx::query(
             "SELECT MAX(id) AS last, COUNT(*) AS entries FROM
                  (SELECT id FROM entries WHERE tenant_id = $1 AND kind = $2 AND id > $3 AND updated_at >= $4
+                    AND status <> 'disabled'
                   ORDER BY id LIMIT $5) AS next",
         )
         .bind(tenant.to_string())
@@ -66,12 +67,14 @@ impl ImpactStore for Database {
         after: &str,
         count: u32,
     ) -> Result<Vec<EntryId>, StoreError> {
-        let statement =
-            sqlx::query("SELECT id FROM entries WHERE tenant_id = $1 AND kind = $2 AND id > $3 ORDER BY id LIMIT $4")
-                .bind(tenant.to_string())
-                .bind(kind.to_string())
-                .bind(after.to_owned())
-                .bind(i64::from(count));
+        let statement = sqlx::query(
+            "SELECT id FROM entries WHERE tenant_id = $1 AND kind = $2 AND id > $3 AND status <> 'disabled'
+                 ORDER BY id LIMIT $4",
+        )
+        .bind(tenant.to_string())
+        .bind(kind.to_string())
+        .bind(after.to_owned())
+        .bind(i64::from(count));
         self.read_all("to plan a preview", statement).await?.iter().map(|row| name(row, "id")).collect()
     }
 

@@ -3,19 +3,23 @@
 //! Locks are taken in one order, so that none waits in a circle: the tenant's rules, the inbox keys, the entries; of
 //! keys and entries in the order of kind and id.
 
+mod beside;
+
 use std::collections::{HashMap, HashSet};
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::errors::{failed, is_conflict, was_ended_for_idling};
+use super::life::LATER;
 use super::rows::{places, plain, rows_of_places};
 use super::{Database, RulesLock, Statement, Writers, entries, rules, shadow};
 use crate::names::{EntryId, KindName, Scope, Tenant};
 use crate::registry::audit::AuditRecord;
 use crate::registry::release::ReleaseRef;
 use crate::registry::store::{
-    Commit, Committed, DecisionRow, EntryRow, NewEvent, Observation, Store as _, StoreError, VersionRow,
+    Commit, Committed, DecisionRow, EntryRow, EntryStatus, NewEvent, Observation, Reference, Shown, Store as _,
+    StoreError, VersionRow,
 };
 
 /// Times that a transaction is run before its conflict with others, or with a host that stands still again and again, is
@@ -32,9 +36,9 @@ pub(super) struct Publish {
     /// The number of the exemptions under which they judged.
     exemptions: i64,
     inbox_key: String,
-    name: String,
-    description: Option<String>,
-    tags: String,
+    shown: Shown,
+    status: EntryStatus,
+    references: Vec<Reference>,
     version: VersionRow,
     decision: DecisionRow,
     event: NewEvent,
@@ -51,9 +55,9 @@ impl Publish {
             judged,
             exemptions: commit.approved.exemptions(),
             inbox_key: commit.inbox_key.clone(),
-            name: commit.name.clone(),
-            description: commit.description.clone(),
-            tags: commit.tags.clone(),
+            shown: commit.shown.clone(),
+            status: commit.status,
+            references: commit.references.clone(),
             version: commit.version.clone(),
             decision: commit.decision.clone(),
             event: commit.event.clone(),
@@ -81,9 +85,9 @@ impl Publish {
             judged: Vec::new(),
             exemptions: 0,
             inbox_key: format!("registry:thing:{id}:{version}"),
-            name: String::new(),
-            description: None,
-            tags: "[]".to_owned(),
+            shown: Shown { tags: "[]".to_owned(), ..Shown::default() },
+            status: EntryStatus::Active,
+            references: Vec::new(),
             decision: DecisionRow {
                 id: decision.clone(),
                 kind: kind.clone(),
@@ -107,6 +111,7 @@ impl Publish {
                 id,
                 version,
                 status: "active".to_owned(),
+                withdrawal: None,
                 digest: Digest::of(b""),
                 submitted_digest: Digest::of(b""),
                 manifest: "{}".into(),
@@ -141,12 +146,14 @@ pub(super) enum Told {
     Written(EntryRow),
     Exists,
     RulesMoved,
+    Refused(EntryStatus),
 }
 
 pub(super) async fn commit(database: &Database, commit: &Commit<'_>) -> Result<Committed, StoreError> {
     match database.committer.commit(Publish::of(commit)).await? {
         Told::Written(entry) => Ok(Committed::Written { entry }),
         Told::RulesMoved => Ok(Committed::RulesMoved),
+        Told::Refused(status) => Ok(Committed::Refused { status }),
         // Read only now: what the transaction wrote before it was taken back would say that it is active.
         Told::Exists => {
             let version = &commit.version;
@@ -186,7 +193,8 @@ async fn commit_once(writers: &Writers, group: &[&Publish], rules: RulesLock) ->
     Ok(told.into_iter().map(|told| told.expect("every publish of the group was told")).collect())
 }
 
-/// False where a version was there: it is told so, and all else was taken back.
+/// False where a version was there, or an entry lets nothing be published to it: it is told so, and all else was taken
+/// back.
 async fn try_commit(
     writers: &Writers,
     group: &[&Publish],
@@ -210,6 +218,10 @@ async fn try_commit(
         return Ok(true);
     }
     let mut written = write_entries(&mut transaction, group, &open).await?;
+    if tell_refused(&open, group, &written, told) {
+        transaction.roll_back().await.map_err(failed(COMMITTING))?;
+        return Ok(false);
+    }
     insert_decisions(&mut transaction, group, &open).await?;
     let observed = open.iter().map(|index| (&group[*index].decision, &group[*index].observations[..]));
     shadow::insert_observations(&mut transaction, &group[first].tenant, observed).await?;
@@ -219,6 +231,8 @@ async fn try_commit(
         settle(&mut open, told, Told::Exists, |index| new.contains(group[index].version.decision.as_str()));
         return Ok(false);
     }
+    beside::write_texts(&mut transaction, group, &open).await?;
+    beside::insert_references(&mut transaction, group, &open).await?;
     insert_events(&mut transaction, group, &open).await?;
     let records: Vec<AuditRecord> = open.iter().map(|index| group[*index].record()).collect();
     super::audit::insert(&mut transaction, &group[first].tenant, &records).await?;
@@ -230,6 +244,26 @@ async fn try_commit(
         told[index] = Some(Told::Written(entry));
     }
     Ok(true)
+}
+
+/// Tells those whose entries let nothing be published to them, or no draft; true where there are any.
+fn tell_refused(
+    open: &[usize],
+    group: &[&Publish],
+    written: &HashMap<(KindName, EntryId), EntryRow>,
+    told: &mut [Option<Told>],
+) -> bool {
+    let mut any = false;
+    for index in open {
+        let (publish, (kind, id)) = (group[*index], group[*index].entry());
+        let Some(status) = written.get(&(kind.clone(), id.clone())).map(|entry| entry.status) else { continue };
+        let is_no_draft = publish.status == EntryStatus::Draft && status != EntryStatus::Draft;
+        if status == EntryStatus::Disabled || is_no_draft {
+            told[*index] = Some(Told::Refused(status));
+            any = true;
+        }
+    }
+    any
 }
 
 /// Tells `what` to those that do not stand, and leaves the others open.
@@ -319,14 +353,19 @@ async fn write_entries(
     group: &[&Publish],
     open: &[usize],
 ) -> Result<HashMap<(KindName, EntryId), EntryRow>, StoreError> {
-    let statement = (
-        "INSERT INTO entries (tenant_id, kind, id, name, description, status, current_version, highest_version, tags,
-                              created_at, updated_at)",
-        11,
+    let later = LATER.replace("$UPDATED", "excluded.updated_at");
+    let after = format!(
         "ON CONFLICT (tenant_id, kind, id) DO UPDATE SET
              name = excluded.name, description = excluded.description, current_version = excluded.current_version,
-             tags = excluded.tags, updated_at = excluded.updated_at
-         RETURNING kind, id, name, description, status, current_version, highest_version, tags, created_at, updated_at",
+             tags = excluded.tags, category = excluded.category, updated_at = {later}
+         RETURNING {}",
+        entries::COLUMNS
+    );
+    let statement = (
+        "INSERT INTO entries (tenant_id, kind, id, name, description, category, status, current_version,
+                              highest_version, tags, created_at, updated_at)",
+        12,
+        after.as_str(),
     );
     let bind = |query: Statement, publish: &Publish| {
         let version = &publish.version;
@@ -334,12 +373,13 @@ async fn write_entries(
             .bind(publish.tenant.to_string())
             .bind(version.kind.to_string())
             .bind(version.id.to_string())
-            .bind(publish.name.clone())
-            .bind(publish.description.clone())
-            .bind("active")
+            .bind(publish.shown.name.clone())
+            .bind(publish.shown.description.clone())
+            .bind(publish.shown.category.clone())
+            .bind(publish.status.as_str())
             .bind(version.version.to_string())
             .bind(version.version.to_string())
-            .bind(publish.tags.clone())
+            .bind(publish.shown.tags.clone())
             .bind(version.published_at.0)
             .bind(version.published_at.0)
     };

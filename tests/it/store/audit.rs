@@ -6,13 +6,15 @@ use hallmark::registry::access::Grants;
 use hallmark::registry::audit::chain::{Broken, Checked, Verifier};
 use hallmark::registry::shadow::{ShadowRow, ShadowState};
 use hallmark::registry::store::{
-    ActivationStore as _, AuditSpan, AuditStore as _, AuditedPlace, AuditedVersion, ExemptionStore as _, Freeze,
-    KeyStore as _, PluginRow, Rollback, ShadowEnd, ShadowStore as _, Signatures, Store as _, TokenRow, TokenStore as _,
+    ActivationStore as _, AuditSpan, AuditStore as _, AuditedPlace, AuditedVersion, EntryAct, EntryChange,
+    ExemptionStore as _, Freeze, KeyStore as _, LifeStore as _, PluginRow, ShadowEnd, ShadowStore as _, Signatures,
+    Store as _, TokenRow, TokenStore as _,
 };
 use hallmark::sql::Database;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
-use super::{AT, World, event};
+use super::life::change;
+use super::{AT, World, shown};
 
 /// A connection beside the host's.
 pub async fn behind(world: &World) -> sqlx::AnyConnection {
@@ -38,13 +40,12 @@ pub async fn tells_of_every_change(world: World) {
     world.publish(&judged, "a", "2.0.0").await;
     world.publish(&judged, "a", "2.0.0").await;
     let (kind, id) = ("agents".parse().expect("a kind"), "a".parse().expect("an id"));
+    let back = shown("a", "a back");
     for target in ["1.0.0", "1.0.0", "9.0.0"] {
         let target = target.parse().expect("a version");
-        let event = event("entry.rolled-back", "a");
-        let (tags, name, description) = ("[]".to_owned(), "a".to_owned(), None);
-        let (tenant, kind, id, target) = (&world.tenant, &kind, &id, &target);
-        let rollback = Rollback { tenant, kind, id, target, name, description, tags, actor: "bob", at: AT, event };
-        world.database.rollback(&rollback).await.expect("an answer");
+        let act = EntryAct::RollBack { target: &target, shown: &back };
+        let rollback = EntryChange { actor: "bob", at: AT, ..change(&world, (&kind, &id), act) };
+        world.database.change_entry(&rollback).await.expect("an answer");
     }
     let plugin = PluginRow {
         digest: Digest::of(b""),

@@ -1,4 +1,4 @@
-//! Commit and rollback.
+//! Commit.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,11 +10,13 @@ use hallmark::clock::new_id;
 use hallmark::config::Limits;
 use hallmark::names::{EntryId, KindName, VersionName};
 use hallmark::registry::store::{
-    Activation, Committed, DecisionRow, EntryRow, NewEvent, Rollback, RolledBack, Store as _, StoreError,
+    Activation, Committed, DecisionRow, EntriesAsked, EntryAct, EntryRow, LifeStore as _, ReadingStore as _,
+    Store as _, StoreError,
 };
 use hallmark::sql::Database;
 
-use super::{AT, World, commit, patient, publish};
+use super::life::change;
+use super::{AT, World, commit, patient, publish, shown};
 use crate::support::approval::approve;
 
 fn agents() -> KindName {
@@ -89,7 +91,7 @@ pub async fn tells_all_but_one_of_400_publishes_that_the_version_exists(world: W
                 assert_eq!((existing.version.as_str(), existing.status.as_str()), ("1.0.0", "active"));
                 told += 1;
             }
-            Committed::RulesMoved => panic!("no rules moved"),
+            other => panic!("no rules moved: {other:?}"),
         }
     }
     assert_eq!((won, told), (1, 399));
@@ -129,7 +131,7 @@ pub async fn lets_different_entries_be_published_at_once(world: World) {
     for answer in join_all(publishes).await {
         written(answer.expect("no panic").expect("no error"));
     }
-    let page = world.database.entries(&world.tenant, &agents(), None, 100).await.expect("a page");
+    let page = world.database.entries(&world.tenant, &EntriesAsked::all(agents()), None, 100).await.expect("a page");
     assert_eq!((page.items.len(), page.more), (100, false));
 }
 
@@ -189,7 +191,7 @@ pub async fn commits_nothing_under_retired_rules_while_rules_change(world: World
                     Committed::Written { .. } if retired => panic!("committed under a retired release"),
                     Committed::Written { .. } => done += 1,
                     Committed::RulesMoved => {}
-                    Committed::Exists { .. } => panic!("no version is published twice"),
+                    Committed::Exists { .. } | Committed::Refused { .. } => panic!("no version is published twice"),
                 }
             }
         })
@@ -295,7 +297,7 @@ pub async fn commits_a_group_but_for_those_that_cannot_be(world: World) {
             _ => assert_eq!(written(answer.expect("an answer")).id.as_str(), format!("agent-{number}")),
         }
     }
-    let page = world.database.entries(&world.tenant, &agents(), None, 100).await.expect("a page");
+    let page = world.database.entries(&world.tenant, &EntriesAsked::all(agents()), None, 100).await.expect("a page");
     assert_eq!(page.items.len(), 13);
 }
 
@@ -321,6 +323,7 @@ pub async fn waits_no_longer_for_a_connection_than_it_may(world: World) {
     written(world.publish(&judged, "a", "1.0.0").await);
     written(world.publish(&judged, "a", "2.0.0").await);
     let (kind, entry, target) = (agents(), id("a"), version("1.0.0"));
+    let back = shown("a", "a back");
     let limits = Limits { database_connections_max: 1, database_acquire_max_ms: 2_000, ..Limits::default() };
     let host = Database::connect(&world.address, &limits).await.expect("it opens");
     let decision = DecisionRow {
@@ -335,8 +338,8 @@ pub async fn waits_no_longer_for_a_connection_than_it_may(world: World) {
     };
     // A rollback that stands still holds the one connection, from one of its first steps on.
     for steps in 1..1000 {
-        let rollback = rollback(&world, &kind, &entry, &target);
-        let mut standing = pin!(host.rollback(&rollback));
+        let rollback = change(&world, (&kind, &entry), EntryAct::RollBack { target: &target, shown: &back });
+        let mut standing = pin!(host.change_entry(&rollback));
         if polled(standing.as_mut(), steps).await.is_some() {
             break;
         }
@@ -347,62 +350,4 @@ pub async fn waits_no_longer_for_a_connection_than_it_may(world: World) {
         }
     }
     panic!("a rollback held no connection, or others had another");
-}
-
-fn rollback<'a>(world: &'a World, kind: &'a KindName, id: &'a EntryId, target: &'a VersionName) -> Rollback<'a> {
-    Rollback {
-        tenant: &world.tenant,
-        kind,
-        id,
-        target,
-        name: format!("{id} back at {target}"),
-        description: None,
-        tags: "[]".to_owned(),
-        actor: "ada",
-        at: hallmark::clock::Millis(AT.0 + 1),
-        event: NewEvent {
-            id: new_id(AT),
-            what: "entry.rolled-back".to_owned(),
-            kind: kind.clone(),
-            entry: id.clone(),
-            body: "{}".to_owned(),
-            created_at: AT,
-        },
-    }
-}
-
-async fn roll_back(world: &World, entry: &str, target: &str) -> RolledBack {
-    let (kind, id, target) = (agents(), id(entry), version(target));
-    world.database.rollback(&rollback(world, &kind, &id, &target)).await.expect("an answer")
-}
-
-pub async fn rolls_back_and_forth(world: World) {
-    let (world, judged) = world.with_rules().await;
-    written(world.publish(&judged, "a", "1.0.0").await);
-    written(world.publish(&judged, "a", "2.0.0").await);
-    let RolledBack::Done { previous, entry } = roll_back(&world, "a", "1.0.0").await else { panic!("it is done") };
-    assert_eq!((previous.as_str(), entry.current_version.as_str()), ("2.0.0", "1.0.0"));
-    assert_eq!((entry.highest_version.as_str(), entry.name.as_str()), ("2.0.0", "a back at 1.0.0"));
-    assert_eq!((entry.description.as_deref(), entry.updated_at.0), (None, AT.0 + 1));
-    assert_eq!(status(&world, "a", "1.0.0").await.as_deref(), Some("active"));
-    assert_eq!(status(&world, "a", "2.0.0").await.as_deref(), Some("archived"));
-    let events = world.database.pending_events(10).await.expect("events");
-    assert_eq!(events.last().map(|row| row.event.what.as_str()), Some("entry.rolled-back"));
-    assert_eq!(events.len(), 3);
-    // To where it is already: nothing is written.
-    let RolledBack::Done { previous, entry: same } = roll_back(&world, "a", "1.0.0").await else {
-        panic!("it is done")
-    };
-    assert_eq!((previous.as_str(), &same), ("1.0.0", &entry));
-    assert_eq!(world.database.pending_events(10).await.expect("events").len(), 3);
-    let RolledBack::Done { entry, .. } = roll_back(&world, "a", "2.0.0").await else { panic!("it is done") };
-    assert_eq!(entry.current_version.as_str(), "2.0.0");
-}
-
-pub async fn tells_what_a_rollback_lacks(world: World) {
-    let (world, judged) = world.with_rules().await;
-    assert_eq!(roll_back(&world, "a", "1.0.0").await, RolledBack::NoEntry);
-    written(world.publish(&judged, "a", "1.0.0").await);
-    assert_eq!(roll_back(&world, "a", "9.0.0").await, RolledBack::NoVersion);
-    assert_eq!(world.database.pending_events(10).await.expect("events").len(), 1);
 }

@@ -2,7 +2,10 @@
 
 use hallmark::clock::{Millis, new_id};
 use hallmark::names::{EntryId, KindName, Tenant};
-use hallmark::registry::store::{Activation, Committed, DecisionRow, Store as _, VersionHead, VersionPlace};
+use hallmark::registry::store::{
+    Activation, Committed, DecisionRow, EntriesAsked, EntryOrder, EntryPlace, ReadingStore as _, Store as _,
+    VersionHead, VersionPlace,
+};
 
 use super::{AT, World, activate, commit};
 use crate::support::approval::approve;
@@ -16,21 +19,22 @@ pub async fn pages_entries_in_byte_order(world: World) {
     for id in ["b", "a-b", "Z", "a.b", "a_b", "aB", "9", "ab"] {
         assert!(matches!(world.publish(&judged, id, "1.0.0").await, Committed::Written { .. }));
     }
-    let (mut seen, mut after): (Vec<EntryId>, Option<EntryId>) = (Vec::new(), None);
+    let (mut seen, mut after): (Vec<EntryId>, Option<EntryPlace>) = (Vec::new(), None);
+    let all = EntriesAsked::all(agents());
     loop {
-        let page = world.database.entries(&world.tenant, &agents(), after.as_ref(), 3).await.expect("a page");
+        let page = world.database.entries(&world.tenant, &all, after.as_ref(), 3).await.expect("a page");
         assert_eq!(page.more, seen.len() + page.items.len() < 8);
-        seen.extend(page.items.into_iter().map(|entry| entry.id));
-        after = seen.last().cloned();
+        after = page.items.last().map(|listed| listed.place(EntryOrder::Id, AT));
+        seen.extend(page.items.into_iter().map(|listed| listed.entry.id));
         if !page.more {
             break;
         }
     }
     assert_eq!(seen.iter().map(EntryId::as_str).collect::<Vec<_>>(), ["9", "Z", "a-b", "a.b", "aB", "a_b", "ab", "b"]);
-    let whole = world.database.entries(&world.tenant, &agents(), None, 8).await.expect("a page");
+    let whole = world.database.entries(&world.tenant, &all, None, 8).await.expect("a page");
     assert_eq!((whole.items.len(), whole.more), (8, false));
-    let none =
-        world.database.entries(&world.tenant, &"skills".parse().expect("a kind"), None, 8).await.expect("a page");
+    let skills = EntriesAsked::all("skills".parse().expect("a kind"));
+    let none = world.database.entries(&world.tenant, &skills, None, 8).await.expect("a page");
     assert_eq!((none.items.len(), none.more), (0, false));
 }
 

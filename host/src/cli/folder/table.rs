@@ -14,25 +14,25 @@ use crate::names::NameError;
 use crate::registry::decode::position;
 
 /// The file that the tables are in, and what is wrong with it.
-pub(super) struct Sheet<'a> {
+pub(in crate::cli) struct Sheet<'a> {
     file: &'a str,
     text: &'a str,
     problems: RefCell<Vec<(usize, String)>>,
 }
 
 impl<'a> Sheet<'a> {
-    pub(super) fn new(file: &'a str, text: &'a str) -> Self {
+    pub(in crate::cli) fn new(file: &'a str, text: &'a str) -> Self {
         Self { file, text, problems: RefCell::new(Vec::new()) }
     }
 
     /// Notes a problem at a byte of the file.
-    pub(super) fn problem(&self, at: usize, message: impl std::fmt::Display) {
+    pub(in crate::cli) fn problem(&self, at: usize, message: impl std::fmt::Display) {
         let line = position(self.text, at).0;
         self.problems.borrow_mut().push((at, format!("{}:{line}: {message}", self.file)));
     }
 
     /// Every problem in the order of the file.
-    pub(super) fn problems(self) -> Vec<String> {
+    pub(in crate::cli) fn problems(self) -> Vec<String> {
         let mut problems = self.problems.into_inner();
         problems.sort();
         problems.into_iter().map(|(_, problem)| problem).collect()
@@ -40,7 +40,7 @@ impl<'a> Sheet<'a> {
 }
 
 /// One table.
-pub(super) struct Table<'a> {
+pub(in crate::cli) struct Table<'a> {
     sheet: &'a Sheet<'a>,
     table: &'a DeTable<'a>,
     /// What messages call it: `[[kinds]]`.
@@ -50,7 +50,7 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    pub(super) fn root(sheet: &'a Sheet<'a>, table: &'a Spanned<DeTable<'a>>) -> Self {
+    pub(in crate::cli) fn root(sheet: &'a Sheet<'a>, table: &'a Spanned<DeTable<'a>>) -> Self {
         let title = "the file".to_owned();
         Self { sheet, table: table.get_ref(), title, start: 0, known: RefCell::default() }
     }
@@ -62,13 +62,18 @@ impl<'a> Table<'a> {
         self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
     }
 
+    /// Whether the key is there.
+    pub(in crate::cli) fn has(&self, key: &'static str) -> bool {
+        self.look(key).is_some()
+    }
+
     /// Where the key's value stands; the table's beginning where it is not there.
-    pub(super) fn place(&self, key: &str) -> usize {
+    pub(in crate::cli) fn place(&self, key: &str) -> usize {
         self.table.iter().find(|(name, _)| name.get_ref() == key).map_or(self.start, |(_, value)| value.span().start)
     }
 
     /// Notes a problem of one key.
-    pub(super) fn problem(&self, key: &str, message: impl std::fmt::Display) {
+    pub(in crate::cli) fn problem(&self, key: &str, message: impl std::fmt::Display) {
         self.sheet.problem(self.place(key), format_args!("{}: {key}: {message}", self.title));
     }
 
@@ -80,13 +85,13 @@ impl<'a> Table<'a> {
     }
 
     /// The key's text.
-    pub(super) fn text(&self, key: &'static str) -> Option<&'a str> {
+    pub(in crate::cli) fn text(&self, key: &'static str) -> Option<&'a str> {
         let value = self.look(key)?.get_ref();
         value.as_str().or_else(|| self.wants(key, "text in quotes", value))
     }
 
     /// The key's text, which must be there.
-    pub(super) fn required(&self, key: &'static str) -> Option<&'a str> {
+    pub(in crate::cli) fn required(&self, key: &'static str) -> Option<&'a str> {
         if self.look(key).is_none() {
             self.sheet.problem(self.start, format_args!("{}: '{key}' is missing: add it", self.title));
         }
@@ -94,13 +99,18 @@ impl<'a> Table<'a> {
     }
 
     /// The key's text as a name of its form, which must be there.
-    pub(super) fn name<T: FromStr<Err = NameError>>(&self, key: &'static str) -> Option<T> {
+    pub(in crate::cli) fn name<T: FromStr<Err = NameError>>(&self, key: &'static str) -> Option<T> {
         let text = self.required(key)?;
         text.parse().map_err(|error| self.problem(key, error)).ok()
     }
 
     /// The key's text as one of the known words, which must be there unless `default` says what it is without.
-    pub(super) fn word<T: Copy>(&self, key: &'static str, words: &[(&str, T)], default: Option<T>) -> Option<T> {
+    pub(in crate::cli) fn word<T: Copy>(
+        &self,
+        key: &'static str,
+        words: &[(&str, T)],
+        default: Option<T>,
+    ) -> Option<T> {
         let text = match default {
             Some(default) => match self.text(key) {
                 Some(text) => text,
@@ -117,13 +127,13 @@ impl<'a> Table<'a> {
     }
 
     /// The key's flag; false where it is not there.
-    pub(super) fn flag(&self, key: &'static str) -> bool {
+    pub(in crate::cli) fn flag(&self, key: &'static str) -> bool {
         let Some(value) = self.look(key).map(Spanned::get_ref) else { return false };
         value.as_bool().or_else(|| self.wants(key, "true or false", value)).unwrap_or(false)
     }
 
     /// The key's whole number.
-    pub(super) fn whole(&self, key: &'static str, range: RangeInclusive<i64>) -> Option<i64> {
+    pub(in crate::cli) fn whole(&self, key: &'static str, range: RangeInclusive<i64>) -> Option<i64> {
         let value = self.look(key)?.get_ref();
         let number = value.as_integer().and_then(|digits| i64::from_str_radix(digits.as_str(), digits.radix()).ok());
         let found = number.filter(|number| range.contains(number));
@@ -135,7 +145,7 @@ impl<'a> Table<'a> {
     }
 
     /// The key's list of names.
-    pub(super) fn names<T: FromStr<Err = NameError>>(&self, key: &'static str) -> Vec<T> {
+    pub(in crate::cli) fn names<T: FromStr<Err = NameError>>(&self, key: &'static str) -> Vec<T> {
         let Some(value) = self.look(key).map(Spanned::get_ref) else { return Vec::new() };
         let Some(items) = value.as_array() else {
             return self.wants::<()>(key, "a list of names", value).map_or_else(Vec::new, |()| Vec::new());
@@ -148,7 +158,7 @@ impl<'a> Table<'a> {
     }
 
     /// The key's table; `title` is what messages call it.
-    pub(super) fn table(&self, key: &'static str, title: &str) -> Option<Table<'a>> {
+    pub(in crate::cli) fn table(&self, key: &'static str, title: &str) -> Option<Table<'a>> {
         let value = self.look(key)?;
         match value.get_ref().as_table() {
             Some(table) => Some(self.within(table, title.to_owned(), value.span())),
@@ -157,7 +167,7 @@ impl<'a> Table<'a> {
     }
 
     /// The key's tables, as `[[key]]` writes them.
-    pub(super) fn tables(&self, key: &'static str) -> Vec<Table<'a>> {
+    pub(in crate::cli) fn tables(&self, key: &'static str) -> Vec<Table<'a>> {
         let Some(value) = self.look(key).map(Spanned::get_ref) else { return Vec::new() };
         let Some(items) = value.as_array() else {
             let _: Option<()> = self.wants(key, &format!("tables: write [[{key}]]"), value);
@@ -175,13 +185,13 @@ impl<'a> Table<'a> {
     }
 
     /// The key's value as JSON.
-    pub(super) fn json(&self, key: &'static str) -> Option<Value> {
+    pub(in crate::cli) fn json(&self, key: &'static str) -> Option<Value> {
         let value = self.look(key)?.get_ref();
         json(value).map_err(|message| self.problem(key, message)).ok()
     }
 
     /// Every member as JSON, whatever it is called.
-    pub(super) fn members(&self) -> Vec<(String, Value)> {
+    pub(in crate::cli) fn members(&self) -> Vec<(String, Value)> {
         let read = |(name, value): (&Spanned<std::borrow::Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
             let name = name.get_ref().to_string();
             json(value.get_ref()).map_err(|message| self.problem(&name, message)).ok().map(|value| (name, value))
@@ -190,7 +200,7 @@ impl<'a> Table<'a> {
     }
 
     /// Notes every key that was not asked for.
-    pub(super) fn finish(&self) {
+    pub(in crate::cli) fn finish(&self) {
         let known = self.known.borrow();
         for (name, _) in self.table.iter().filter(|(name, _)| !known.contains(&name.get_ref().as_ref())) {
             let message = unknown(name.get_ref(), &known);
@@ -200,7 +210,7 @@ impl<'a> Table<'a> {
 }
 
 /// A TOML value as JSON: dates become text.
-pub(super) fn json(value: &DeValue<'_>) -> Result<Value, String> {
+pub(in crate::cli) fn json(value: &DeValue<'_>) -> Result<Value, String> {
     Ok(match value {
         DeValue::String(text) => Value::String(text.to_string()),
         DeValue::Boolean(flag) => Value::Bool(*flag),

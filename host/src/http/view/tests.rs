@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::registry::release::Kind;
+use crate::registry::store::{EntryRow, EntryStatus, VersionHead, VersionRow};
 
 fn kind() -> Kind {
     serde_json::from_value(json!({
@@ -17,7 +19,10 @@ fn entry_row() -> EntryRow {
         id: "weather".parse().expect("an id"),
         name: "Weather".to_owned(),
         description: None,
-        status: "active".to_owned(),
+        status: EntryStatus::Active,
+        status_reason: None,
+        replacement: None,
+        category: None,
         current_version: "1.0.0".parse().expect("a version"),
         highest_version: "2.0.0".parse().expect("a version"),
         tags: r#"["a"]"#.to_owned(),
@@ -32,6 +37,7 @@ fn version_row(manifest: &str) -> VersionRow {
         id: "weather".parse().expect("an id"),
         version: "1.0.0".parse().expect("a version"),
         status: "archived".to_owned(),
+        withdrawal: None,
         digest: Digest::of(b"a"),
         submitted_digest: Digest::of(b"b"),
         manifest: manifest.into(),
@@ -51,6 +57,7 @@ fn an_entry_shows_the_stored_submission_and_what_the_host_knows() {
     let versions = [VersionHead {
         version: row.version.clone(),
         status: row.status.clone(),
+        withdrawal: None,
         published_at: row.published_at,
         decision: row.decision.clone(),
     }];

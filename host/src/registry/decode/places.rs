@@ -44,6 +44,11 @@ pub struct Places {
 }
 
 impl Places {
+    /// The place of the value at the pointer.
+    pub fn at(&self, pointer: &str) -> Option<&Place> {
+        self.by_pointer.get(pointer)
+    }
+
     /// The place of the value at the pointer, or of its nearest ancestor that the text has, with that one's pointer.
     pub fn nearest<'a>(&self, pointer: &'a str) -> Option<(&'a str, &Place)> {
         let mut pointer = pointer;

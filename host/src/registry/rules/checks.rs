@@ -28,8 +28,9 @@ const RESERVED: [&str; 16] = [
     "webhooks",
 ];
 
-/// Members of the answers to a publish and a rollback, beside the entry under its kind's singular.
-pub const ANSWER_WORDS: [&str; 6] = ["decision", "failure", "previousVersion", "reason", "report", "status"];
+/// Members of the answers to a publish, a rollback and a withdrawal, beside the entry under its kind's singular.
+pub const ANSWER_WORDS: [&str; 7] =
+    ["decision", "failure", "previousVersion", "reason", "report", "status", "withdrawn"];
 
 /// What is wrong with rules that can be told without their plugins; paths point into the rules.
 pub fn check(rules: &Rules) -> Vec<Remark> {

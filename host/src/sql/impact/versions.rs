@@ -55,14 +55,19 @@ pub(super) fn select_range(
              JOIN versions v ON v.tenant_id = e.tenant_id AND v.kind = e.kind AND v.entry_id = e.id
                             AND v.version = e.current_version
              JOIN decisions d ON d.tenant_id = v.tenant_id AND d.id = v.decision_id
-             WHERE e.tenant_id = $1 AND e.kind = $2 AND e.id > $3 AND e.id <= $4 ORDER BY e.id LIMIT $5"
+             WHERE e.tenant_id = $1 AND e.kind = $2 AND e.id > $3 AND e.id <= $4 AND e.status <> 'disabled'
+             ORDER BY e.id LIMIT $5"
         ),
         // Versions of one entry follow each other, so the first page starts from none of an id.
         Judged::Since(_) => format!(
             "SELECT {columns}
              FROM versions v
              JOIN decisions d ON d.tenant_id = v.tenant_id AND d.id = v.decision_id
-             WHERE v.tenant_id = $1 AND v.kind = $2 AND v.entry_id >= $3 AND v.entry_id <= $4 AND v.published_at >= $6
+             JOIN entries e ON e.tenant_id = v.tenant_id AND e.kind = v.kind AND e.id = v.entry_id
+                           AND e.status <> 'disabled'
+             LEFT JOIN withdrawals w ON w.tenant_id = v.tenant_id AND w.kind = v.kind AND w.entry_id = v.entry_id
+                                    AND w.version = v.version
+             WHERE w.version IS NULL AND v.tenant_id = $1 AND v.kind = $2 AND v.entry_id >= $3 AND v.entry_id <= $4 AND v.published_at >= $6
                AND (v.entry_id > $3 OR v.version > $7) ORDER BY v.entry_id, v.version LIMIT $5"
         ),
     };
@@ -99,7 +104,7 @@ pub(super) fn select_named(
          JOIN versions v ON v.tenant_id = e.tenant_id AND v.kind = e.kind AND v.entry_id = e.id
                         AND v.version = e.current_version
          JOIN decisions d ON d.tenant_id = v.tenant_id AND d.id = v.decision_id
-         WHERE e.tenant_id = $1 AND e.kind = $2 AND e.id IN ({}) ORDER BY e.id",
+         WHERE e.tenant_id = $1 AND e.kind = $2 AND e.id IN ({}) AND e.status <> 'disabled' ORDER BY e.id",
         places(3, asked.len())
     );
     let query = sqlx::query(AssertSqlSafe(text)).bind(tenant.to_string()).bind(kind.to_string());

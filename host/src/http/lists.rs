@@ -1,0 +1,282 @@
+//! How entries are found: the lists of a kind, the search over kinds, what refers to what, and what changes between versions.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::call::Call;
+use super::entries::short;
+use super::error::{Code, Problem, Success};
+use super::page::{self, PageView};
+use super::reply::{Answer, Reply};
+use super::view::EntryView;
+use crate::clock::{Instant, Millis};
+use crate::names::{Digest, EntryId, VersionName};
+use crate::registry::difference::{Change, Step};
+use crate::registry::reading::ListWanted;
+use crate::registry::release::Kind;
+use crate::registry::store::{
+    Direction, EntryName, EntryOrder, EntryPlace, EntryRow, EntryStatus, FoundEntry, FoundPlace, ListedEntry,
+    ReferencePlace, ReferenceRow, VersionRow,
+};
+use crate::registry::words::Query;
+
+/// The orders that a list may be asked for in.
+const ORDERS: [(&str, EntryOrder); 4] = [
+    ("id", EntryOrder::Id),
+    ("recent", EntryOrder::Recent),
+    ("popular", EntryOrder::Popular),
+    ("rating", EntryOrder::Rating),
+];
+
+/// What the query of a list asks for, and how many of them after which.
+struct Asked {
+    wanted: ListWanted,
+    limit: u32,
+    after: Option<EntryPlace>,
+    /// What the list is called in its cursors.
+    list: String,
+}
+
+fn asked(call: &Call, kind: &str) -> Result<Asked, Problem> {
+    let known = ["limit", "cursor", "status", "tag", "category", "search", "sort", "updated_since"];
+    let [limit, cursor, status, tag, category, search, sort, since] = call.query(known)?;
+    let updated_since = since.as_deref().map(instant).transpose()?;
+    let order = order(sort.as_deref(), updated_since)?;
+    let list = match order {
+        EntryOrder::Id => kind.to_owned(),
+        other => format!("{kind} by {other:?}").to_lowercase(),
+    };
+    let statuses = status.as_deref().map(statuses).transpose()?;
+    let search = search.as_deref().map(query).transpose()?;
+    let page = page::parsed(&list, limit.as_deref(), cursor)?;
+    // A text with this character is stored nowhere, and no database takes it.
+    if [&tag, &category].into_iter().flatten().any(|text| text.contains('\0')) {
+        return Err(Problem::new(Code::BadQuery, "no tag and no category has the character U+0000"));
+    }
+    let wanted = ListWanted { statuses, tag, category, search, updated_since, order };
+    Ok(Asked { wanted, limit: page.limit, after: page.after, list })
+}
+
+fn order(sort: Option<&str>, since: Option<Millis>) -> Result<EntryOrder, Problem> {
+    if since.is_some() {
+        return match sort {
+            None => Ok(EntryOrder::Changes),
+            Some(_) => {
+                let detail = "a list with updated_since is in the order of the changes: leave sort out";
+                Err(Problem::new(Code::BadQuery, detail))
+            }
+        };
+    }
+    let Some(sort) = sort else { return Ok(EntryOrder::Id) };
+    ORDERS.iter().find(|(name, _)| *name == sort).map(|(_, order)| *order).ok_or_else(|| {
+        let detail = format!("sort is id, recent, popular or rating, not '{}'", short(sort));
+        Problem::new(Code::BadQuery, detail)
+    })
+}
+
+fn instant(text: &str) -> Result<Millis, Problem> {
+    text.parse().map_err(|error| Problem::new(Code::BadQuery, format!("updated_since: {error}")))
+}
+
+/// Statuses with commas between them, or `all`.
+fn statuses(text: &str) -> Result<Vec<EntryStatus>, Problem> {
+    if text == "all" {
+        return Ok(EntryStatus::ALL.to_vec());
+    }
+    let one = |word: &str| {
+        word.parse().map_err(|_| {
+            let detail = format!(
+                "status is draft, active, deprecated, disabled, several of them with commas, or all, not '{}'",
+                short(text)
+            );
+            Problem::new(Code::BadQuery, detail)
+        })
+    };
+    text.split(',').map(one).collect()
+}
+
+fn query(text: &str) -> Result<Query, Problem> {
+    text.parse().map_err(|error: crate::registry::words::NoQuery| Problem::new(Code::BadQuery, error.to_string()))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Changes<V> {
+    #[serde(flatten)]
+    page: V,
+    resume_since: Instant,
+}
+
+/// `GET /api/{kind}`
+pub async fn list(call: Call) -> Answer {
+    let name = call.word("kind");
+    let Asked { wanted, limit, after, list } = asked(&call, name)?;
+    let (kind, page) = call.registry.entries(&call.actor, name, &wanted, after.as_ref(), limit).await?;
+    let view = |listed| show(&kind, listed);
+    if wanted.updated_since.is_none() {
+        let place = |listed: &ListedEntry| listed.place(wanted.order, Millis(0));
+        return page::answer(&call, &PageView::of(&list, &page, place, view));
+    }
+    // Whoever asks again from here misses nothing that is committed late, and sees the last changes once more.
+    let begun = after.map_or_else(Millis::now, |place| Millis(place.second));
+    let overlap_ms = i64::try_from(call.host.limits.follow_overlap_ms).unwrap_or(i64::MAX);
+    let ids: Vec<EntryId> = page.items.iter().map(|listed| listed.entry.id.clone()).collect();
+    let mut withdrawn: BTreeMap<EntryId, Vec<VersionName>> = BTreeMap::new();
+    for (id, version) in call.registry.withdrawn_of(&call.actor, &kind, &ids).await? {
+        withdrawn.entry(id).or_default().push(version);
+    }
+    let tombs = |listed| EntryView { withdrawn: Some(of(&withdrawn, listed)), ..show(&kind, listed) };
+    let shown = PageView::of(&list, &page, |listed| listed.place(wanted.order, begun), tombs);
+    let next = shown.next(&call);
+    let resume_since = Instant(Millis(begun.0.saturating_sub(overlap_ms)));
+    Ok(Reply::json(Success::Found, &Changes { page: shown, resume_since })?.followed_by(next))
+}
+
+fn show<'a>(kind: &'a Kind, listed: &'a ListedEntry) -> EntryView<'a> {
+    EntryView { standing: Some(listed.standing), ..EntryView::listed(kind, &listed.entry) }
+}
+
+fn of<'a>(withdrawn: &'a BTreeMap<EntryId, Vec<VersionName>>, listed: &ListedEntry) -> Vec<&'a VersionName> {
+    withdrawn.get(&listed.entry.id).into_iter().flatten().collect()
+}
+
+/// An entry of any kind, in short.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BriefView<'a> {
+    #[serde(flatten)]
+    name: EntryName,
+    version: &'a VersionName,
+    status: EntryStatus,
+    #[serde(rename = "name")]
+    title: &'a str,
+    description: Option<&'a str>,
+    tags: &'a RawValue,
+    updated_at: Instant,
+}
+
+impl<'a> BriefView<'a> {
+    fn of(entry: &'a EntryRow) -> Self {
+        Self {
+            name: EntryName { kind: entry.kind.clone(), id: entry.id.clone() },
+            version: &entry.current_version,
+            status: entry.status,
+            title: &entry.name,
+            description: entry.description.as_deref(),
+            tags: raw(&entry.tags),
+            updated_at: Instant(entry.updated_at),
+        }
+    }
+}
+
+/// JSON text of ours, handed on as it is.
+fn raw(text: &str) -> &RawValue {
+    serde_json::from_str(text).unwrap_or(RawValue::NULL)
+}
+
+#[derive(Serialize)]
+struct FoundView<'a> {
+    #[serde(flatten)]
+    entry: BriefView<'a>,
+    matched: &'static str,
+}
+
+impl<'a> FoundView<'a> {
+    fn of(found: &'a FoundEntry) -> Self {
+        let matched = match found.part {
+            1 => "name",
+            2 => "about",
+            _ => "text",
+        };
+        Self { entry: BriefView::of(&found.entry), matched }
+    }
+}
+
+/// `GET /api/search`
+pub async fn search(call: Call) -> Answer {
+    let [words, kind, status, limit, cursor] = call.query(["q", "kind", "status", "limit", "cursor"])?;
+    let words = words.ok_or_else(|| Problem::new(Code::BadQuery, "q is missing: say what is searched for"))?;
+    let query = query(&words)?;
+    let statuses = status.as_deref().map(statuses).transpose()?;
+    let list = "what a search finds";
+    let asked = page::parsed::<FoundPlace>(list, limit.as_deref(), cursor)?;
+    let sought = (kind.as_deref(), &query);
+    let (after, limit) = (asked.after.as_ref(), asked.limit);
+    let page = call.registry.search(&call.actor, sought, statuses.as_deref(), after, limit).await?;
+    page::answer(&call, &PageView::of(list, &page, FoundEntry::place, FoundView::of))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReferenceView<'a> {
+    #[serde(flatten)]
+    entry: BriefView<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked_version: Option<&'a VersionName>,
+    bindings: &'a RawValue,
+}
+
+impl<'a> ReferenceView<'a> {
+    fn of(row: &'a ReferenceRow) -> Self {
+        Self { entry: BriefView::of(&row.entry), asked_version: row.version.as_ref(), bindings: raw(&row.bindings) }
+    }
+}
+
+/// `GET /api/{kind}/{id}/references`
+pub async fn references(call: Call) -> Answer {
+    follow(call, "references", Direction::From).await
+}
+
+/// `GET /api/{kind}/{id}/referrers`
+pub async fn referrers(call: Call) -> Answer {
+    follow(call, "referrers", Direction::To).await
+}
+
+async fn follow(call: Call, what: &str, direction: Direction) -> Answer {
+    let of = (call.word("kind"), call.word("id"));
+    let list = format!("{what} of {}/{}", of.0, of.1);
+    let asked = page::asked::<ReferencePlace>(&call, &list)?;
+    let page = call.registry.references(&call.actor, of, direction, asked.after.as_ref(), asked.limit).await?;
+    page::answer(&call, &PageView::of(&list, &page, ReferenceRow::place, ReferenceView::of))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DifferenceView<'a> {
+    kind: &'a str,
+    id: &'a EntryId,
+    from: SideView<'a>,
+    to: SideView<'a>,
+    patch: &'a [Step],
+    changes: &'a [Change],
+}
+
+#[derive(Serialize)]
+struct SideView<'a> {
+    version: &'a VersionName,
+    status: &'a str,
+    digest: &'a Digest,
+}
+
+impl<'a> SideView<'a> {
+    fn of(row: &'a VersionRow) -> Self {
+        Self { version: &row.version, status: &row.status, digest: &row.digest }
+    }
+}
+
+/// `GET /api/{kind}/{id}/versions/{version}/diff/{other}`
+pub async fn difference(call: Call) -> Answer {
+    let (of, versions) = ((call.word("kind"), call.word("id")), (call.word("version"), call.word("other")));
+    let difference = call.registry.difference(&call.actor, of, versions).await?;
+    let view = DifferenceView {
+        kind: difference.kind.name.as_str(),
+        id: &difference.from.id,
+        from: SideView::of(&difference.from),
+        to: SideView::of(&difference.to),
+        patch: &difference.patch,
+        changes: &difference.changes,
+    };
+    Reply::json(Success::Found, &view)
+}

@@ -1,0 +1,2 @@
+-- The table goes with 0029.
+SELECT 1;

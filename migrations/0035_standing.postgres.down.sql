@@ -1,0 +1,2 @@
+-- The tables go with 0034.
+SELECT 1;
