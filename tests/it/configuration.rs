@@ -47,7 +47,7 @@ fn each_layer_goes_over_the_one_before_and_is_named() {
     assert_eq!(told("serve.listen"), "\"127.0.0.1:2\" environment HALLMARK_SERVE__LISTEN");
     assert_eq!(told("serve.data"), "\"kept\" file hallmark.toml");
     assert_eq!(told("database.url"), "\"postgres://h:********@db/r\" file hallmark.toml");
-    assert_eq!(told("log.format"), "\"text\" default ");
+    assert_eq!(told("log.format"), "\"pretty\" default ");
     assert_eq!(told("limits.plugin_deadline_ms"), "\"11\" file hallmark.toml");
     assert_eq!(told("limits.gate_queue_max"), "\"12\" environment HALLMARK_LIMITS__GATE_QUEUE_MAX");
     let everything = text(&output.stdout);
@@ -90,7 +90,7 @@ fn what_cannot_be_is_refused_with_who_said_it() {
             &[("HALLMARK_CONFIG", "other.toml")],
             &["serve"],
             "error: other.toml: log.format: invalid value 'jsn' for '--log-format <FORMAT>': unknown log format 'jsn': \
-             it is 'text' or 'json'\n",
+             it is 'pretty' or 'json'\n",
         ),
         (
             &[("HALLMARK_SERVE__LISEN", "a")],

@@ -9,7 +9,7 @@ use std::process::Command;
 use hallmark::config::Limits;
 use hallmark::registry::decode::{Format, decode};
 use hallmark::telemetry::METRICS;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::command::argument;
@@ -19,9 +19,6 @@ use crate::support::rules::{module, own_binding, submission};
 
 /// What Prometheus itself puts on every series.
 const OF_PROMETHEUS: [&str; 2] = ["instance", "job"];
-
-/// Series that no traffic of this test makes, by a condition of their selector.
-const NOT_MADE_HERE: [(&str, &str); 1] = [("action", "rate")];
 
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -34,7 +31,7 @@ fn refused(id: &str) -> Value {
     refused
 }
 
-/// A host that was used: publishes that went well, were refused and broke, a rollback, and a backup.
+/// A host that was used: publishes that went well, were refused and broke, a rollback, a rating, and a backup.
 fn used(folder: &Path) -> Host {
     let modules = folder.join("modules");
     module(&modules, "broken", &own_binding(&modules, "own", "validate", "hostile", "{ break = \"panic\" }"));
@@ -48,6 +45,7 @@ fn used(folder: &Path) -> Host {
     }
     let target = serde_json::json!({"targetVersion": "1.0.0"});
     assert_eq!(host.post("/api/notes/a/rollback", &target).status, 200);
+    assert_eq!(host.post("/api/notes/rate", &json!({"noteId": "a", "rating": 5})).status, 201);
     assert_eq!(host.post("/api/notes/publish", &refused("b")).status, 422);
     assert_eq!(host.get("/nowhere").status, 404);
     fs::write(host.data.join("backup.last"), "1700000000\n").expect("a file");
@@ -175,11 +173,11 @@ fn faults(expression: &str, exported: &[Series]) -> Vec<String> {
         }
         labels.extend(named.iter().flat_map(|series| series.labels.keys().map(String::as_str)));
         let ours = |matcher: &&Matcher| !OF_PROMETHEUS.contains(&matcher.label.as_str());
-        let is_not_made = |matcher: &Matcher| NOT_MADE_HERE.contains(&(matcher.label.as_str(), matcher.value.as_str()));
         let matches = |series: &&&Series| {
-            matchers.iter().filter(ours).all(|matcher| {
-                series.labels.get(&matcher.label).is_some_and(|value| is_not_made(matcher) || matcher.fits(value))
-            })
+            matchers
+                .iter()
+                .filter(ours)
+                .all(|matcher| series.labels.get(&matcher.label).is_some_and(|value| matcher.fits(value)))
         };
         if !named.iter().any(|series| matches(&series)) {
             faults.push(format!("no series of {name} fits {matchers:?}"));

@@ -53,19 +53,74 @@ pub struct Options {
     environment: Vec<(String, String)>,
     data: Option<PathBuf>,
     log: Option<File>,
+    is_warm: bool,
+}
+
+/// What hosts with the rules in `examples/` have compiled, so that not each of them must: their folders of compiled code,
+/// with one key. It holds what one run of the tests leaves to the next.
+mod warm {
+    use std::fs::{self, DirBuilder, OpenOptions};
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+    use std::path::Path;
+    use std::sync::Once;
+
+    const FOLDER: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled");
+
+    /// Copies it into a host's folder, unless that has one.
+    pub fn copy_into(folder: &Path) {
+        static MADE: Once = Once::new();
+        MADE.call_once(make);
+        if !folder.exists() {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder).expect("a folder");
+            copy(Path::new(FOLDER), folder);
+        }
+    }
+
+    /// Keeps what a host has compiled beside.
+    pub fn keep(folder: &Path) {
+        copy(folder, Path::new(FOLDER));
+    }
+
+    fn make() {
+        DirBuilder::new().recursive(true).mode(0o700).create(FOLDER).expect("a folder");
+        let mut key = [0; 32];
+        fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut key)).expect("random bytes");
+        let path = Path::new(FOLDER).join("seal.key");
+        if let Ok(mut file) = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+            file.write_all(&key).expect("a file");
+        }
+    }
+
+    /// Each file is there whole or not at all, since others copy at the same time.
+    fn copy(from: &Path, to: &Path) {
+        for entry in fs::read_dir(from).into_iter().flatten().flatten() {
+            let (name, target) = (entry.file_name(), to.join(entry.file_name()));
+            let is_whole = name.to_string_lossy().ends_with(".plugin") || name == "seal.key";
+            if !is_whole || target.exists() {
+                continue;
+            }
+            let Ok(file) = tempfile::Builder::new().suffix(".unfinished").tempfile_in(to) else { return };
+            // A host may sweep its folder meanwhile.
+            if fs::copy(entry.path(), file.path()).is_ok() {
+                let _ = file.persist(target);
+            }
+        }
+    }
 }
 
 impl Options {
     /// No modules, no policies, SQLite, time enough for everything and any number of requests.
     pub fn new() -> Self {
-        let options = Self { arguments: Vec::new(), environment: Vec::new(), data: None, log: None };
+        let options = Self { arguments: Vec::new(), environment: Vec::new(), data: None, log: None, is_warm: false };
         let options = LIMITS_OF_TIME.into_iter().fold(options, |options, name| options.limit(name, AMPLE_MS));
         options.limit("requests_per_token_max", 0).limit("requests_per_address_max", 0)
     }
 
     /// The modules and policies in `examples/`.
     pub fn examples() -> Self {
-        Self::new().modules(&root().join("examples/modules")).policies(&root().join("examples/policies"))
+        let options = Self::new().modules(&root().join("examples/modules")).policies(&root().join("examples/policies"));
+        Self { is_warm: true, ..options }
     }
 
     /// A folder of module folders.
@@ -142,6 +197,9 @@ impl Options {
     pub fn start(self) -> Host {
         let own = TempDir::new().expect("a temporary folder");
         let data = self.data.unwrap_or_else(|| own.path().join("data"));
+        if self.is_warm {
+            warm::copy_into(&data.join("cache"));
+        }
         let mut child = Command::new(env!("CARGO_BIN_EXE_hallmark"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(&data)
@@ -167,7 +225,7 @@ impl Options {
         // Read on, so that the host never waits for somebody to read what it prints.
         std::thread::spawn(move || lines.for_each(drop));
         let token = std::fs::read_to_string(data.join("admin.token")).expect("a token").trim().to_owned();
-        Host { child, url, token, data, _own: own }
+        Host { child, url, token, data, is_warm: self.is_warm, _own: own }
     }
 }
 
@@ -180,6 +238,7 @@ pub struct Host {
     pub token: String,
     /// The data folder.
     pub data: PathBuf,
+    is_warm: bool,
     _own: TempDir,
 }
 
@@ -187,6 +246,9 @@ impl Drop for Host {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if self.is_warm {
+            warm::keep(&self.data.join("cache"));
+        }
     }
 }
 

@@ -90,8 +90,14 @@ fn digest_of(value: &Value) -> Digest {
 }
 
 /// Members that the server adds to a version when it shows it.
-const SHOWN: [&str; 9] = [
+const SHOWN: [&str; 15] = [
     "status",
+    "statusReason",
+    "replacement",
+    "withdrawal",
+    "withdrawnVersions",
+    "ratings",
+    "uses",
     "highestVersion",
     "digest",
     "createdAt",

@@ -23,14 +23,24 @@ pub struct Caller<'a> {
     pub state: Option<&'a str>,
 }
 
+/// Bytes of a `traceparent` of version 00 (W3C Trace Context, 3.2).
+const PARENT_BYTES: usize = 55;
+
 impl Caller<'_> {
     /// The caller's span; none where the head has none of a sane form.
     fn span(self) -> Option<opentelemetry::Context> {
-        let mut head = HashMap::from([("traceparent".to_owned(), self.parent?.to_owned())]);
+        let parent = self.parent.filter(|parent| is_whole(parent))?;
+        let mut head = HashMap::from([("traceparent".to_owned(), parent.to_owned())]);
         head.extend(self.state.map(|state| ("tracestate".to_owned(), state.to_owned())));
         let context = TraceContextPropagator::new().extract(&head);
         context.span().span_context().is_valid().then_some(context)
     }
+}
+
+/// True where its flags have both their digits; what a later version of the format says behind them is let pass.
+fn is_whole(parent: &str) -> bool {
+    let (own, later) = parent.split_at_checked(PARENT_BYTES).unwrap_or_default();
+    !own.is_empty() && (later.is_empty() || (!own.starts_with("00") && later.starts_with('-')))
 }
 
 /// One request's trace.
