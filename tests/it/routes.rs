@@ -54,7 +54,7 @@ fn every_route_refuses_whoever_lacks_its_role() {
         let unknown = [("authorization", "Bearer hm_unknown")];
         assert_eq!(host.ask(&method, &path, &unknown).status, 401, "{route} with a token that nobody holds");
         for (role, token) in &tokens {
-            let includes = INCLUDED.iter().find(|(known, _)| known == role).map_or(&[][..], |(_, roles)| roles);
+            let includes = INCLUDED.iter().find(|(known, _)| known == role).map_or(&[][..], |(_, roles)| *roles);
             let authorization = format!("Bearer {token}");
             let answer = host.ask(&method, &path, &[("authorization", &authorization)]);
             let is_refused = answer.status == 403 && answer.body["code"] == "forbidden";

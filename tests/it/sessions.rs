@@ -101,7 +101,7 @@ fn a_change_by_a_session_shows_that_it_comes_from_the_registrys_own_pages() {
         (&[("x-csrf-token", ""), ("origin", own)], tokenless),
         (&[("x-csrf-token", other.csrf.as_str()), ("origin", own)], tokenless),
     ] {
-        let headers = [&[("cookie", browser.cookie.as_str())], headers].concat();
+        let headers = [&[("cookie", browser.cookie.as_str())][..], headers].concat();
         let refused = host.ask("POST", &path, &headers);
         assert_eq!(detail(&refused), (403, "cross-site", why), "{headers:?}");
     }

@@ -172,7 +172,7 @@ mod tests {
         ] {
             let given: HeaderMap = headers
                 .iter()
-                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+                .map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
                 .collect();
             assert_eq!(is_same_origin(&given), is_own, "{headers:?}");
         }
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_cookie_is_found_among_others_and_a_header_comes_before_it() {
         let headers = |pairs: &[(&'static str, &'static str)]| -> HeaderMap {
-            let pair = |(name, value): &(&'static str, &'static str)| {
+            let pair = |&(name, value): &(&'static str, &'static str)| {
                 (HeaderName::from_static(name), HeaderValue::from_static(value))
             };
             pairs.iter().map(pair).collect()

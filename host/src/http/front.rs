@@ -1,5 +1,5 @@
-//! What every request passes: its id, the count of requests in flight and of the caller's, who asks, the media type, the body; then one
-//! handler; then the answer, the metrics and the log. The route table says which of these a route has.
+//! What every request passes: its id, the count of requests in flight and of the caller's, who asks, the media type, the
+//! body; then one handler; then the answer, the metrics and the log. The route table says which of these a route has.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -9,7 +9,7 @@ use std::time::Instant;
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, Method, Response, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, Uri};
 use futures_util::FutureExt as _;
 use tokio::sync::SemaphorePermit;
 use tracing::Instrument as _;

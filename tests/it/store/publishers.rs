@@ -36,7 +36,7 @@ pub async fn keeps_whom_a_tenant_trusts_to_publish(world: World) {
     assert_eq!(database.publisher(tenant, &one.id).await.expect("an answer").as_ref(), Some(one));
     let other: Tenant = "other".parse().expect("a tenant");
     assert_eq!(database.publisher(&other, &one.id).await.expect("an answer"), None);
-    assert_eq!(database.publishers_trusted(&other, 10).await.expect("an answer"), []);
+    assert!(database.publishers_trusted(&other, 10).await.expect("an answer").is_empty());
 
     assert!(database.remove_publisher(tenant, two, "bob", Millis(7)).await.expect("an answer"));
     assert!(!database.remove_publisher(tenant, two, "eve", Millis(8)).await.expect("an answer"), "once");
