@@ -139,6 +139,7 @@ async fn publish(ground: &Ground, writer: usize, manifest: &Arc<str>, record: &s
             created_at: AT,
         },
         version,
+        happenings: Vec::new(),
         observations: Vec::new(),
         is_higher: |one, other| semver::Version::parse(one).ok() > semver::Version::parse(other).ok(),
     };

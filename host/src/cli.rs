@@ -8,6 +8,7 @@ pub mod folder;
 mod access;
 mod activate;
 mod audit;
+mod backup;
 mod client;
 mod compare;
 mod completions;
@@ -15,6 +16,7 @@ mod config;
 mod database;
 mod decision;
 mod diff;
+mod doctor;
 mod edit;
 mod exemptions;
 mod explain;
@@ -33,6 +35,7 @@ mod migrate;
 mod pages;
 mod parallel;
 mod patch;
+mod place;
 mod plugin;
 mod publish;
 mod references;
@@ -51,10 +54,12 @@ mod token;
 mod trust_publisher;
 mod validate;
 mod verify;
+mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use configuration::Configuration;
@@ -75,8 +80,14 @@ struct Arguments {
 enum Command {
     /// Run a server.
     Serve(serve::Arguments),
-    /// Bring a database's schema to what this version needs.
+    /// Bring a database's schema to what this version needs, or back to what an earlier one needs.
     Migrate(migrate::Arguments),
+    /// Write one archive of everything that a registry keeps, while hosts write on.
+    Backup(backup::Arguments),
+    /// Fill an empty database from an archive, on whichever engine.
+    Restore(backup::restore::Arguments),
+    /// Look at what a host needs, and say what to do where something is wrong.
+    Doctor(doctor::Arguments),
     /// Judge manifests here, with the very pipeline that the server runs, and store nothing.
     Validate(validate::Arguments),
     /// Publish manifests to a server.
@@ -121,6 +132,9 @@ enum Command {
     /// Who may publish by an issuer's tokens.
     #[command(subcommand)]
     TrustPublisher(trust_publisher::Command),
+    /// Who is sent events.
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// The audit log.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -205,11 +219,21 @@ fn read(matches: &ArgMatches) -> Arguments {
 
 /// Reads the command line once more, over what is configured, and does what it says.
 fn run_configured(first: &ArgMatches) -> Outcome {
-    let configuration = Configuration::read(read(first).config.as_deref(), std::env::vars_os())?;
+    let told = read(first);
+    let configuration = match (Configuration::read(told.config.as_deref(), std::env::vars_os()), &told.command) {
+        // What cannot be read is one of the things that it looks at.
+        (Err(Trouble::Usage(why)), Command::Doctor(arguments)) => {
+            return doctor::run(arguments, &Configuration::default(), Some(why));
+        }
+        (configuration, _) => configuration?,
+    };
     let matches = configuration.parse(command(), first, std::env::args_os())?;
     match read(&matches).command {
         Command::Serve(arguments) => serve::run(&arguments, &configuration),
         Command::Migrate(arguments) => migrate::run(&arguments, &configuration),
+        Command::Backup(arguments) => backup::run(&arguments, &configuration),
+        Command::Restore(arguments) => backup::restore::run(&arguments, &configuration),
+        Command::Doctor(arguments) => doctor::run(&arguments, &configuration, None),
         Command::Validate(arguments) => validate::run(&arguments, &configuration),
         Command::Publish(arguments) => publish::run(&arguments, &configuration),
         Command::Sync(arguments) => sync::run(&arguments, &configuration),
@@ -229,6 +253,7 @@ fn run_configured(first: &ArgMatches) -> Outcome {
         Command::Inbox(command) => inbox::run(&command),
         Command::Token(command) => token::run(&command),
         Command::TrustPublisher(command) => trust_publisher::run(&command),
+        Command::Webhook(command) => webhook::run(&command),
         Command::Audit(command) => audit::run(&command),
         Command::Decision(command) => decision::run(&command),
         Command::Verify(arguments) => verify::run(&arguments),
@@ -256,4 +281,10 @@ fn tell(trouble: &Trouble) -> ExitCode {
             ExitCode::from(3)
         }
     }
+}
+
+/// Does what waits for a database or for an object store, without a server.
+fn on_one_thread(work: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("the thread for the database cannot be started")?.block_on(work)
 }

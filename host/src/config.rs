@@ -104,6 +104,9 @@ limits! {
     trusted_publishers_max: u32 = 1_000,
     /// Milliseconds that a stopping host gives the requests it has accepted.
     shutdown_max_ms: u64 = 30_000,
+    /// Milliseconds for which a host that is asked to stop says that it is not ready and serves on, so that whoever sends
+    /// it requests learns of it before its port is closed; asked again, it waits no longer.
+    shutdown_drain_ms: u64 = 0,
     /// Milliseconds that each part of the host has to answer when it is asked how it is.
     health_check_max_ms: u64 = 2_000,
     /// Milliseconds between two looks at what metrics tell of pools, the outbox, the disk and the last backup.
@@ -125,6 +128,34 @@ limits! {
     follow_overlap_ms: u64 = 60_000,
     /// Milliseconds after a commit in which more events are gathered, to be announced together.
     event_gather_ms: u64 = 20,
+    /// Milliseconds for which events are kept, to be read and to be sent.
+    events_kept_ms: u64 = 7 * 24 * 60 * 60 * 1_000,
+    /// Streams of events that a host serves at once; past it, it answers 503.
+    event_streams_max: usize = 64,
+    /// Milliseconds without an event after which a stream says that it lives.
+    event_heartbeat_ms: u64 = 15_000,
+    /// Milliseconds after which a stream ends, so that its reader is asked for its token again.
+    event_stream_max_ms: u64 = 60 * 60 * 1_000,
+    /// Webhooks of a tenant.
+    webhooks_max: u32 = 100,
+    /// Deliveries that a host sends at once.
+    webhook_sends_max: usize = 16,
+    /// Deliveries that a host sends to one webhook at once.
+    webhook_sends_each_max: u32 = 4,
+    /// Milliseconds that a webhook's receiver may take, from the look for its address to the end of its answer.
+    webhook_timeout_ms: u64 = 10_000,
+    /// Bytes of a receiver's answer that are read; what it says is thrown away.
+    webhook_answer_max_bytes: u64 = 64 * 1024,
+    /// Milliseconds until a delivery that did not arrive is sent again; twice as many after each further try.
+    webhook_retry_ms: u64 = 5_000,
+    /// Milliseconds between two tries at most.
+    webhook_retry_max_ms: u64 = 6 * 60 * 60 * 1_000,
+    /// Tries of a delivery: with those times, about a day.
+    webhook_attempts_max: u32 = 18,
+    /// Deliveries given up in a row after which a webhook is disabled.
+    webhook_failures_max: u32 = 5,
+    /// Milliseconds for which a webhook's secret signs on after it was replaced.
+    webhook_overlap_ms: u64 = 24 * 60 * 60 * 1_000,
     /// Milliseconds between two looks for rows of the audit log that are not sealed.
     audit_seal_ms: u64 = 500,
 

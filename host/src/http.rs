@@ -22,6 +22,7 @@ mod activation;
 mod audit;
 mod decisions;
 mod entries;
+mod events;
 mod exemptions;
 mod impact;
 mod inbox;
@@ -35,18 +36,20 @@ mod scopes;
 mod session;
 mod shadow;
 mod tokens;
+mod webhooks;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::config::Limits;
 use crate::registry::Registry;
 use crate::telemetry::Metrics;
 
 pub use address::{Proxies, ProxyHeader};
-pub use server::{serve, stop_signal};
+pub use server::{serve, stop_signals};
 
 /// What every request is served from. It serves before its registry is open, so that a host that is starting can be
 /// told from one that is dead.
@@ -58,7 +61,13 @@ pub struct Host {
     changes_in_flight: Semaphore,
     rates: rates::Rates,
     proxies: Proxies,
+    /// Streams of events.
+    streams: Arc<Semaphore>,
+    /// True from when the host takes no more requests: what would never end by itself ends.
+    stopping: watch::Sender<bool>,
     health: health::Watch,
+    /// True from when requests should be sent elsewhere.
+    leaving: AtomicBool,
 }
 
 impl Host {
@@ -71,14 +80,37 @@ impl Host {
     pub fn behind(proxies: Proxies, limits: Arc<Limits>, metrics: Metrics) -> Arc<Self> {
         let in_flight = Semaphore::new(limits.requests_in_flight_max.min(Semaphore::MAX_PERMITS));
         let changes_in_flight = Semaphore::new(limits.changes_in_flight_max.min(Semaphore::MAX_PERMITS));
+        let streams = Arc::new(Semaphore::new(limits.event_streams_max.min(Semaphore::MAX_PERMITS)));
         let (registry, health) = (OnceLock::new(), health::Watch::default());
         let rates = rates::Rates::new(&limits);
-        Arc::new(Self { registry, limits, metrics, in_flight, changes_in_flight, rates, proxies, health })
+        let (leaving, stopping) = (AtomicBool::new(false), watch::Sender::new(false));
+        Arc::new(Self {
+            registry,
+            limits,
+            metrics,
+            in_flight,
+            changes_in_flight,
+            rates,
+            proxies,
+            streams,
+            stopping,
+            health,
+            leaving,
+        })
     }
 
     /// Serves this registry from here on; a host has one, and the first stays.
     pub fn open(&self, registry: Arc<Registry>) {
         let _ = self.registry.set(registry);
+    }
+
+    /// Says from here on that requests should be sent elsewhere, and serves those that come.
+    fn begin_to_stop(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     fn registry(&self) -> Option<&Arc<Registry>> {

@@ -401,10 +401,11 @@ impl Description {
         settings.and_then(|settings| settings.get(setting)).is_some_and(says_independent)
     }
 
-    /// True where it does so of any setting.
-    pub fn has_independent_settings(&self) -> bool {
+    /// The settings of which it does so.
+    pub fn independent_settings(&self) -> Vec<&str> {
         let settings = self.settings_schema.get("properties").and_then(Value::as_object);
-        settings.is_some_and(|settings| settings.values().any(says_independent))
+        let settings = settings.into_iter().flatten().filter(|(_, setting)| says_independent(setting));
+        settings.map(|(name, _)| name.as_str()).collect()
     }
 }
 

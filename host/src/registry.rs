@@ -5,6 +5,7 @@ pub mod activation;
 pub mod audit;
 pub mod blobs;
 pub mod decode;
+pub mod events;
 pub mod exemptions;
 pub mod gate;
 pub mod impact;
@@ -15,6 +16,7 @@ pub mod sample;
 pub mod shadow;
 pub mod staging;
 pub mod store;
+pub mod webhooks;
 
 pub mod access;
 mod canonical;
@@ -50,7 +52,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::clock::Millis;
 use crate::config::Limits;
@@ -345,6 +347,10 @@ pub struct Registry {
     session_key: OnceLock<access::SessionKey>,
     plans: impact::Plans,
     committed: Arc<Notify>,
+    /// Rings after events got places.
+    placed: watch::Sender<()>,
+    /// How webhooks are sent to; a registry that nobody told sends to none.
+    webhook_settings: OnceLock<webhooks::WebhookSettings>,
 }
 
 /// The rules this host judges by, and why it may not, where it may not.
@@ -395,6 +401,8 @@ impl Registry {
             session_key: OnceLock::new(),
             plans: impact::Plans::default(),
             committed: Arc::new(Notify::new()),
+            placed: watch::Sender::new(()),
+            webhook_settings: OnceLock::new(),
         });
         registry.refresh_rules().await?;
         Ok(registry)

@@ -4,6 +4,7 @@
 mod activation;
 mod audit;
 mod decisions;
+mod deliveries;
 mod entries;
 mod errors;
 mod events;
@@ -16,9 +17,12 @@ mod inbox;
 mod keys;
 mod life;
 mod listing;
+mod load;
 mod migrations;
 mod open;
+mod outbox;
 mod pools;
+mod probe;
 mod publishers;
 mod publishing;
 mod queue;
@@ -26,10 +30,13 @@ mod rows;
 mod rules;
 mod search;
 mod shadow;
+mod snapshot;
 mod standing;
+mod tables;
 mod tenants;
 mod tokens;
 mod transaction;
+mod webhooks;
 
 /// What reads the audit log, for a test that looks at how the databases would run it.
 pub use audit::READS as AUDIT_READS;
@@ -45,12 +52,17 @@ use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Ten
 use crate::registry::audit::AuditRecord;
 use crate::registry::release::ReleaseRef;
 use crate::registry::store::{
-    Commit, Committed, DecisionRow, EntryRow, EventRow, NewRelease, Page, PluginPlace, PluginRow, ReleaseHead,
-    ReleaseRow, Store, StoreError, VersionHead, VersionPlace, VersionRow,
+    Commit, Committed, DecisionRow, EntryRow, NewRelease, Page, PluginPlace, PluginRow, ReleaseHead, ReleaseRow, Store,
+    StoreError, VersionHead, VersionPlace, VersionRow,
 };
 
 pub use errors::DatabaseError;
+pub use load::Load;
+pub use open::is_there;
 pub use pools::Connections;
+pub use probe::{Server, connections_of_host};
+pub use snapshot::Snapshot;
+pub use tables::Table;
 
 use errors::failed;
 use group_commit::GroupCommit;
@@ -362,18 +374,6 @@ impl Store for Database {
     ) -> Result<Page<VersionHead>, StoreError> {
         let rows = self.read_all("to read versions", entries::select_versions(tenant, kind, id, after, limit)).await?;
         rows::page(&rows, limit, entries::version_head)
-    }
-
-    async fn pending_events(&self, limit: u32) -> Result<Vec<EventRow>, StoreError> {
-        let rows = self.read_all("to read events", events::select_pending(limit)).await?;
-        rows.iter().map(events::event).collect()
-    }
-
-    async fn mark_announced(&self, sequences: &[i64], at: Millis) -> Result<(), StoreError> {
-        for chunk in sequences.chunks(events::MARKED_AT_ONCE_MAX) {
-            self.write("to mark events", events::mark_announced(chunk, at)).await?;
-        }
-        Ok(())
     }
 }
 

@@ -273,3 +273,31 @@ fn migrate_brings_a_database_forward_once() {
     assert_eq!((error.as_str(), code), ("", Some(0)));
     assert_eq!(told(), ("the schema is up to date: nothing was changed\n".to_owned(), String::new(), Some(0)));
 }
+
+#[test]
+fn migrate_takes_steps_back_as_far_as_it_is_told() {
+    let folder = TempDir::new().expect("a folder");
+    let address = format!("sqlite:{}", folder.path().join("registry.db").display());
+    let told = |more: &[&str]| {
+        let output = hallmark(&[&["migrate", "--database", &address], more].concat());
+        (text(&output.stdout) + &text(&output.stderr), output.status.code())
+    };
+    let refused = "error: the database has no tables yet: run `hallmark migrate --database URL`\n".to_owned();
+    assert_eq!(told(&["--revert-to", "20"]), (refused, Some(3)));
+    let applied = told(&[]).0.replace("applied ", "");
+    let above = |number: i64| -> Vec<String> {
+        let numbers = applied.trim().split(", ").filter(|applied| applied.parse().is_ok_and(|it: i64| it > number));
+        numbers.map(str::to_owned).collect()
+    };
+    let back = |number: i64| above(number).into_iter().rev().collect::<Vec<_>>().join(", ");
+    assert_eq!(told(&["--revert-to", "26"]), (format!("took back {}\n", back(26)), Some(0)));
+    let nothing = "the schema has no step above 26: nothing was changed\n".to_owned();
+    assert_eq!(told(&["--revert-to", "26"]), (nothing, Some(0)));
+    // A schema that is behind is taken back further.
+    assert_eq!(told(&["--revert-to", "24"]), ("took back 26\n".to_owned(), Some(0)));
+    let (unknown, code) = told(&["--revert-to", "19"]);
+    assert!(unknown.starts_with("error: there is no migration 19: name 0, or one of those up to "), "{unknown}");
+    assert_eq!(code, Some(3));
+    assert_eq!(told(&[]), (format!("applied {}\n", above(24).join(", ")), Some(0)));
+    assert_eq!(told(&["--revert-to", "0"]).1, Some(0));
+}

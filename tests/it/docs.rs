@@ -9,8 +9,8 @@ use hallmark::config::Limits;
 use crate::support::host::root;
 
 /// Commands that have commands of their own.
-const GROUPS: [&str; 9] =
-    ["module", "policy", "plugin", "decision", "audit", "config", "inbox", "token", "trust-publisher"];
+const GROUPS: [&str; 10] =
+    ["module", "policy", "plugin", "decision", "audit", "config", "inbox", "token", "trust-publisher", "webhook"];
 
 /// Commands of those that have commands of their own, which may stand behind a module's name.
 const NESTED: [&str; 2] = ["shadow", "exempt"];

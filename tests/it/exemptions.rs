@@ -7,7 +7,7 @@ use hallmark::registry::replay::Replay;
 use hallmark::registry::{Outcome, RegistryError};
 use serde_json::{Value, json};
 
-use crate::support::command::{against, text};
+use crate::support::command::{against, argument, text};
 use crate::support::ground::{Ground, Member, limits, notes, on_both_engines};
 use crate::support::host::{Host, Options};
 use crate::support::rules::{module, own_binding, submission};
@@ -156,6 +156,13 @@ fn exemptions_are_made_listed_and_taken_back_from_the_command_line() {
     let finding: &Value = &published.body["decision"]["findings"][0];
     assert_eq!((published.status, &finding["exemption"]["reason"]), (201, &json!("moving")));
     assert_eq!(publish("b").status, 422);
+    let file = folder.path().join("a1.json");
+    std::fs::write(&file, submission("note", "a1").to_string()).expect("a file");
+    let shown = told(&host, &["publish", argument(&file)]).0;
+    let passed = format!(
+        "\n  error[hostile.error] the whole submission: asked to object (strict; passed by exemption {id}: moving)\n"
+    );
+    assert!(shown.starts_with("published notes/a1 1.0.0 (decision ") && shown.ends_with(&passed), "{shown}");
     let listed = told(&host, &["policy", "exemptions"]).0;
     let line = format!("{id}  notes/a* may pass hostile.error of strict until {soon}T00:00:00.000Z (admin: moving)\n");
     assert_eq!(listed, line);

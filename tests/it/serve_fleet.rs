@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 
 use crate::support::command::{against, argument, text};
 use crate::support::fleet::{Slot, Told, chance, pause, publish, swap};
-use crate::support::host::{Host, Options, until};
+use crate::support::host::{AMPLE_MS, Host, Options, until};
 use crate::support::new_postgres_database;
 use crate::support::rules::{module, own_binding};
 
@@ -220,9 +220,11 @@ fn three_hosts_keep_their_promises_on_postgresql() {
         })
         .collect();
     slots[0].with(|host| make_releases(host, folder.path()));
-    for slot in &slots {
-        // Told of each release when it was made, a host compiles it before it is needed.
-        slot.with(|host| until("every release is compiled", || compiled(host) == RELEASES.len()));
+    for (number, slot) in slots.iter().enumerate() {
+        // Told of each release when it was made, a host compiles it before it is needed; the one that the component was
+        // pushed to has it as it was pushed too.
+        let files = RELEASES.len() + usize::from(number == 0);
+        slot.with(|host| until("every release is compiled", || compiled(host) == files));
     }
     for statement in [
         "CREATE TABLE swaps AS SELECT active_number AS number FROM rulesets WHERE scope = 'module:notes'",
@@ -254,6 +256,64 @@ fn three_hosts_keep_their_promises_on_postgresql() {
         .map(|row| (row.get(0), judged[&row.get::<String, _>(1)]))
         .collect();
     active_at_commit(&swaps, &commits);
+}
+
+/// What an upgrade does: one host after the other is asked to stop and started again, and the others serve on.
+#[test]
+fn a_rolling_restart_fails_no_request_on_postgresql() {
+    let runtime = Runtime::new().expect("a runtime");
+    let address = runtime.block_on(new_postgres_database());
+    let asked = Asked { runtime, address: address.clone() };
+    let folder = TempDir::new().expect("a folder");
+    let slots: Vec<Slot> = (0..2)
+        .map(|number| {
+            let (address, folder) = (address.clone(), folder.path().to_owned());
+            let data = folder.join(format!("host-{number}"));
+            let options = move || Options::new().database(&address).objects(&folder.join("objects")).data(&data);
+            // It serves until it is asked to stop once more, when nothing is sent to it any more.
+            Slot::start(move || options().limit("shutdown_drain_ms", AMPLE_MS))
+        })
+        .collect();
+    let mild = own_binding(folder.path(), "check", "validate", "hostile", "{ break = \"none\" }");
+    let rules = module(folder.path(), "note", &mild);
+    slots[0].with(|host| assert_eq!(against(host, &["module", "apply", argument(&rules)]).status.code(), Some(0)));
+    for slot in &slots {
+        slot.with(|host| until("the kind is known", || host.get("/api/notes").status == 200));
+    }
+    let (stop, begun, mut restarts) = (AtomicBool::new(false), Instant::now(), 0);
+    let told = std::thread::scope(|scope| {
+        let publishers: Vec<_> = (0..slots.len() * PUBLISHERS_OF_A_HOST)
+            .map(|number| {
+                let (stop, slots) = (&stop, &slots);
+                scope.spawn(move || publish(slots, number, stop))
+            })
+            .collect();
+        while begun.elapsed() < duration() || restarts < 2 * slots.len() {
+            let published = || asked.numbers("SELECT COUNT(*), COUNT(*) FROM versions")[0].0;
+            let before = published();
+            slots[restarts % slots.len()].restart();
+            restarts += 1;
+            // Both serve before the next one goes, as whoever rolls a fleet waits for.
+            slots[(restarts + 1) % slots.len()].with(|host| until("it is ready", || host.get("/readyz").status == 200));
+            until("publishes went on", || published() > before);
+        }
+        stop.store(true, Ordering::SeqCst);
+        let mut told = Told::default();
+        for publisher in publishers {
+            let one = publisher.join().expect("no host failed a request");
+            told.stored.extend(one.stored);
+            told.refused.extend(one.refused);
+            told.unknown.extend(one.unknown);
+            told.retried += one.retried;
+        }
+        told
+    });
+    eprintln!("{} stored over {restarts} restarts", told.stored.len());
+    // Nobody had to send anything again.
+    assert_eq!((told.refused.len(), told.unknown.len(), told.retried), (0, 0, 0));
+    let stored = stored_versions(&asked);
+    compare(&told, &stored);
+    assert_eq!(told.stored.len(), stored.len());
 }
 
 #[test]

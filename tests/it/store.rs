@@ -5,6 +5,7 @@ mod audit;
 mod audit_times;
 mod contention;
 mod decisions;
+mod events;
 mod exemptions;
 mod impact;
 mod inbox;
@@ -25,8 +26,8 @@ use hallmark::names::{Digest, Scope, Tenant};
 use hallmark::registry::publish::Approved;
 use hallmark::registry::release::ReleaseRef;
 use hallmark::registry::store::{
-    Activate, Activation, ActivationStore as _, Commit, Committed, DecisionRow, EntryStatus, NewEvent, NewRelease,
-    Shown, Store as _, StoreError, VersionRow,
+    Activate, Activation, ActivationStore as _, Commit, Committed, DecisionRow, EntryStatus, EventRow, EventStore as _,
+    NewEvent, NewRelease, Shown, Store as _, StoreError, VersionRow,
 };
 use hallmark::registry::words::EntryText;
 use hallmark::sql::Database;
@@ -76,6 +77,13 @@ on_every_engine! {
         reads_no_more_of_the_log_than_it_gives;
     decisions:
         finds_decisions_by_what_they_are_about;
+    events:
+        gives_each_event_one_place_after_another,
+        forgets_what_is_old_from_the_oldest_on,
+        keeps_events_when_the_schema_goes_back_and_forth,
+        hands_out_the_first_of_each_lane_to_one_host,
+        settles_what_its_host_still_holds,
+        disables_a_webhook_that_takes_nothing;
     keys:
         keeps_keys_and_what_they_signed,
         raises_a_number_with_every_change_of_trust,
@@ -121,7 +129,6 @@ on_every_engine! {
         pages_entries_in_byte_order,
         keeps_tenants_apart,
         keeps_decisions,
-        gives_events_in_order_until_announced,
         pages_versions_newest_first;
     exemptions:
         refuses_a_commit_whose_exemptions_changed,
@@ -196,6 +203,13 @@ impl World {
         let world = self.ready().await;
         let release = world.activate_new("module:agents", "{}").await;
         (world, vec![release])
+    }
+
+    /// The events of entries that have no place yet.
+    pub async fn entry_events(&self) -> Vec<EventRow> {
+        let mut events = self.database.pending_events(10_000).await.expect("events");
+        events.retain(|row| row.event.entry.is_some());
+        events
     }
 
     async fn second_host(&self) -> Database {
@@ -296,6 +310,7 @@ pub fn commit<'a>(tenant: &'a Tenant, approved: &'a Approved, id: &str, version:
         },
         event: event("entry.published", id),
         version,
+        happenings: Vec::new(),
         observations: Vec::new(),
         is_higher: |one, other| semver(one) > semver(other),
     }

@@ -3,13 +3,13 @@
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::host::{Host, Options};
+use super::host::{Host, Options, status, until};
 use super::rules::submission;
 
 /// Waits, in a thread that paces itself.
@@ -25,13 +25,17 @@ pub fn chance(bound: u64) -> u64 {
     u64::from_le_bytes(hallmark::clock::random_bytes::<8>()) % bound
 }
 
-/// A host that is killed and started again.
+/// A host that is ended and started again.
 pub struct Slot {
     options: Box<dyn Fn() -> Options + Send + Sync>,
     /// None while it is down.
     host: Mutex<Option<Host>>,
+    /// Held by each publish that it was sent and has not answered.
+    under_way: RwLock<()>,
     /// Counts its kills, each before it happens.
     kills: AtomicU64,
+    /// Counts how often it was asked to stop, and did.
+    stops: AtomicU64,
 }
 
 /// How to reach a host that is up.
@@ -39,13 +43,15 @@ struct Target {
     address: String,
     token: String,
     kills: u64,
+    stops: u64,
 }
 
 impl Slot {
     /// Starts the host.
     pub fn start(options: impl Fn() -> Options + Send + Sync + 'static) -> Self {
         let host = Mutex::new(Some(options().start()));
-        Self { options: Box::new(options), host, kills: AtomicU64::new(0) }
+        let (kills, stops) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { options: Box::new(options), host, under_way: RwLock::new(()), kills, stops }
     }
 
     /// Kills it (SIGKILL) and starts it again.
@@ -56,6 +62,27 @@ impl Slot {
             host.take()
         };
         drop(host);
+        self.start_again();
+    }
+
+    /// Stops it as whoever rolls a fleet does, and starts it again: it is asked to stop (SIGTERM) and says that it is not
+    /// ready; it is sent no more; what is under way is waited for; it is asked once more, and ends.
+    pub fn restart(&self) {
+        let url = self.with(|host| {
+            host.ask_to_stop();
+            host.url.clone()
+        });
+        until("it says that it stops", || status(&format!("{url}/readyz")) == 503);
+        let host = {
+            let _none_under_way = self.under_way.write().expect("a lock");
+            self.stops.fetch_add(1, Ordering::SeqCst);
+            self.host.lock().expect("a lock").take().expect("a host that is up")
+        };
+        assert!(host.stop(), "it ends well");
+        self.start_again();
+    }
+
+    fn start_again(&self) {
         let started = (self.options)().start();
         *self.host.lock().expect("a lock") = Some(started);
     }
@@ -69,7 +96,8 @@ impl Slot {
         let host = self.host.lock().expect("a lock");
         let host = host.as_ref()?;
         let address = host.url.trim_start_matches("http://").to_owned();
-        Some(Target { address, token: host.token.clone(), kills: self.kills.load(Ordering::SeqCst) })
+        let [kills, stops] = [&self.kills, &self.stops].map(|count| count.load(Ordering::SeqCst));
+        Some(Target { address, token: host.token.clone(), kills, stops })
     }
 
     /// A request that failed may do so where the host was killed since.
@@ -81,14 +109,15 @@ impl Slot {
 /// A connection that is kept from one request to the next.
 struct Client {
     reader: BufReader<TcpStream>,
-    kills: u64,
+    /// Of which start of the host it is.
+    ends: (u64, u64),
 }
 
 impl Client {
     fn connect(target: &Target) -> io::Result<Self> {
         let stream = TcpStream::connect(&target.address)?;
         stream.set_nodelay(true)?;
-        Ok(Self { reader: BufReader::new(stream), kills: target.kills })
+        Ok(Self { reader: BufReader::new(stream), ends: (target.kills, target.stops) })
     }
 
     /// Each of `fields` is a line of the head, with its end.
@@ -162,6 +191,7 @@ fn settle(
     let mut hung_up = false;
     for attempt in 0.. {
         let at = (number + attempt) % slots.len();
+        let _under_way = slots[at].under_way.read().expect("a lock");
         let Some(target) = slots[at].target() else {
             pause(Duration::from_millis(5));
             continue;
@@ -197,7 +227,7 @@ fn send(
     (path, fields): (&str, &str),
     body: &Value,
 ) -> io::Result<(u16, Value)> {
-    if client.as_ref().is_none_or(|(slot, client)| *slot != at || client.kills != target.kills) {
+    if client.as_ref().is_none_or(|(slot, client)| *slot != at || client.ends != (target.kills, target.stops)) {
         *client = Some((at, Client::connect(target)?));
     }
     let (_, client) = client.as_mut().expect("just made");

@@ -53,11 +53,10 @@ pub struct Options {
     environment: Vec<(String, String)>,
     data: Option<PathBuf>,
     log: Option<File>,
-    is_warm: bool,
 }
 
-/// What hosts with the rules in `examples/` have compiled, so that not each of them must: their folders of compiled code,
-/// with one key. It holds what one run of the tests leaves to the next.
+/// What hosts have compiled, so that not each of them must: one folder of compiled code with one key, which every host
+/// begins with whose data folder is its own affair. It holds what one run of the tests leaves to the next.
 mod warm {
     use std::fs::{self, DirBuilder, OpenOptions};
     use std::io::{Read as _, Write as _};
@@ -67,8 +66,8 @@ mod warm {
 
     const FOLDER: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled");
 
-    /// Copies it into a host's folder, unless that has one.
-    pub fn copy_into(folder: &Path) {
+    /// Gives it to a host's folder, unless that has one.
+    pub fn begin(folder: &Path) {
         static MADE: Once = Once::new();
         MADE.call_once(make);
         if !folder.exists() {
@@ -92,35 +91,39 @@ mod warm {
         }
     }
 
-    /// Each file is there whole or not at all, since others copy at the same time.
+    /// A file is written once and then replaced whole, so that two folders may share it.
     fn copy(from: &Path, to: &Path) {
         for entry in fs::read_dir(from).into_iter().flatten().flatten() {
             let (name, target) = (entry.file_name(), to.join(entry.file_name()));
             let is_whole = name.to_string_lossy().ends_with(".plugin") || name == "seal.key";
-            if !is_whole || target.exists() {
-                continue;
-            }
-            let Ok(file) = tempfile::Builder::new().suffix(".unfinished").tempfile_in(to) else { return };
-            // A host may sweep its folder meanwhile.
-            if fs::copy(entry.path(), file.path()).is_ok() {
-                let _ = file.persist(target);
+            // Another may be faster, or a host sweep its folder meanwhile.
+            if is_whole && fs::hard_link(entry.path(), &target).is_err() && !target.exists() {
+                let _ = copy_whole(&entry.path(), &target);
             }
         }
+    }
+
+    /// Where the two are on different file systems.
+    fn copy_whole(from: &Path, to: &Path) -> std::io::Result<()> {
+        let folder = to.parent().expect("a file lies in a folder");
+        let file = tempfile::Builder::new().suffix(".unfinished").tempfile_in(folder)?;
+        fs::copy(from, file.path())?;
+        file.persist(to)?;
+        Ok(())
     }
 }
 
 impl Options {
     /// No modules, no policies, SQLite, time enough for everything and any number of requests.
     pub fn new() -> Self {
-        let options = Self { arguments: Vec::new(), environment: Vec::new(), data: None, log: None, is_warm: false };
+        let options = Self { arguments: Vec::new(), environment: Vec::new(), data: None, log: None };
         let options = LIMITS_OF_TIME.into_iter().fold(options, |options, name| options.limit(name, AMPLE_MS));
         options.limit("requests_per_token_max", 0).limit("requests_per_address_max", 0)
     }
 
     /// The modules and policies in `examples/`.
     pub fn examples() -> Self {
-        let options = Self::new().modules(&root().join("examples/modules")).policies(&root().join("examples/policies"));
-        Self { is_warm: true, ..options }
+        Self::new().modules(&root().join("examples/modules")).policies(&root().join("examples/policies"))
     }
 
     /// A folder of module folders.
@@ -193,12 +196,18 @@ impl Options {
         self
     }
 
+    /// Lets webhooks be sent to loopback.
+    pub fn allow_private_webhooks(self) -> Self {
+        self.argument("--allow-private-webhooks")
+    }
+
     /// Starts it and waits until it says that it listens.
     pub fn start(self) -> Host {
         let own = TempDir::new().expect("a temporary folder");
+        let is_warm = self.data.is_none();
         let data = self.data.unwrap_or_else(|| own.path().join("data"));
-        if self.is_warm {
-            warm::copy_into(&data.join("cache"));
+        if is_warm {
+            warm::begin(&data.join("cache"));
         }
         let mut child = Command::new(env!("CARGO_BIN_EXE_hallmark"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
@@ -225,7 +234,7 @@ impl Options {
         // Read on, so that the host never waits for somebody to read what it prints.
         std::thread::spawn(move || lines.for_each(drop));
         let token = std::fs::read_to_string(data.join("admin.token")).expect("a token").trim().to_owned();
-        Host { child, url, token, data, is_warm: self.is_warm, _own: own }
+        Host { child, url, token, data, is_warm, _own: own }
     }
 }
 
@@ -338,6 +347,13 @@ impl Host {
         answer(request.call().expect("an answer"))
     }
 
+    /// DELETE with the admin's token.
+    pub fn delete(&self, path: &str) -> Answer {
+        let request =
+            agent().delete(format!("{}{path}", self.url)).header("Authorization", format!("Bearer {}", self.token));
+        answer(request.call().expect("an answer"))
+    }
+
     /// POST of JSON with the admin's token.
     pub fn post(&self, path: &str, body: &Value) -> Answer {
         self.send(path, "application/json", body.to_string().as_bytes())
@@ -402,6 +418,11 @@ impl Host {
         self.child.id()
     }
 
+    /// Asks the host to stop.
+    pub fn ask_to_stop(&self) {
+        terminate(&self.child);
+    }
+
     /// Asks the host to stop and waits until it has; says whether it ended well.
     pub fn stop(mut self) -> bool {
         terminate(&self.child);
@@ -413,6 +434,11 @@ impl Host {
 pub fn terminate(child: &Child) {
     let told = Command::new("sh").args(["-c", &format!("kill {}", child.id())]).status().expect("sh runs");
     assert!(told.success());
+}
+
+/// The status that a route answers that asks for no token; 0 where nobody answers.
+pub fn status(url: &str) -> u16 {
+    agent().get(url).call().map_or(0, |answer| answer.status().as_u16())
 }
 
 fn agent() -> ureq::Agent {

@@ -204,6 +204,10 @@ fn told(inspection: &Inspection) -> String {
         lines.push(title.to_owned());
         lines.extend(names.iter().map(|name| format!("  {name}")));
     }
+    let independent = description.independent_settings();
+    if !independent.is_empty() {
+        lines.push(format!("independent  /{}", independent.join(", /")));
+    }
     lines.push("settings schema".to_owned());
     lines.extend(report::pretty(&description.settings_schema).lines().map(|line| format!("  {line}")));
     lines.push("finding codes".to_owned());

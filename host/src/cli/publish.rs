@@ -171,7 +171,12 @@ fn tell(candidate: &Candidate, sent: &Sent, fail_on: FailOn) {
         Sent::Stored { skipped: true, .. } => {
             show::out(&format!("skipped {}: the same content is published already", candidate.title()));
         }
-        Sent::Stored { answer, .. } => show::out(&published(candidate, answer)),
+        Sent::Stored { answer, .. } => {
+            show::out(&published(candidate, answer));
+            // What was let pass is told: nobody who publishes may take it for what is right.
+            let passed = findings_of(answer).into_iter().filter(|finding| finding.exemption.is_some());
+            passed.for_each(|finding| show::out(&format!("  {}", show::brief(&finding))));
+        }
         Sent::Held(findings) => {
             let why = format!("a finding is as heavy as --fail-on {}", fail_on.as_str());
             let verdict = Verdict::Refused { why: why.clone(), findings: findings.clone() };
@@ -205,11 +210,7 @@ fn case(candidate: &Candidate, sent: &Sent, fail_on: FailOn) -> Case {
         findings.iter().map(|finding| cases::of_finding(candidate, finding, fail_on)).collect::<Vec<_>>()
     };
     let told = match sent {
-        Sent::Stored { answer, .. } => {
-            let findings: Vec<Finding> =
-                serde_json::from_value(answer["decision"]["findings"].clone()).unwrap_or_default();
-            of(&findings)
-        }
+        Sent::Stored { answer, .. } => of(&findings_of(answer)),
         Sent::Held(findings) => of(findings),
         Sent::Refused(problem) if problem.findings().is_empty() => vec![cases::bare(&problem.code, &problem.detail)],
         Sent::Refused(problem) => of(&problem.findings()),
@@ -218,6 +219,10 @@ fn case(candidate: &Candidate, sent: &Sent, fail_on: FailOn) -> Case {
 }
 
 /// The server says which version it became: it may have counted it.
+fn findings_of(answer: &Value) -> Vec<Finding> {
+    serde_json::from_value(answer["decision"]["findings"].clone()).unwrap_or_default()
+}
+
 fn published(candidate: &Candidate, answer: &Value) -> String {
     let version = answer[&candidate.kind.singular]["version"].as_str().or(candidate.version()).unwrap_or("?");
     let id = candidate.id().unwrap_or("?");

@@ -16,6 +16,7 @@ use super::configuration::Configuration;
 use super::folder::{self, Folder};
 use super::{Ended, Outcome, Trouble, access, database, sampling, show};
 use crate::announce::announce;
+use crate::announce::webhooks::deliver;
 use crate::clock::Millis;
 use crate::config::Limits;
 use crate::http;
@@ -25,15 +26,21 @@ use crate::registry::access::new_token;
 use crate::registry::activation::Frozen;
 use crate::registry::blobs::Blobs;
 use crate::registry::signing::SigningKey;
+use crate::registry::webhooks::WebhookSettings;
+use crate::registry::webhooks::address::Addresses;
+use crate::registry::webhooks::secret::WebhookKey;
 use crate::registry::{Actor, Registry, RegistryError, Releases, impact};
 use crate::sql::Database;
 use crate::telemetry::{self, Exporter, LogFormat, Metrics};
 
 /// The file in the data folder that holds the admin's token.
-const TOKEN_FILE: &str = "admin.token";
+pub(super) const TOKEN_FILE: &str = "admin.token";
 
 /// The file in the data folder that holds the key that decisions are signed with.
-const SIGNING_KEY_FILE: &str = "signing.key";
+pub(super) const SIGNING_KEY_FILE: &str = "signing.key";
+
+/// The file in the data folder that holds the key that webhooks' secrets are made from.
+const WEBHOOK_KEY_FILE: &str = "webhook.key";
 
 /// Bytes of a thread's stack beside a guest's.
 const RUNTIME_STACK_BYTES: usize = 2 * 1024 * 1024;
@@ -58,6 +65,13 @@ pub struct Arguments {
     signing_key: Option<PathBuf>,
     #[command(flatten)]
     access: access::Arguments,
+    /// The key (64 hexadecimal digits) that webhooks' secrets are made from; without it one in the data folder, made at the
+    /// first start. Hosts that share a database share it.
+    #[arg(long, value_name = "FILE")]
+    webhook_key: Option<PathBuf>,
+    /// Lets webhooks be sent to any address, over http too; without it only to public ones, over https.
+    #[arg(long)]
+    allow_private_webhooks: bool,
     /// A folder of module folders to apply at the start.
     #[arg(long, value_name = "DIR")]
     modules: Option<PathBuf>,
@@ -95,7 +109,7 @@ pub fn run(arguments: &Arguments, configuration: &Configuration) -> Outcome {
 async fn serve(arguments: &Arguments, limits: Arc<Limits>, exporter: Option<&Exporter>) -> Outcome {
     let folders = read_folders(arguments, &limits)?;
     prepare_folder(&arguments.data)?;
-    let shutdown = http::stop_signal().context("signals cannot be listened to")?;
+    let shutdown = http::stop_signals().context("signals cannot be listened to")?;
     let metrics = Metrics::start(limits.metric_label_values_max, exporter).map_err(|text| anyhow!(text))?;
     let listener = TcpListener::bind(&arguments.listen)
         .await
@@ -113,34 +127,26 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>, exporter: Option<&Exp
         }
     };
     host.open(Arc::clone(&opened.registry));
-    let (stopping, mut stopped) = watch::channel(());
-    let until_stopped = async move {
-        let _ = stopped.changed().await;
+    let (stopping, stopped) = watch::channel(());
+    let until_stopped = || {
+        let mut stopped = stopped.clone();
+        async move {
+            let _ = stopped.changed().await;
+        }
     };
-    let events = Arc::clone(&opened.database) as _;
-    let announcer = tokio::spawn(announce(events, opened.registry.committed(), Arc::clone(&limits), until_stopped));
-    let watcher = tokio::spawn(Arc::clone(&opened.registry).watch_rules());
-    let previewers = preview(&opened, &limits);
-    let stager = tokio::spawn(Arc::clone(&opened.registry).watch_staged(|ended| {
-        telemetry::shadow_ended(&ended.shadow.release.scope.to_string(), ended.state.as_str());
-    }));
-    let sealer = tokio::spawn(Arc::clone(&opened.registry).keep_audit_sealed());
-    let sweeper = tokio::spawn(Arc::clone(&opened.registry).sweep_keys());
-    let (database, data) = (Arc::clone(&opened.database), Arc::from(arguments.data.as_path()));
-    let sampler = tokio::spawn(sampling::keep_sampled(database, data, limits.metrics_sample_ms));
+    let announcer = tokio::spawn(announce(Arc::clone(&opened.registry), Arc::clone(&limits), until_stopped()));
+    let sender = tokio::spawn(deliver(Arc::clone(&opened.registry), Arc::clone(&limits), until_stopped()));
+    let tasks = keep(&opened, &limits, arguments);
     greet(&format!("http://{address}"), &opened.token_file, &opened.registry);
     serving.await.context("the server broke off")?.context("the server ended")?;
 
     // What was accepted is answered; now the events of those answers go out, and the database is left tidy.
     drop(stopping);
-    watcher.abort();
     // A chunk that is broken off is judged by another host, or by this one when it is back.
-    previewers.iter().for_each(tokio::task::JoinHandle::abort);
-    stager.abort();
-    sealer.abort();
-    sweeper.abort();
-    sampler.abort();
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
     announcer.await.context("the announcer ended early")?;
+    // What is on its way to webhooks arrives; what waits is sent by another host, or by this one when it is back.
+    let _ = tokio::time::timeout(Duration::from_millis(limits.shutdown_max_ms), sender).await;
     if let Err(error) = opened.registry.seal_audit().await {
         tracing::warn!(%error, "rows of the audit log are sealed at the next start");
     }
@@ -149,11 +155,25 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>, exporter: Option<&Exp
     Ok(Ended::Fine)
 }
 
-/// Starts what judges previews, as many chunks at once as there are threads for.
-fn preview(opened: &Opened, limits: &Limits) -> Vec<tokio::task::JoinHandle<()>> {
-    let worker = |_| tokio::spawn(Arc::clone(&opened.database).judge_chunks(Arc::clone(&opened.registry)));
+/// Starts what goes on beside requests until the host stops; previews are judged in as many chunks at once as there are
+/// threads for.
+fn keep(opened: &Opened, limits: &Limits, arguments: &Arguments) -> Vec<tokio::task::JoinHandle<()>> {
+    let registry = || Arc::clone(&opened.registry);
+    let worker = |_| tokio::spawn(Arc::clone(&opened.database).judge_chunks(registry()));
     let mut tasks: Vec<_> = (0..impact::threads(limits)).map(worker).collect();
-    tasks.push(tokio::spawn(Arc::clone(&opened.registry).watch_impacts()));
+    let stager = registry().watch_staged(|ended| {
+        telemetry::shadow_ended(&ended.shadow.release.scope.to_string(), ended.state.as_str());
+    });
+    let (database, data) = (Arc::clone(&opened.database), Arc::from(arguments.data.as_path()));
+    tasks.extend([
+        tokio::spawn(registry().watch_impacts()),
+        tokio::spawn(registry().watch_rules()),
+        tokio::spawn(stager),
+        tokio::spawn(registry().keep_audit_sealed()),
+        tokio::spawn(registry().sweep_keys()),
+        tokio::spawn(registry().sweep_events()),
+        tokio::spawn(sampling::keep_sampled(database, data, limits.metrics_sample_ms)),
+    ]);
     tasks
 }
 
@@ -172,6 +192,7 @@ async fn open(arguments: &Arguments, limits: &Arc<Limits>, folders: Vec<Folder>)
     registry.sign_sessions_with(arguments.access.session_key(&arguments.data)?);
     let issuers = arguments.access.issuers()?;
     registry.believe(issuers).map_err(|what| Trouble::Usage(format!("--issuers: {what}")))?;
+    registry.send_webhooks_with(webhook_settings(arguments)?);
     for folder in folders {
         apply(&registry, folder).await?;
     }
@@ -192,7 +213,7 @@ fn read_folders(arguments: &Arguments, limits: &Limits) -> Result<Vec<Folder>, T
 
 /// Makes the data folder, for its owner alone. One that everybody may write to is refused: the token and the database
 /// in it could be anybody's.
-fn prepare_folder(data: &Path) -> anyhow::Result<()> {
+pub(super) fn prepare_folder(data: &Path) -> anyhow::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -263,6 +284,24 @@ fn signing_key(arguments: &Arguments) -> anyhow::Result<SigningKey> {
             Ok(key)
         }
     }
+}
+
+/// How webhooks are sent to. A key that is named must be there; the data folder's own is made where it is missing.
+fn webhook_settings(arguments: &Arguments) -> anyhow::Result<WebhookSettings> {
+    let path = arguments.webhook_key.clone().unwrap_or_else(|| arguments.data.join(WEBHOOK_KEY_FILE));
+    let key = match read_secret(&path)? {
+        Some(text) => WebhookKey::from_text(&text).with_context(|| format!("{} holds no key", path.display()))?,
+        None if arguments.webhook_key.is_some() => {
+            bail!("there is no webhook key {}: make one with `openssl rand -hex 32`", path.display())
+        }
+        None => {
+            let key = WebhookKey::generate();
+            write_secret(&path, &key.to_text())?;
+            key
+        }
+    };
+    let addresses = if arguments.allow_private_webhooks { Addresses::Any } else { Addresses::Public };
+    Ok(WebhookSettings { key, addresses })
 }
 
 /// A file that nobody else may read; none where there is none.

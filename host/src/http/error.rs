@@ -84,6 +84,8 @@ codes! {
     VersionWithdrawn = "version-withdrawn", CONFLICT, "The version was withdrawn";
     /// The scope's active release may not be replaced.
     ScopeFrozen = "scope-frozen", CONFLICT, "The scope is frozen";
+    /// Events that were asked for are not kept any more.
+    EventsGone = "events-gone", GONE, "The events are not kept any more";
     /// Another release is active than the caller believed.
     ReleaseMoved = "release-moved", PRECONDITION_FAILED, "Another release is active";
     /// The entry is not as the caller believed.

@@ -124,6 +124,10 @@ pub async fn livez(_: Arc<Host>, _: Uri) -> Answer {
 
 /// `GET /readyz`: requests may be sent here; `?verbose` tells of each part.
 pub async fn readyz(host: Arc<Host>, uri: Uri) -> Answer {
+    if host.is_stopping() {
+        let detail = "the host is stopping: send requests to another";
+        return Err(Problem::new(Code::NotReady, detail.to_owned()));
+    }
     let parts = parts(&host).await;
     let verbose = uri.query().is_some_and(|query| query.split('&').any(|name| name == "verbose"));
     if !parts.are_well() {

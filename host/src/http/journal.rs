@@ -248,6 +248,15 @@ pub fn publisher<T>(call: &Call, action: &'static str, outcome: &'static str, re
     tell(call, "publisher", action, &told);
 }
 
+/// A change of a webhook, or of what is sent to it.
+pub fn webhook<T>(call: &Call, action: &'static str, outcome: &'static str, result: &Result<T, RegistryError>) {
+    let told = match result {
+        Ok(_) => Told { outcome, ..Told::default() },
+        Err(error) => not_done(error),
+    };
+    tell(call, "webhook", action, &told);
+}
+
 /// A key of the inbox that was forgotten.
 pub fn inbox(call: &Call, key: &str, result: &Result<(), RegistryError>) {
     let told = match result {

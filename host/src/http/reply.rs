@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use futures_util::stream;
 use serde::Serialize;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
 
 use super::error::{Problem, Success, kept_status};
 use crate::names::Digest;
@@ -66,6 +66,8 @@ enum Content {
     Whole(Bytes),
     /// Sent as they come.
     Lines(UnboundedReceiver<Bytes>),
+    /// Sent as they come, while their sender waits for a slow reader.
+    Events(Receiver<Bytes>),
 }
 
 impl Reply {
@@ -105,6 +107,12 @@ impl Reply {
     /// JSON lines, each sent as it comes, until their sender is gone.
     pub fn lines(lines: UnboundedReceiver<Bytes>) -> Self {
         Self::of(Success::Found, "application/x-ndjson", Content::Lines(lines))
+    }
+
+    /// Server-sent events, each sent as it comes, until their sender is gone. No store of answers may hold them back.
+    pub fn events(events: Receiver<Bytes>) -> Self {
+        let cache = Some(HeaderValue::from_static("no-store"));
+        Self { cache, ..Self::of(Success::Found, "text/event-stream", Content::Events(events)) }
     }
 
     /// An answer that was kept; none where its body was not.
@@ -231,6 +239,9 @@ impl Reply {
             Content::Whole(bytes) => Body::from(bytes),
             Content::Lines(lines) => Body::from_stream(stream::unfold(lines, async |mut lines| {
                 lines.recv().await.map(|line| (Ok::<_, Infallible>(line), lines))
+            })),
+            Content::Events(events) => Body::from_stream(stream::unfold(events, async |mut events| {
+                events.recv().await.map(|event| (Ok::<_, Infallible>(event), events))
             })),
         };
         let mut response = Response::new(body);

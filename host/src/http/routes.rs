@@ -12,8 +12,8 @@ use super::front::{self, Guard, Label};
 use super::intake::Intake;
 use super::reply::Answer;
 use super::{
-    Host, activation, audit, decisions, entries, exemptions, health, impact, inbox, keys, life, lists, plugins,
-    publishers, ratings, scopes, session, shadow, tokens,
+    Host, activation, audit, decisions, entries, events, exemptions, health, impact, inbox, keys, life, lists, plugins,
+    publishers, ratings, scopes, session, shadow, tokens, webhooks,
 };
 use crate::registry::access::Role;
 
@@ -52,7 +52,7 @@ pub struct Route {
 
 /// The table. Fixed words win over `{kind}`: the router sees to it, and no module may declare one as a kind.
 pub fn table() -> Vec<Route> {
-    let parts = [of_the_host(), of_rules(), of_the_rest(), of_entries()];
+    let parts = [of_the_host(), of_rules(), of_the_rest(), of_events(), of_entries()];
     parts.into_iter().flatten().collect()
 }
 
@@ -138,6 +138,23 @@ fn of_the_rest() -> Vec<Route> {
         get("/api/session", Reader, session::show),
         post("/api/session", Reader, Nothing, session::begin),
         delete("/api/session", Reader, session::end),
+    ]
+}
+
+/// Events, and who is sent them.
+fn of_events() -> Vec<Route> {
+    use Intake::{Json, Nothing};
+    use Role::{Admin, Reader};
+    vec![
+        get("/api/events", Reader, events::stream),
+        get("/api/webhooks", Admin, webhooks::list),
+        post("/api/webhooks", Admin, Json, webhooks::add),
+        get("/api/webhooks/{id}", Admin, webhooks::show),
+        delete("/api/webhooks/{id}", Admin, webhooks::remove),
+        post("/api/webhooks/{id}/rotate", Admin, Json, webhooks::rotate),
+        post("/api/webhooks/{id}/enable", Admin, Nothing, webhooks::enable),
+        get("/api/webhooks/{id}/deliveries", Admin, webhooks::deliveries),
+        post("/api/webhooks/{id}/deliveries/{delivery}/replay", Admin, Nothing, webhooks::replay),
     ]
 }
 

@@ -1,12 +1,12 @@
 //! Connections: accepted up to a number, given a time to send each head, and finished before the host stops.
 
-use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::{Stream, StreamExt as _, stream};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -21,18 +21,18 @@ const HEAD_MAX_BYTES: usize = 64 * 1024;
 /// Milliseconds to wait when no connection can be accepted, for want of file descriptors say.
 const ACCEPT_PAUSE_MS: u64 = 100;
 
-/// Serves until `shutdown` is ready, then accepts no more, finishes what it accepted and returns, at the latest after
-/// `shutdown_max_ms`.
+/// Serves until `shutdown` asks it to stop: then it says that it is not ready and serves on for `shutdown_drain_ms`, or
+/// until it is asked again, accepts no more, finishes what it accepted and returns, at the latest after `shutdown_max_ms`.
 ///
 /// # Errors
 /// The listener's address cannot be told.
-pub async fn serve(listener: TcpListener, host: Arc<Host>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, host: Arc<Host>, shutdown: impl Stream<Item = ()>) -> io::Result<()> {
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening");
     let app = router(Arc::clone(&host));
     let connections = Arc::new(Semaphore::new(host.limits.connections_max.min(Semaphore::MAX_PERMITS)));
     let (stopping, stopped) = watch::channel(());
-    let mut shutdown = pin!(shutdown);
+    let mut drained = pin!(drain(&host, shutdown));
     let mut folding = pin!(host.metrics.keep_folded());
     loop {
         tokio::select! {
@@ -41,17 +41,34 @@ pub async fn serve(listener: TcpListener, host: Arc<Host>, shutdown: impl Future
                 tokio::spawn(connection(stream, app.clone(), read_max, permit, stopped.clone()));
             }
             () = &mut folding => {}
-            () = &mut shutdown => break,
+            () = &mut drained => break,
         }
     }
     drop(listener);
     drop(stopped);
     tracing::info!(%address, "stopping");
     let _ = stopping.send(());
+    host.stopping.send_replace(true);
     if tokio::time::timeout(Duration::from_millis(host.limits.shutdown_max_ms), stopping.closed()).await.is_err() {
         tracing::warn!(connections = stopping.receiver_count(), "stopped with requests unfinished (shutdown_max_ms)");
     }
     Ok(())
+}
+
+/// Ends when the port is to be closed. Whoever sends requests here looks from time to time whether it should: a port that
+/// is closed before that costs them a request.
+async fn drain(host: &Host, shutdown: impl Stream<Item = ()>) {
+    let mut asked = pin!(shutdown);
+    asked.next().await;
+    host.begin_to_stop();
+    let drain_ms = host.limits.shutdown_drain_ms;
+    if drain_ms > 0 {
+        tracing::info!(drain_ms, "asked to stop: not ready any more, and serving on for a while (shutdown_drain_ms)");
+    }
+    tokio::select! {
+        () = tokio::time::sleep(Duration::from_millis(drain_ms)) => {}
+        Some(()) = asked.next() => {}
+    }
 }
 
 /// The next connection, once there is room for one.
@@ -102,20 +119,20 @@ async fn connection(
     }
 }
 
-/// Ready when the process is asked to stop: SIGTERM or SIGINT.
+/// Whenever the process is asked to stop: SIGTERM or SIGINT.
 ///
 /// # Errors
 /// The signals cannot be listened to.
-pub fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+pub fn stop_signals() -> io::Result<impl Stream<Item = ()> + Send + 'static> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
+    let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(stream::unfold(signals, |(mut terminate, mut interrupt)| async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    })
+        Some(((), (terminate, interrupt)))
+    }))
 }
 
 #[cfg(test)]
@@ -133,7 +150,8 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let host = Host::new(Arc::new(limits), Metrics::detached());
         let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(serve(listener, host, async { stopped.await.unwrap_or_default() }));
+        let asked = stream::once(async { stopped.await.unwrap_or_default() });
+        let serving = tokio::spawn(serve(listener, host, asked));
         (address, stop, serving)
     }
 
@@ -157,6 +175,32 @@ mod tests {
         read_all(&mut idle).await;
         half.write_all(b"\r\n").await.expect("the other half");
         assert!(read_all(&mut half).await.starts_with("HTTP/1.1 200"));
+        serving.await.expect("no panic").expect("it stops");
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_host_that_is_asked_to_stop_says_so_and_serves_until_it_is_asked_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let limits = Limits { shutdown_drain_ms: 600_000, ..Limits::default() };
+        let host = Host::new(Arc::new(limits), Metrics::detached());
+        let (ask, asked) = tokio::sync::mpsc::unbounded_channel();
+        let asked = stream::unfold(asked, |mut asked| async move { Some((asked.recv().await?, asked)) });
+        let serving = tokio::spawn(serve(listener, Arc::clone(&host), asked));
+        ask.send(()).expect("it serves");
+        while !host.is_stopping() {
+            tokio::task::yield_now().await;
+        }
+        for (path, told) in [("/livez", "HTTP/1.1 200"), ("/readyz", "HTTP/1.1 503")] {
+            let mut asks = TcpStream::connect(address).await.expect("it accepts");
+            let head = format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+            asks.write_all(head.as_bytes()).await.expect("a head");
+            let answer = read_all(&mut asks).await;
+            assert!(answer.starts_with(told), "{answer}");
+            assert!(path == "/livez" || answer.contains("the host is stopping: send requests to another"), "{answer}");
+        }
+        ask.send(()).expect("it serves");
         serving.await.expect("no panic").expect("it stops");
         assert!(TcpStream::connect(address).await.is_err());
     }

@@ -216,6 +216,7 @@ impl Sandbox {
         settings: &str,
     ) -> Result<Compiled, Unfit> {
         on_a_compiler_thread(haste, || {
+            tracing::info!(component = %digest, stage = stage.as_str(), "a plugin is compiled, which may take a minute");
             let compiled = prepare::prepare(&self.engine, digest, bytes, stage, settings)?;
             self.keep(digest, settings, &compiled);
             Ok(compiled)

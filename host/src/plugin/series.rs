@@ -36,7 +36,7 @@ pub(super) fn unconfigured(linked: Linked, stages: Vec<Stage>, description: Desc
 /// What an inspection found, where it is worth keeping: for a plugin that declares settings independent.
 pub(super) fn worth_keeping(linked: Linked, inspection: &Inspection) -> Option<Compiled> {
     let Inspection { stages, description, .. } = inspection;
-    description.has_independent_settings().then(|| unconfigured(linked, stages.clone(), description.clone()))
+    (!description.independent_settings().is_empty()).then(|| unconfigured(linked, stages.clone(), description.clone()))
 }
 
 impl Unconfigured {

@@ -134,6 +134,16 @@ impl Registry {
         Ok(Ok(actor))
     }
 
+    /// True where somebody who was known a while ago may still ask: the token holds.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn still_holds(&self, actor: &Actor, now: Millis) -> Result<bool, RegistryError> {
+        let Some(id) = &actor.token else { return Ok(true) };
+        let row = self.store.token(&actor.tenant, id).await?;
+        Ok(row.is_some_and(|row| row.revoked.is_none() && row.expires_at.is_none_or(|end| now < end)))
+    }
+
     /// Writes down that a token is used, once a minute or so: a request in some ten thousand pays for it.
     async fn tell_use(&self, row: &TokenRow, now: Millis) -> Result<(), RegistryError> {
         if row.last_used_at.is_some_and(|used| now.0 - used.0 < USE_TOLD_AFTER_MS) {

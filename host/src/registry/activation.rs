@@ -131,6 +131,7 @@ impl Registry {
             match self.store.activate(&actor.tenant, &wish).await? {
                 Activation::Activated => {
                     tracing::info!(%scope, release = number, actor = actor.name, "registry.release.activated");
+                    self.committed.notify_one();
                     self.catch_up().await;
                     return Ok(row);
                 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -61,6 +62,16 @@ impl Blobs {
         }
     }
 
+    /// Every component that is kept, with its size in bytes.
+    ///
+    /// # Errors
+    /// `Blobs` where the store cannot be read.
+    pub async fn list(&self) -> Result<Vec<(Digest, u64)>, RegistryError> {
+        let objects: Vec<_> = self.objects.list(Some(&Path::from(FOLDER))).try_collect().await.map_err(failed)?;
+        let digest = |location: &Path| -> Option<Digest> { format!("sha256:{}", location.filename()?).parse().ok() };
+        Ok(objects.iter().filter_map(|object| Some((digest(&object.location)?, object.size))).collect())
+    }
+
     /// Makes sure that the store gives back what was put there. The first call puts a marker, which shows that it can
     /// be written; every call reads it, so that a folder or a bucket that is gone is not taken for an empty one.
     ///
@@ -83,8 +94,11 @@ impl Blobs {
     }
 }
 
+/// Where components are, by the digits of their digests.
+const FOLDER: &str = "plugins/sha256";
+
 fn path(digest: &Digest) -> Path {
-    Path::from(format!("plugins/sha256/{}", digest.hex()))
+    Path::from(format!("{FOLDER}/{}", digest.hex()))
 }
 
 fn failed(error: object_store::Error) -> RegistryError {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use tracing::Instrument as _;
 
+use super::events::failures;
 use super::gate::{Approved, Bench, Record};
 use super::release::{Kind, Versioning};
 use super::rules::LoadedKind;
@@ -60,6 +61,7 @@ impl Registry {
             status,
             references: references(record),
             event: published_event(actor, &version),
+            happenings: failures(&decision),
             decision: decision_row(&decision, sent, bench.at),
             observations: observations(&decision),
             version: version.clone(),

@@ -9,15 +9,16 @@ use serde_json::Value;
 
 use super::committing::{Beside, decide, decision_row, existing_answer};
 use super::decode::{self, Format};
+use super::events::failures;
 use super::facts::StoreFacts;
 pub use super::gate::Approved;
 use super::gate::{self, Bench, Judgement, Record};
 use super::release::{ReleaseRef, Versioning};
 use super::rules::LoadedKind;
 use super::shadow::{LoadedShadow, observations};
-use super::store::{EntryStatus, VersionRow};
+use super::store::{DecisionRow, EntryStatus, Observation, VersionRow};
 use super::submission::Submission;
-use super::{Actor, NotJudged, Outcome, Published, Registry, RegistryError, Report, SubstitutionRecord};
+use super::{Actor, Decision, NotJudged, Outcome, Published, Registry, RegistryError, Report, SubstitutionRecord};
 use crate::clock::Millis;
 use crate::names::{DecisionId, Digest, EntryId, KindName, Scope, VersionName};
 use crate::plugin::{Cause, Failure};
@@ -185,11 +186,8 @@ impl Registry {
         }
         let Some(failure) = failure else {
             let decision = decide(&record, bench, Outcome::Rejected, beside);
-            let (row, beside) = (decision_row(&decision, Some(record.sent), bench.at), observations(&decision));
-            match beside.is_empty() {
-                true => self.store.insert_decision(&actor.tenant, &row).await?,
-                false => self.store.insert_observed_decision(&actor.tenant, &row, &beside).await?,
-            }
+            let row = decision_row(&decision, Some(record.sent), bench.at);
+            self.keep_refusal(actor, &decision, &row, &observations(&decision)).await?;
             return Err(RegistryError::Rejected { decision: Box::new(decision) });
         };
         // A plugin that was not even started has decided nothing; writing that down would let a flood of requests
@@ -199,8 +197,27 @@ impl Registry {
         }
         let decision = decide(&record, bench, Outcome::Failed, beside);
         let row = decision_row(&decision, Some(record.sent), bench.at);
-        self.store.insert_decision(&actor.tenant, &row).await?;
+        self.keep_refusal(actor, &decision, &row, &[]).await?;
         Err(RegistryError::PluginFailed { failure, decision: Some(Box::new(decision)) })
+    }
+
+    /// Writes the decision, what was observed of it and which plugins broke.
+    async fn keep_refusal(
+        &self,
+        actor: &Actor,
+        decision: &Decision,
+        row: &DecisionRow,
+        observed: &[Observation],
+    ) -> Result<(), RegistryError> {
+        let failed = failures(decision);
+        if observed.is_empty() && failed.is_empty() {
+            return Ok(self.store.insert_decision(&actor.tenant, row).await?);
+        }
+        self.store.insert_observed_decision(&actor.tenant, row, observed, &failed).await?;
+        if !failed.is_empty() {
+            self.committed.notify_one();
+        }
+        Ok(())
     }
 
     pub(super) async fn report_on_stored(

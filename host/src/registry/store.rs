@@ -4,6 +4,7 @@
 mod activation;
 mod audit;
 mod decisions;
+mod events;
 mod exemptions;
 mod fleet;
 mod idempotency;
@@ -16,6 +17,7 @@ mod publishers;
 mod reading;
 mod shadow;
 mod tokens;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -31,6 +33,7 @@ use crate::names::{DecisionId, Digest, EntryId, KindName, ModuleName, Scope, Ten
 pub use activation::{Activate, Activation, ActivationStore, ActiveRelease, Freeze, ScopeState};
 pub use audit::{AuditSpan, AuditStatus, AuditStore, AuditedPlace, AuditedVersion};
 pub use decisions::{DecisionFilter, DecisionStore};
+pub use events::{Event, EventRow, EventStore, NewHappening, PlacedEvent, PlacesKept};
 pub use exemptions::{ExemptionMade, ExemptionStore};
 pub use fleet::{FleetStore, Happened, Listener, Notice};
 pub use idempotency::IdempotencyStore;
@@ -51,6 +54,7 @@ pub use shadow::{
     Observation, ObservationCode, ObservationExample, Progress, ProgressAsked, RulesStamp, ShadowEnd, ShadowStore,
 };
 pub use tokens::{TokenRow, TokenStore};
+pub use webhooks::{DeliveryRow, DeliveryState, Lease, SendAttempt, Settled, WebhookRow, WebhookStore};
 
 /// The database could not do what was asked. Causes go to the log; strangers see none of them.
 #[derive(Debug, thiserror::Error)]
@@ -267,6 +271,8 @@ pub struct Commit<'a> {
     pub decision: DecisionRow,
     /// The event to write.
     pub event: NewEvent,
+    /// What is told beside it: plugins that broke where they observed.
+    pub happenings: Vec<NewHappening>,
     /// What was observed of the decision, to be written with it.
     pub observations: Vec<Observation>,
     /// Of two versions, the higher: true where the first is higher than the second.
@@ -295,7 +301,7 @@ pub enum Committed {
     },
 }
 
-/// A row of the outbox.
+/// A row of the outbox, about an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
     /// Its id.
@@ -310,17 +316,6 @@ pub struct NewEvent {
     pub body: String,
     /// When.
     pub created_at: Millis,
-}
-
-/// A row of the outbox, read back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventRow {
-    /// The tenant.
-    pub tenant: Tenant,
-    /// Its place in line, unique and growing within the database.
-    pub sequence: i64,
-    /// The event.
-    pub event: NewEvent,
 }
 
 /// One page of a stable order.
@@ -339,6 +334,7 @@ pub trait Store:
     ActivationStore
     + AuditStore
     + DecisionStore
+    + EventStore
     + ExemptionStore
     + FleetStore
     + IdempotencyStore
@@ -350,6 +346,7 @@ pub trait Store:
     + ReadingStore
     + ShadowStore
     + TokenStore
+    + WebhookStore
     + Send
     + Sync
 {
@@ -425,9 +422,4 @@ pub trait Store:
         after: Option<&VersionPlace>,
         limit: u32,
     ) -> Result<Page<VersionHead>, StoreError>;
-
-    /// Events not announced yet, in order, at most `limit`.
-    async fn pending_events(&self, limit: u32) -> Result<Vec<EventRow>, StoreError>;
-    /// Marks events announced.
-    async fn mark_announced(&self, sequences: &[i64], at: Millis) -> Result<(), StoreError>;
 }

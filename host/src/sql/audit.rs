@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 use super::errors::failed;
 use super::rows::{millis, name, page, plain, rows_of_places};
 use super::transaction::Transaction;
-use super::{Database, Engine, Statement, lock_key};
+use super::{Database, Engine, Statement, lock_key, outbox};
 use crate::clock::Millis;
 use crate::names::{Digest, Tenant};
 use crate::registry::audit::AuditRecord;
@@ -70,12 +70,13 @@ const BLOCK_ROWS: i64 = 256;
 /// Rows of one statement: its arguments are counted in 16 bits.
 const INSERTED_AT_ONCE_MAX: usize = 1_000;
 
-/// Writes rows, in the transaction of what they tell.
+/// Writes rows, in the transaction of what they tell, and the events that tell the same to whoever listens.
 pub(super) async fn insert(
     connection: &mut AnyConnection,
     tenant: &Tenant,
     records: &[AuditRecord],
 ) -> Result<(), StoreError> {
+    outbox::insert(connection, tenant, &outbox::told(records)).await?;
     for records in records.chunks(INSERTED_AT_ONCE_MAX) {
         let text = format!(
             "INSERT INTO audit (tenant_id, id, what, actor, subject, body, created_at) VALUES {}",

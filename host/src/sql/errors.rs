@@ -53,6 +53,51 @@ pub enum DatabaseError {
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// No step has the number that the schema should go back to.
+    #[error("there is no migration {number}: name 0, or one of those up to {known} in the folder migrations/")]
+    NoMigration {
+        /// The number.
+        number: i64,
+        /// The newest that this binary holds.
+        known: i64,
+    },
+    /// An archive would be mixed with what is there.
+    #[error(
+        "the database is not empty: its table {table} has rows. An archive is restored into a new database alone: \
+         name another with --database, or remove this one"
+    )]
+    NotEmpty {
+        /// One of those that have.
+        table: String,
+    },
+    /// An archive holds what this binary does not know.
+    #[error(
+        "the archive was made at migration {found}, newer than this binary knows ({known}): \
+         restore it with the hallmark that made it, or one released after it"
+    )]
+    ArchiveNewer {
+        /// The newest that was applied when it was made.
+        found: i64,
+        /// The newest that this binary holds.
+        known: i64,
+    },
+    /// An archive's rows do not fit the schema that they were taken from.
+    #[error("the archive's table {table} has a column {column} that the schema of its time has not: it was changed")]
+    NoColumn {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// Rows were refused, or not all were taken.
+    #[error("rows of the table {table} cannot be written")]
+    Rows {
+        /// The table.
+        table: String,
+        /// Why.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The database cannot be asked.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,16 +1,11 @@
-//! Decisions, and the outbox of events.
+//! Decisions, and the events of entries as they are written: `outbox` has the rest.
 
-use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::Statement;
-use super::rows::{millis, name, places, plain};
-use crate::clock::Millis;
+use super::rows::{millis, name, plain};
 use crate::names::{DecisionId, Tenant};
-use crate::registry::store::{DecisionRow, EventRow, NewEvent, StoreError};
-
-/// Events that one statement marks.
-pub(super) const MARKED_AT_ONCE_MAX: usize = 500;
+use crate::registry::store::{DecisionRow, NewEvent, StoreError};
 
 pub(super) fn insert_decision(tenant: &Tenant, decision: &DecisionRow) -> Statement {
     let query = sqlx::query(
@@ -73,38 +68,4 @@ pub(super) fn bind_event(query: Statement, tenant: &Tenant, event: &NewEvent) ->
         .bind(event.entry.to_string())
         .bind(event.body.clone())
         .bind(event.created_at.0)
-}
-
-pub(super) fn select_pending(limit: u32) -> Statement {
-    sqlx::query(
-        "SELECT sequence, tenant_id, id, what, kind, entry_id, body, created_at
-         FROM events WHERE announced_at IS NULL ORDER BY sequence LIMIT $1",
-    )
-    .bind(i64::from(limit))
-}
-
-pub(super) fn event(row: &AnyRow) -> Result<EventRow, StoreError> {
-    Ok(EventRow {
-        tenant: name(row, "tenant_id")?,
-        sequence: plain(row, "sequence")?,
-        event: NewEvent {
-            id: plain(row, "id")?,
-            what: plain(row, "what")?,
-            kind: name(row, "kind")?,
-            entry: name(row, "entry_id")?,
-            body: plain(row, "body")?,
-            created_at: millis(row, "created_at")?,
-        },
-    })
-}
-
-/// The last number is repeated up to the next power of two: few texts, each prepared once for a connection.
-pub(super) fn mark_announced(sequences: &[i64], at: Millis) -> Statement {
-    let count = sequences.len().next_power_of_two();
-    let text = format!(
-        "UPDATE events SET announced_at = $1 WHERE announced_at IS NULL AND sequence IN ({})",
-        places(2, count)
-    );
-    let padded = sequences.iter().chain(sequences.last().into_iter().cycle()).take(count);
-    padded.fold(sqlx::query(AssertSqlSafe(text)).bind(at.0), |query, sequence| query.bind(*sequence))
 }

@@ -17,7 +17,7 @@ use crate::registry::store::{FleetStore, Happened, Listener, Notice, StoreError}
 const CHANNEL: &str = "hallmark_rules";
 
 /// By this name an operator finds the connections that listen.
-const APPLICATION: &str = "hallmark listener";
+pub(super) const APPLICATION: &str = "hallmark listener";
 
 /// How to connect for listening; none on SQLite. It may hold a password, so it is never shown.
 #[derive(Clone, Default)]

@@ -247,6 +247,34 @@ const MIGRATIONS: &[Migration] = &[
         down: include_str!("../../../migrations/0035_standing.postgres.down.sql"),
     },
     Migration {
+        number: 37,
+        name: "events.sqlite",
+        only: Some(Engine::Sqlite),
+        up: include_str!("../../../migrations/0037_events.sqlite.sql"),
+        down: include_str!("../../../migrations/0037_events.sqlite.down.sql"),
+    },
+    Migration {
+        number: 38,
+        name: "events.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0038_events.postgres.sql"),
+        down: include_str!("../../../migrations/0038_events.postgres.down.sql"),
+    },
+    Migration {
+        number: 39,
+        name: "webhooks",
+        only: None,
+        up: include_str!("../../../migrations/0039_webhooks.sql"),
+        down: include_str!("../../../migrations/0039_webhooks.down.sql"),
+    },
+    Migration {
+        number: 40,
+        name: "webhooks.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0040_webhooks.postgres.sql"),
+        down: include_str!("../../../migrations/0040_webhooks.postgres.down.sql"),
+    },
+    Migration {
         number: 41,
         name: "publishers",
         only: None,
@@ -295,12 +323,21 @@ impl Database {
     /// # Errors
     /// The database was migrated by another binary, or a step failed.
     pub async fn migrate(&self, at: Millis) -> Result<Vec<i64>, DatabaseError> {
+        self.migrate_to(i64::MAX, at).await
+    }
+
+    /// Applies every step up to `number` that is missing and gives their numbers.
+    ///
+    /// # Errors
+    /// The database was migrated by another binary, or a step failed.
+    pub(super) async fn migrate_to(&self, number: i64, at: Millis) -> Result<Vec<i64>, DatabaseError> {
         let mut transaction = self.lock_schema().await?;
         transaction.execute(TABLE).await.map_err(failed("to make the migrations' table"))?;
         let applied = applied(&mut transaction).await?;
         known(self.engine, &applied)?;
         let mut numbers = Vec::new();
-        for migration in of(self.engine).filter(|migration| applied.iter().all(|row| row.number != migration.number)) {
+        let is_missing = |migration: &&Migration| applied.iter().all(|row| row.number != migration.number);
+        for migration in of(self.engine).filter(|migration| migration.number <= number).filter(is_missing) {
             run(&mut transaction, migration.number, migration.up).await?;
             sqlx::query("INSERT INTO migrations (number, name, digest, applied_at) VALUES ($1, $2, $3, $4)")
                 .bind(migration.number)
@@ -319,10 +356,16 @@ impl Database {
     /// Takes back every step above `number` and gives their numbers, newest first. What they held is lost.
     ///
     /// # Errors
-    /// The database was migrated by another binary, or a step failed.
+    /// No step has the number, the database was never migrated or by another binary, or a step failed.
     pub async fn revert_to(&self, number: i64) -> Result<Vec<i64>, DatabaseError> {
-        self.check_schema().await?;
+        if number != 0 && MIGRATIONS.iter().all(|migration| migration.number != number) {
+            return Err(DatabaseError::NoMigration { number, known: newest_of_all() });
+        }
         let mut transaction = self.lock_schema().await?;
+        if !has_table(self.engine, &mut transaction).await? {
+            transaction.roll_back().await.map_err(failed("to look for its tables"))?;
+            return Err(DatabaseError::Missing);
+        }
         let applied = applied(&mut transaction).await?;
         known(self.engine, &applied)?;
         let mut numbers = Vec::new();
@@ -375,7 +418,7 @@ async fn run(connection: &mut AnyConnection, number: i64, script: &'static str) 
     }
 }
 
-async fn has_table(engine: Engine, connection: &mut AnyConnection) -> Result<bool, StoreError> {
+pub(super) async fn has_table(engine: Engine, connection: &mut AnyConnection) -> Result<bool, StoreError> {
     let question = match engine {
         Engine::Sqlite => "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'migrations'",
         Engine::Postgres => "SELECT 1 WHERE to_regclass('migrations') IS NOT NULL",
@@ -397,6 +440,16 @@ async fn applied(connection: &mut AnyConnection) -> Result<Vec<Applied>, StoreEr
 
 fn newest(engine: Engine) -> i64 {
     of(engine).last().map_or(0, |migration| migration.number)
+}
+
+/// The newest step of any engine.
+pub(super) fn newest_of_all() -> i64 {
+    MIGRATIONS.last().map_or(0, |migration| migration.number)
+}
+
+/// The newest step that was applied; 0 where none was.
+pub(super) async fn newest_applied(connection: &mut AnyConnection) -> Result<i64, StoreError> {
+    Ok(applied(connection).await?.last().map_or(0, |row| row.number))
 }
 
 /// Makes sure that every applied step is one of this binary's, with the same text.

@@ -39,6 +39,15 @@ impl Database {
     }
 }
 
+/// True where there is something to connect to, as far as that can be told without connecting: opening a SQLite file
+/// that is missing makes it.
+pub fn is_there(address: &str) -> bool {
+    match address.split_once(':') {
+        Some(("sqlite", path)) => std::path::Path::new(path.strip_prefix("//").unwrap_or(path)).is_file(),
+        _ => true,
+    }
+}
+
 fn pool_options(limits: &Limits) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(limits.database_connections_max)

@@ -18,8 +18,8 @@ use crate::names::{EntryId, KindName, Scope, Tenant};
 use crate::registry::audit::AuditRecord;
 use crate::registry::release::ReleaseRef;
 use crate::registry::store::{
-    Commit, Committed, DecisionRow, EntryRow, EntryStatus, NewEvent, Observation, Reference, Shown, Store as _,
-    StoreError, VersionRow,
+    Commit, Committed, DecisionRow, EntryRow, EntryStatus, NewEvent, NewHappening, Observation, Reference, Shown,
+    Store as _, StoreError, VersionRow,
 };
 
 /// Times that a transaction is run before its conflict with others, or with a host that stands still again and again, is
@@ -42,6 +42,7 @@ pub(super) struct Publish {
     version: VersionRow,
     decision: DecisionRow,
     event: NewEvent,
+    happenings: Vec<NewHappening>,
     observations: Vec<Observation>,
     is_higher: fn(&str, &str) -> bool,
 }
@@ -61,6 +62,7 @@ impl Publish {
             version: commit.version.clone(),
             decision: commit.decision.clone(),
             event: commit.event.clone(),
+            happenings: commit.happenings.clone(),
             observations: commit.observations.clone(),
             is_higher: commit.is_higher,
         }
@@ -119,6 +121,7 @@ impl Publish {
                 published_by: "test".to_owned(),
                 published_at: at,
             },
+            happenings: Vec::new(),
             observations: Vec::new(),
             is_higher: |_, _| true,
         }
@@ -234,6 +237,8 @@ async fn try_commit(
     beside::write_texts(&mut transaction, group, &open).await?;
     beside::insert_references(&mut transaction, group, &open).await?;
     insert_events(&mut transaction, group, &open).await?;
+    let happenings: Vec<NewHappening> = open.iter().flat_map(|index| group[*index].happenings.clone()).collect();
+    super::outbox::insert(&mut transaction, &group[first].tenant, &happenings).await?;
     let records: Vec<AuditRecord> = open.iter().map(|index| group[*index].record()).collect();
     super::audit::insert(&mut transaction, &group[first].tenant, &records).await?;
     transaction.commit().await.map_err(failed(COMMITTING))?;

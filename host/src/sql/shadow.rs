@@ -10,13 +10,13 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::errors::failed;
 use super::rows::{millis, name, plain, rows_of_places};
-use super::{Database, RulesLock, Statement, audit, events, fleet, rules};
+use super::{Database, RulesLock, Statement, audit, events, fleet, outbox, rules};
 use crate::names::{Scope, Tenant};
 use crate::registry::audit::AuditRecord;
 use crate::registry::shadow::{Agreement, Change, Plan, ShadowRow};
 use crate::registry::store::{
-    DecisionRow, Happened, Observation, ObservationCode, ObservationExample, Progress, ProgressAsked, RulesStamp,
-    ShadowEnd, ShadowStore, StoreError,
+    DecisionRow, Happened, NewHappening, Observation, ObservationCode, ObservationExample, Progress, ProgressAsked,
+    RulesStamp, ShadowEnd, ShadowStore, StoreError,
 };
 
 const COLUMNS: &str = "id, scope, release_number AS number, release_digest AS digest, percent, state, reason, plan,
@@ -233,11 +233,13 @@ impl ShadowStore for Database {
         tenant: &Tenant,
         decision: &DecisionRow,
         observations: &[Observation],
+        happenings: &[NewHappening],
     ) -> Result<(), StoreError> {
         let failed = failed("to write a decision");
         let mut transaction = self.writers.begin().await.map_err(&failed)?;
         events::insert_decision(tenant, decision).execute(&mut *transaction).await.map_err(&failed)?;
         insert_observations(&mut transaction, tenant, std::iter::once((decision, observations))).await?;
+        outbox::insert(&mut transaction, tenant, happenings).await?;
         transaction.commit().await.map_err(&failed)
     }
 

@@ -65,6 +65,11 @@ pub const METRICS: &[Metric] = &[
         "Time of one registry operation; the entity is a kind's singular, `rules`, `plugin` or another thing",
     ),
     counter("registry_events_announced_total", &["event"], "Committed events announced, by what happened"),
+    counter(
+        "registry_webhook_sends_total",
+        &["outcome"],
+        "Requests sent to webhooks: `delivered`, `failed` and to be tried again, or `given-up`",
+    ),
     counter("registry_rules_notices_total", &["what"], "Notices of other hosts that rules changed"),
     histogram(
         "hallmark_plugin_evaluation_duration_seconds",

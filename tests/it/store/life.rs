@@ -71,7 +71,7 @@ fn written(committed: Committed) -> EntryRow {
 }
 
 async fn events(world: &World) -> usize {
-    world.database.pending_events(100).await.expect("events").len()
+    world.entry_events().await.len()
 }
 
 pub async fn rolls_back_and_forth(world: World) {
@@ -83,7 +83,7 @@ pub async fn rolls_back_and_forth(world: World) {
     assert_eq!((entry.highest_version.as_str(), entry.name.as_str()), ("2.0.0", "a back at 1.0.0"));
     assert!(entry.revision() > second.revision(), "every change of an entry is another revision");
     assert_eq!([status(&world, "a", "1.0.0").await, status(&world, "a", "2.0.0").await], ["active", "archived"]);
-    let pending = world.database.pending_events(10).await.expect("events");
+    let pending = world.entry_events().await;
     assert_eq!(pending.last().map(|row| row.event.what.as_str()), Some("entry.rolled-back"));
     assert_eq!(pending.len(), 3);
     // To where it is already: nothing is written.

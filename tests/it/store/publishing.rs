@@ -56,9 +56,9 @@ pub async fn writes_everything_of_a_publish(world: World) {
     assert_eq!(read.as_ref(), Some(&commit.version));
     let decision = world.database.decision(&world.tenant, &commit.decision.id).await.expect("an answer");
     assert_eq!(decision.as_ref(), Some(&commit.decision));
-    let events = world.database.pending_events(10).await.expect("events");
+    let events = world.entry_events().await;
     assert_eq!(events.len(), 1);
-    assert_eq!((&events[0].event, &events[0].tenant), (&commit.event, &world.tenant));
+    assert_eq!((&events[0].event.id, &events[0].tenant), (&commit.event.id, &world.tenant));
 }
 
 pub async fn archives_the_version_before(world: World) {
@@ -95,7 +95,7 @@ pub async fn tells_all_but_one_of_400_publishes_that_the_version_exists(world: W
         }
     }
     assert_eq!((won, told), (1, 399));
-    assert_eq!(world.database.pending_events(10).await.expect("events").len(), 1);
+    assert_eq!(world.entry_events().await.len(), 1);
 }
 
 pub async fn keeps_every_version_of_one_entry_published_at_once(world: World) {
@@ -116,7 +116,7 @@ pub async fn keeps_every_version_of_one_entry_published_at_once(world: World) {
     assert_eq!(active.len(), 1);
     assert_eq!(active[0].version, entry.current_version);
     // The last event is that of the version that stayed active: the order of events is the order of the entry.
-    let events = world.database.pending_events(100).await.expect("events");
+    let events = world.entry_events().await;
     assert_eq!(events.len(), 60);
     assert!(events.is_sorted_by(|one, next| one.sequence < next.sequence));
 }
@@ -156,7 +156,7 @@ pub async fn refuses_a_commit_whose_rules_moved(world: World) {
     let next = world.activate_new("module:agents", "{\"next\":1}").await;
     assert_eq!(world.publish(&judged, "a", "1.0.0").await, Committed::RulesMoved);
     assert_eq!(world.database.entry(&world.tenant, &agents(), &id("a")).await.expect("an answer"), None);
-    assert!(world.database.pending_events(10).await.expect("events").is_empty());
+    assert!(world.entry_events().await.is_empty());
     written(world.publish(&[next], "a", "1.0.0").await);
     // Another module's rules are no concern of an agent's.
     world.activate_new("module:services", "{}").await;
@@ -253,11 +253,11 @@ pub async fn leaves_all_or_nothing_of_a_commit_that_is_dropped(world: World) {
         written(publish(&host, &judged, &name, "2.0.0").await.expect("an answer"));
         let versions = world.database.versions(&world.tenant, &agents(), &id(&name), None, 10).await.expect("versions");
         let decision = world.database.decision(&world.tenant, &commit.decision.id).await.expect("an answer");
-        let events = world.database.pending_events(10_000).await.expect("events");
+        let events = world.entry_events().await;
         let found = [
             versions.items.iter().any(|head| head.version.as_str() == "1.0.0"),
             decision.is_some(),
-            events.iter().any(|row| row.event == commit.event),
+            events.iter().any(|row| row.event.id == commit.event.id),
         ];
         assert!(found == [true; 3] || found == [false; 3], "{found:?} after {turns} turns");
         if found == [false; 3] {
@@ -270,7 +270,7 @@ pub async fn leaves_all_or_nothing_of_a_commit_that_is_dropped(world: World) {
 pub async fn commits_a_group_but_for_those_that_cannot_be(world: World) {
     let (world, judged) = world.with_rules().await;
     written(world.publish(&judged, "there", "1.0.0").await);
-    let taken = world.database.pending_events(1).await.expect("events").remove(0).event.id;
+    let taken = world.entry_events().await.remove(0).event.id;
     let retired = judged.clone();
     let now = [world.activate_new("module:agents", "{\"next\":1}").await];
     let (approved, outdated) = (approve(&now), approve(&retired));
@@ -304,7 +304,7 @@ pub async fn commits_a_group_but_for_those_that_cannot_be(world: World) {
 pub async fn leaves_nothing_of_a_commit_that_fails(world: World) {
     let (world, judged) = world.with_rules().await;
     written(world.publish(&judged, "a", "1.0.0").await);
-    let taken = world.database.pending_events(1).await.expect("events").remove(0).event.id;
+    let taken = world.entry_events().await.remove(0).event.id;
     let approved = approve(&judged);
     let mut failing = commit(&world.tenant, &approved, "a", "2.0.0");
     failing.event.id = taken;

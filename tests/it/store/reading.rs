@@ -78,29 +78,6 @@ pub async fn keeps_decisions(world: World) {
     assert_eq!(world.database.decision(&world.tenant, &unknown).await.expect("an answer"), None);
 }
 
-pub async fn gives_events_in_order_until_announced(world: World) {
-    let (world, judged) = world.with_rules().await;
-    for version in 1..=6 {
-        world.publish(&judged, "a", &format!("{version}.0.0")).await;
-    }
-    let all = world.database.pending_events(100).await.expect("events");
-    assert!(all.is_sorted_by(|one, next| one.sequence < next.sequence));
-    assert_eq!(all.len(), 6);
-    let first = world.database.pending_events(2).await.expect("events");
-    assert_eq!(first, all[..2]);
-    let announced: Vec<_> = [0, 2, 3].map(|place: usize| all[place].sequence).to_vec();
-    world.database.mark_announced(&announced, AT).await.expect("they are marked");
-    world.database.mark_announced(&announced, AT).await.expect("they are marked again");
-    world.database.mark_announced(&[], AT).await.expect("nothing to mark");
-    let left = world.database.pending_events(100).await.expect("events");
-    assert_eq!(left, [all[1].clone(), all[4].clone(), all[5].clone()]);
-    let rest: Vec<_> = left.iter().map(|row| row.sequence).collect();
-    world.database.mark_announced(&rest, AT).await.expect("they are marked");
-    world.publish(&judged, "a", "7.0.0").await;
-    let next = world.database.pending_events(100).await.expect("events");
-    assert!(next.len() == 1 && next[0].sequence > all[5].sequence);
-}
-
 pub async fn pages_versions_newest_first(world: World) {
     let (world, judged) = world.with_rules().await;
     let approved = approve(&judged);

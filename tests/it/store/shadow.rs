@@ -63,7 +63,7 @@ pub async fn writes_what_was_observed_with_the_decision(world: World) {
     let (approved, tenant) = (approve(&judged), Tenant::default_tenant());
     let refused = commit(&tenant, &approved, "three", "1.0.0").decision;
     let failed = [observation(&shadow.id, Agreement::Failed, &[]), binding];
-    world.database.insert_observed_decision(&tenant, &refused, &failed).await.expect("an answer");
+    world.database.insert_observed_decision(&tenant, &refused, &failed, &[]).await.expect("an answer");
 
     let counts = world.database.observation_counts(&tenant, &shadow.id).await.expect("counts");
     assert_eq!(counts.len(), 2, "{counts:?}");

@@ -35,6 +35,8 @@ pub enum Form {
 #[derive(Debug, Clone, Copy)]
 enum Whose {
     Host,
+    /// A host, and what looks at what it keeps.
+    Place,
     Database,
     Client,
     Publisher,
@@ -47,9 +49,11 @@ pub const KEYS: &[Key] = &[
     key("token_file", "token_file", Form::Path, Whose::Client).or("token"),
     key("dry_run", "dry_run", Form::Flag, Whose::Publisher),
     key("serve.listen", "listen", Form::Text, Whose::Host),
-    key("serve.data", "data", Form::Path, Whose::Host),
-    key("serve.objects", "objects", Form::Path, Whose::Host),
-    key("serve.signing_key", "signing_key", Form::Path, Whose::Host),
+    key("serve.data", "data", Form::Path, Whose::Place),
+    key("serve.objects", "objects", Form::Path, Whose::Place),
+    key("serve.signing_key", "signing_key", Form::Path, Whose::Place),
+    key("serve.webhook_key", "webhook_key", Form::Path, Whose::Host),
+    key("serve.allow_private_webhooks", "allow_private_webhooks", Form::Flag, Whose::Host),
     key("serve.modules", "modules", Form::Path, Whose::Host),
     key("serve.policies", "policies", Form::Path, Whose::Host),
     key("access.issuers", "issuers", Form::Path, Whose::Host),
@@ -106,6 +110,7 @@ impl Key {
     pub(super) fn is_of(&self, command: &clap::Command) -> bool {
         let marks: &[&str] = match self.whose {
             Whose::Host => &["listen", "data"],
+            Whose::Place => &["data", "objects"],
             Whose::Database => &["database", "database_file"],
             Whose::Client => &["server", "token", "token_file"],
             Whose::Publisher => &["dry_run", "server"],

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use super::{DecisionRow, StoreError};
+use super::{DecisionRow, NewHappening, StoreError};
 use crate::clock::Millis;
 use crate::names::{DecisionId, EntryId, KindName, Scope, Tenant, VersionName};
 use crate::registry::release::ReleaseRef;
@@ -114,12 +114,13 @@ pub trait ShadowStore: Send + Sync {
     /// The newest of a scope, running or not.
     async fn newest_shadow(&self, tenant: &Tenant, scope: &Scope) -> Result<Option<ShadowRow>, StoreError>;
 
-    /// Writes a decision that let nothing in, with what was observed of it.
+    /// Writes a decision that let nothing in, with what was observed of it and what it tells: plugins that broke.
     async fn insert_observed_decision(
         &self,
         tenant: &Tenant,
         decision: &DecisionRow,
         observations: &[Observation],
+        happenings: &[NewHappening],
     ) -> Result<(), StoreError>;
     /// How far an observer has come.
     async fn observation_progress(

@@ -1,0 +1,2 @@
+-- The tables go with 0039.
+SELECT 1;
