@@ -39,7 +39,7 @@ impl Rates {
     }
 }
 
-impl<C: Clock> Rates<C> {
+impl<C: Clock + Clone> Rates<C> {
     fn by(limits: &Limits, clock: &C) -> Self {
         let rate = |policy, limit, requests_max| Rate::new(limits, policy, limit, requests_max, clock.clone());
         Self {
@@ -88,7 +88,8 @@ struct Rate<C: Clock> {
 impl<C: Clock> Rate<C> {
     fn new(limits: &Limits, policy: &'static str, limit: &'static str, requests_max: u32, clock: C) -> Option<Self> {
         let window_s = limits.requests_window_s.max(1);
-        let quota = Quota::new(NonZeroU32::new(requests_max)?, Duration::from_secs(window_s.into()))?;
+        let burst = NonZeroU32::new(requests_max)?;
+        let quota = Quota::with_period(Duration::from_secs(window_s.into()) / requests_max)?.allow_burst(burst);
         let counts = Counts::new(limits.callers_counted_max);
         let limiter = RateLimiter::new(quota, counts, clock);
         Some(Self { policy, limit, quota, window_s, limiter })
