@@ -183,7 +183,56 @@ fn versions_are_compared() {
 }
 
 #[test]
-fn a_rating_is_1_to_5_and_one_for_each_name() {
+fn nobody_rates_in_the_name_of_another_who_may_not_speak_for_others() {
+    let host = host();
+    let token = |name: &str, more: Value| {
+        let mut request = json!({"name": name, "roles": ["reader"]});
+        request.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        let made = host.post("/api/tokens", &request);
+        made.body["token"].as_str().expect("a token").to_owned()
+    };
+    let rate = |token: &str, rating: i64, submitted_by: Value| {
+        let body = json!({"templateId": "thanks", "rating": rating, "submittedBy": submitted_by});
+        host.by(token).post("/api/templates/rate", &body)
+    };
+    let told = |answer: &Answer| (answer.status, answer.body["average"].as_f64(), answer.body["count"].as_i64());
+    let (ada, mallory) = (token("ada", json!({})), token("mallory", json!({})));
+    let bound = token("bound", json!({"roles": ["publisher"], "entries": ["templates/thanks"]}));
+    assert_eq!(told(&rate(&ada, 5, json!(null))), (201, Some(5.0), Some(1)));
+    for (token, name) in [(&mallory, "mallory"), (&bound, "bound")] {
+        let refused = rate(token, 1, json!("ada"));
+        let detail = format!(
+            "the token '{name}' rates in its own name: leave submittedBy out, or ask an admin for one that may speak \
+             for others"
+        );
+        assert_eq!((refused.status, &refused.body["code"]), (403, &json!("forbidden")));
+        assert_eq!(refused.body["detail"], detail);
+    }
+    assert_eq!(told(&rate(&mallory, 1, json!(null))), (201, Some(3.0), Some(2)));
+    assert_eq!(
+        told(&rate(&mallory, 3, json!("mallory"))),
+        (200, Some(4.0), Some(2)),
+        "heard once, by its own name too"
+    );
+    // What somebody else says in ada's name stands beside what she said.
+    let portal = token("portal", json!({"roles": ["publisher"]}));
+    assert_eq!(told(&rate(&portal, 2, json!("ada"))), (201, Some(3.33), Some(3)));
+    assert_eq!(told(&rate(&portal, 4, json!("ada"))), (200, Some(4.0), Some(3)));
+    let listed = host.get("/api/templates/thanks/ratings").body["items"].clone();
+    let listed: Vec<_> = listed.as_array().expect("items").iter().collect();
+    let who = |item: &Value| (item["submittedBy"].clone(), item["ratedBy"].clone(), item["rating"].as_i64());
+    assert_eq!(
+        listed.into_iter().map(who).collect::<Vec<_>>(),
+        [
+            (json!("ada"), json!("portal"), Some(4)),
+            (json!("mallory"), json!("mallory"), Some(3)),
+            (json!("ada"), json!("ada"), Some(5)),
+        ]
+    );
+}
+
+#[test]
+fn a_rating_is_1_to_5_and_one_for_each_name_that_an_admin_speaks_for() {
     let host = host();
     let rate = |body: Value| host.post("/api/templates/rate", &body);
     let first = rate(json!({"templateId": "thanks", "rating": 5, "comment": "Good.", "submittedBy": "ada"}));
@@ -197,6 +246,7 @@ fn a_rating_is_1_to_5_and_one_for_each_name() {
         (&listed[0]["submittedBy"], &listed[0]["rating"], &listed[1]["rating"]),
         (&json!("ada"), &json!(1), &json!(4))
     );
+    assert_eq!((&listed[0]["ratedBy"], &listed[1]["submittedBy"]), (&json!("admin"), &json!(null)));
     let long = "x".repeat(501);
     for (body, detail) in [
         (json!({"templateId": "thanks", "rating": 6}), "a rating is a whole number from 1 to 5, not 6"),

@@ -431,7 +431,7 @@ impl From<RegistryError> for Problem {
             RegistryError::TooLarge { limit_bytes } => Self::too_large("document_size_max_bytes", limit_bytes),
             RegistryError::NoKind { .. } => Self::new(Code::NoKind, text),
             RegistryError::NotFound { .. } => Self::new(Code::NotFound, text),
-            RegistryError::OutOfReach { .. } => Self::new(Code::Forbidden, text),
+            RegistryError::OutOfReach { .. } | RegistryError::OtherName { .. } => Self::new(Code::Forbidden, text),
             RegistryError::Rejected { decision } => {
                 let mut problem = Self::new(Code::Rejected, text).found(Findings::Gate(decision.findings));
                 problem.0.more.decision_id = Some(decision.id);

@@ -63,7 +63,7 @@ fn not_done(error: &RegistryError) -> Told<'_> {
         | Error::BadList(_)
         | Error::BadChange(_) => "refused",
         Error::NoKind { .. } | Error::NotFound { .. } => "missed",
-        Error::OutOfReach { .. } => "forbidden",
+        Error::OutOfReach { .. } | Error::OtherName { .. } => "forbidden",
         Error::VersionExists { .. }
         | Error::EntryDisabled { .. }
         | Error::EntryChanged { .. }

@@ -88,13 +88,14 @@ struct RatingView<'a> {
     rating: i64,
     comment: Option<&'a str>,
     submitted_by: Option<&'a str>,
+    rated_by: &'a str,
     at: Instant,
 }
 
 impl<'a> RatingView<'a> {
     fn of(row: &'a RatingRow) -> Self {
         let (comment, submitted_by) = (row.comment.as_deref(), row.submitted_by.as_deref());
-        Self { rating: row.rating, comment, submitted_by, at: Instant(row.at) }
+        Self { rating: row.rating, comment, submitted_by, rated_by: &row.actor, at: Instant(row.at) }
     }
 }
 

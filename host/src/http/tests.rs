@@ -236,6 +236,7 @@ fn each_refusal_of_the_registry_has_its_status_and_code() {
         ("a b".parse::<crate::names::KindName>().expect_err("a space").into(), 400, "bad-name"),
         (RegistryError::NoKind { kind: "x".to_owned(), known: known() }, 404, "no-kind"),
         (RegistryError::NotFound { what: "entry", name: "x".to_owned() }, 404, "not-found"),
+        (RegistryError::OtherName { token: "ci".to_owned() }, 403, "forbidden"),
         (
             RegistryError::OutOfReach {
                 token: "ci".to_owned(),

@@ -32,6 +32,14 @@ pub enum RegistryError {
         /// The kinds there are, with commas, or `none`.
         known: String,
     },
+    /// Who rates says that somebody else does.
+    #[error(
+        "the token '{token}' rates in its own name: leave submittedBy out, or ask an admin for one that may speak for others"
+    )]
+    OtherName {
+        /// The token's name.
+        token: String,
+    },
     /// The caller's token is not for this entry.
     #[error("the token '{token}' may change {reach}, not {kind}/{id}: ask an admin for one that may")]
     OutOfReach {

@@ -288,6 +288,13 @@ const MIGRATIONS: &[Migration] = &[
         up: include_str!("../../../migrations/0042_publishers.postgres.sql"),
         down: include_str!("../../../migrations/0042_publishers.postgres.down.sql"),
     },
+    Migration {
+        number: 43,
+        name: "raters",
+        only: None,
+        up: include_str!("../../../migrations/0043_raters.sql"),
+        down: include_str!("../../../migrations/0043_raters.down.sql"),
+    },
 ];
 
 /// The steps that were applied are kept here, by number, with the digest of their text.

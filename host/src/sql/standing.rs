@@ -77,7 +77,7 @@ impl ReadingStore for Database {
     async fn rate(&self, tenant: &Tenant, rating: &RatingRow) -> Result<bool, StoreError> {
         let failed = failed("to write a rating");
         let mut transaction = self.writers.begin().await.map_err(&failed)?;
-        // The count's row first, and always: two who rate under one name wait for each other here.
+        // The count's row first, and always: two who rate in one name wait for each other here.
         of_entry(
             "INSERT INTO entry_ratings (tenant_id, kind, entry_id, count, total) VALUES ($1, $2, $3, 0, 0)
              ON CONFLICT (tenant_id, kind, entry_id) DO UPDATE SET count = entry_ratings.count",
@@ -89,11 +89,12 @@ impl ReadingStore for Database {
         .map_err(&failed)?;
         let before = of_entry(
             "DELETE FROM ratings WHERE tenant_id = $1 AND kind = $2 AND entry_id = $3 AND submitted_by = $4
-             RETURNING rating",
+             AND actor = $5 RETURNING rating",
             tenant,
             &rating.of,
         )
         .bind(rating.submitted_by.clone())
+        .bind(rating.actor.clone())
         .fetch_optional(&mut *transaction)
         .await
         .map_err(&failed)?;

@@ -149,30 +149,32 @@ pub async fn orders_by_what_people_think(world: World) {
     for id in ["a", "b", "c", "d"] {
         world.say(&judged, "1.0.0", 0, json!({"agentId": id, "name": id})).await;
     }
-    let rate = async |id: &str, rating: i64, by: Option<&str>| {
+    let rate_by = async |actor: &str, id: &str, rating: i64, by: Option<&str>| {
         let row = RatingRow {
             id: new_id(AT),
             of: name(&format!("agents/{id}")),
             submitted_by: by.map(str::to_owned),
             rating,
             comment: Some("so".to_owned()),
-            actor: "ada".to_owned(),
+            actor: actor.to_owned(),
             at: AT,
         };
         world.database.rate(&world.tenant, &row).await.expect("an answer")
     };
+    let rate = async |id: &str, rating: i64, by: Option<&str>| rate_by("ada", id, rating, by).await;
     assert!(!rate("a", 1, Some("bob")).await);
     assert!(rate("a", 5, Some("bob")).await, "bob changed his mind");
+    assert!(!rate_by("eve", "a", 4, Some("bob")).await, "eve does not change what ada said of bob");
     assert!(!rate("a", 4, None).await && !rate("a", 4, None).await, "who gives no name is heard each time");
     assert!(!rate("b", 5, Some("bob")).await && !rate("c", 4, Some("bob")).await && !rate("c", 4, Some("eve")).await);
     let asked = |order: EntryOrder| EntriesAsked { order, at: AT, ..EntriesAsked::all(agents()) };
     assert_eq!(world.list(&asked(EntryOrder::Rating)).await, ["b", "a", "c", "d"]);
     let standing = world.database.standing(&world.tenant, &name("agents/a"), AT).await.expect("an answer");
-    assert_eq!((standing.ratings, standing.total, standing.average_thousandths()), (3, 13, 4333));
+    assert_eq!((standing.ratings, standing.total, standing.average_thousandths()), (4, 17, 4250));
     let ratings = world.database.ratings(&world.tenant, &name("agents/a"), None, 2).await.expect("a page");
     assert_eq!((ratings.items.len(), ratings.more), (2, true));
     let rest = world.database.ratings(&world.tenant, &name("agents/a"), Some(&ratings.items[1].id), 2).await;
-    assert_eq!(rest.expect("a page").items.len(), 1);
+    assert_eq!(rest.expect("a page").items.len(), 2);
 
     let today = day(AT);
     for (id, on, went_well, times) in [

@@ -102,6 +102,12 @@ impl Grants {
         self.entries.is_empty() || self.entries.iter().any(|pattern| pattern.matches(kind.as_str(), id.as_str()))
     }
 
+    /// True where what others say may be passed on by these: an admin, or a publisher who is bound to no entries. One
+    /// who is bound would speak of its own.
+    pub fn speak_for_others(&self) -> bool {
+        self.include(Role::Publisher) && self.entries.is_empty()
+    }
+
     /// The roles, each once.
     pub fn roles(&self) -> &[Role] {
         &self.roles
@@ -162,6 +168,19 @@ mod tests {
         assert!(reaches(&some, "agents", "search-web") && reaches(&some, "services", "search"));
         assert!(!reaches(&some, "agents", "web-search") && !reaches(&some, "services", "search-web"));
         assert_eq!(some.entries_text(), "agents/search-*, services/search");
+    }
+
+    #[test]
+    fn who_is_bound_to_entries_or_only_reads_speaks_for_nobody_else() {
+        for (roles, entries, expected) in [
+            (&[Role::Reader][..], &[][..], false),
+            (&[Role::Rules], &[], false),
+            (&[Role::Publisher], &["agents/search-*"], false),
+            (&[Role::Publisher], &[], true),
+            (&[Role::Admin], &[], true),
+        ] {
+            assert_eq!(grants(roles, entries).speak_for_others(), expected, "{roles:?} {entries:?}");
+        }
     }
 
     #[test]

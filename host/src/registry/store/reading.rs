@@ -269,7 +269,7 @@ pub struct RatingRow {
     pub id: String,
     /// What is rated.
     pub of: EntryName,
-    /// Who rates, in the caller's words; nobody where the caller does not say.
+    /// In whose name the caller rates: its own, another that it speaks for, or none.
     pub submitted_by: Option<String>,
     /// 1 to 5.
     pub rating: i64,
