@@ -9,6 +9,7 @@ mod settings;
 mod signatures;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation, dangerous};
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use self::keys::{Key, Keys};
+use crate::clock::Millis;
 use crate::config::Limits;
 use crate::names::Tenant;
 
@@ -47,6 +49,8 @@ pub struct Vouched {
     pub url: String,
     /// For whom it vouches.
     pub subject: String,
+    /// The first instant at which it does not hold, whatever the clocks differ by.
+    pub until: Millis,
     /// Everything that it says.
     pub claims: Map<String, Value>,
 }
@@ -138,6 +142,7 @@ impl Issuers {
             issuer: place,
             name: issuer.settings.name.clone(),
             url: issuer.settings.issuer.clone(),
+            until: issuer.until(&claims),
             subject,
             claims,
         }))
@@ -163,6 +168,13 @@ impl Issuers {
 }
 
 impl Issuer {
+    /// When a token of these claims has ended. One that names no end was not believed.
+    fn until(&self, claims: &Map<String, Value>) -> Millis {
+        let end = claims.get("exp").and_then(Value::as_f64).and_then(|end_s| Duration::try_from_secs_f64(end_s).ok());
+        let end = end.and_then(|end| end.checked_add(Duration::from_secs(self.settings.clock_skew_s)));
+        Millis(end.and_then(|end| i64::try_from(end.as_millis()).ok()).unwrap_or(i64::MAX))
+    }
+
     /// The token's subject and claims, after its signature and its claims were checked, in this order: who cannot sign
     /// learns nothing of what is asked of claims.
     fn believe(

@@ -79,12 +79,14 @@ pub struct Actor {
     pub grants: Grants,
     /// The token's id; none where the host itself acts, or an issuer vouches for who asks.
     pub token: Option<String>,
+    /// The first instant at which what was shown does not hold, where no token's row says it.
+    pub until: Option<Millis>,
 }
 
 impl Actor {
     /// Somebody who may do everything and holds no token: the host itself.
     pub fn trusted(tenant: Tenant, name: &str) -> Self {
-        Self { tenant, name: name.to_owned(), grants: Grants::everything(), token: None }
+        Self { tenant, name: name.to_owned(), grants: Grants::everything(), token: None, until: None }
     }
 }
 

@@ -173,6 +173,19 @@ fn a_token_that_is_not_believed_is_told_what_to_change_and_nothing_else() {
 }
 
 #[test]
+fn a_stream_of_events_ends_with_its_readers_token() {
+    let key = SigningKey::ec("a");
+    let issuer = Issuer::start(&[&key]);
+    let setting = Setting::new(&issuer, &format!("clock_skew_s = 0\n{GRANTS}"));
+    let host = setting.options().limit("event_heartbeat_ms", 50).start();
+    let token = issuer.token(&key, json!({"exp": Millis::now().0 / 1_000 + 2}));
+    // The answer is whole when the stream ends, or this never does.
+    assert_eq!(host.by(&token).get("/api/events").status, 200);
+    let expired = "the token expired: ask its issuer for another";
+    until("nobody asks by it", || ask(&host, &token) == (401, expired.to_owned()));
+}
+
+#[test]
 fn keys_change_hands_without_a_restart() {
     let (old, new) = (SigningKey::rsa(), SigningKey::ed("new"));
     let issuer = Issuer::start(&[&old]);

@@ -128,6 +128,15 @@ fn a_session_ends_with_its_token_and_in_time() {
 }
 
 #[test]
+fn a_stream_of_events_ends_with_its_session() {
+    let host = Options::new().limit("session_max_s", 1).limit("event_heartbeat_ms", 50).start();
+    let browser = Browser::new(&host, &host.token);
+    // The answer is whole when the stream ends, or this never does.
+    assert_eq!(browser.get(&host, "/api/events").status, 200);
+    assert_eq!(browser.get(&host, "/api/session").status, 401);
+}
+
+#[test]
 fn every_host_of_a_fleet_takes_a_session() {
     let folder = TempDir::new().expect("a folder");
     let key = folder.path().join("session.key");

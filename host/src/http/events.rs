@@ -116,12 +116,16 @@ impl Feed {
         let mut placed = self.registry.placed();
         let heartbeat = Duration::from_millis(self.limits.event_heartbeat_ms.max(10));
         let poll = Duration::from_millis(self.limits.event_poll_ms.max(10));
-        let mut told = Instant::now();
+        let (mut told, mut checked) = (Instant::now(), Instant::now());
         self.say(format!("retry: {RETRY_MS}\nid: {}\n\n", self.after)).await?;
         loop {
             let is_last = self.tell_page(&mut told).await?;
+            // However much there is to tell.
+            if checked.elapsed() >= heartbeat {
+                self.check_reader().await?;
+                checked = Instant::now();
+            }
             if told.elapsed() >= heartbeat {
-                self.check_token().await?;
                 // Without data it is no event, and its id is remembered all the same.
                 self.say(format!(": {}\nid: {}\n\n", Millis::now().rfc3339(), self.after)).await?;
                 told = Instant::now();
@@ -160,7 +164,7 @@ impl Feed {
         Ok(events.len() < usize::try_from(PAGE).unwrap_or(usize::MAX))
     }
 
-    async fn check_token(&self) -> Result<(), Over> {
+    async fn check_reader(&self) -> Result<(), Over> {
         match self.registry.still_holds(&self.actor, Millis::now()).await {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => Err(Over),

@@ -129,16 +129,20 @@ impl Registry {
             return Ok(Err(NoEntry::Expired { name: row.name, at }));
         }
         self.tell_use(&row, now).await?;
-        let actor = Actor { tenant: row.tenant, name: row.name, grants: row.grants, token: Some(row.id) };
+        let (token, until) = (Some(row.id), None);
+        let actor = Actor { tenant: row.tenant, name: row.name, grants: row.grants, token, until };
         self.tokens.keep(hash, actor.clone(), row.expires_at);
         Ok(Ok(actor))
     }
 
-    /// True where somebody who was known a while ago may still ask: the token holds.
+    /// True where somebody who was known a while ago may still ask: the token holds, or the session.
     ///
     /// # Errors
     /// `Store`.
     pub async fn still_holds(&self, actor: &Actor, now: Millis) -> Result<bool, RegistryError> {
+        if actor.until.is_some_and(|end| end <= now) {
+            return Ok(false);
+        }
         let Some(id) = &actor.token else { return Ok(true) };
         let row = self.store.token(&actor.tenant, id).await?;
         Ok(row.is_some_and(|row| row.revoked.is_none() && row.expires_at.is_none_or(|end| now < end)))

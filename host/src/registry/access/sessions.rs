@@ -148,7 +148,8 @@ impl Registry {
             Some(actor) => Ok(actor),
             None => self.admit(hash, self.store.token(&self.tenant, &session.token).await?, now).await?,
         };
-        Ok(admitted.map(|actor| (actor, session)).map_err(|_| NoEntry::Session))
+        let until = Some(session.expires_at);
+        Ok(admitted.map(|actor| (Actor { until, ..actor }, session)).map_err(|_| NoEntry::Session))
     }
 
     /// What a page of the registry's own knows of its session, and a page of somebody else's cannot.

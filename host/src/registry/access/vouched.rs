@@ -59,6 +59,7 @@ impl Registry {
             name,
             grants,
             token: None,
+            until: Some(vouched.until),
         }))
     }
 
