@@ -37,6 +37,7 @@ mod otlp;
 mod packaging;
 mod pages;
 mod protocol;
+mod provider;
 mod publishers;
 mod rates;
 mod reports;
