@@ -121,6 +121,12 @@ fn three_hosts_share_a_database_and_nothing_that_is_their_own() {
         knows("serve", &served);
         assert!(served.contains("--database-file /run/secrets/database_url "), "{served}");
         assert!(served.contains("database_connections_max 16 "), "{served}");
+        for shared in ["session", "webhook"] {
+            assert!(served.contains(&format!("--{shared}-key /run/secrets/{shared}_key ")), "{served}");
+            assert!(host["secrets"].as_array().expect("secrets").contains(&json!(format!("{shared}_key"))));
+        }
+        let subnet = compose["networks"]["inside"]["ipam"]["config"][0]["subnet"].as_str().expect("a network");
+        assert!(served.contains(&format!("--trusted-proxies {subnet} ")), "the proxy is believed: {served}");
         let volumes: Vec<&str> =
             host["volumes"].as_array().expect("volumes").iter().filter_map(Value::as_str).collect();
         assert!(volumes.contains(&"objects:/var/lib/hallmark-objects"), "{volumes:?}");
@@ -163,6 +169,7 @@ fn containers_can_write_nothing_and_become_nobody() {
         assert!(proxy.contains(&format!("server {name} {name}:8080\n")), "the proxy knows {name}");
     }
     assert!(proxy.contains("option httpchk GET /readyz\n"));
+    assert!(proxy.contains("    http-request del-header x-forwarded-for\n    option forwardfor\n"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::identity::IssuerSettings;
 use crate::registry::access::SessionKey;
 
 /// The file in the data folder that holds the secret that sessions are signed with.
-const SESSION_KEY_FILE: &str = "session.key";
+pub(super) const SESSION_KEY_FILE: &str = "session.key";
 
 /// What `serve` takes of it.
 #[derive(Debug, clap::Args)]

@@ -29,8 +29,8 @@ const LAST: &str = "backup.last";
 const ROWS_MEMBER_BYTES: usize = 4 * 1024 * 1024;
 
 /// What no archive holds, and whoever restores one wants.
-const BESIDE: &str = "It holds no secret file: keep admin.token and the signing key (signing.key, or what --signing-key names) \
-                      elsewhere, with the settings that hosts are started with.";
+const BESIDE: &str = "It holds no secret file: keep admin.token and the keys of signing, sessions and webhooks (signing.key, session.key and \
+                      webhook.key, or what the flags name) elsewhere, with the settings that hosts are started with.";
 
 /// What `backup` takes.
 #[derive(Debug, clap::Args)]

@@ -40,7 +40,7 @@ pub(super) const TOKEN_FILE: &str = "admin.token";
 pub(super) const SIGNING_KEY_FILE: &str = "signing.key";
 
 /// The file in the data folder that holds the key that webhooks' secrets are made from.
-const WEBHOOK_KEY_FILE: &str = "webhook.key";
+pub(super) const WEBHOOK_KEY_FILE: &str = "webhook.key";
 
 /// Bytes of a thread's stack beside a guest's.
 const RUNTIME_STACK_BYTES: usize = 2 * 1024 * 1024;

@@ -5,9 +5,12 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::super::serve::{SIGNING_KEY_FILE, TOKEN_FILE};
+use super::super::access::SESSION_KEY_FILE;
+use super::super::serve::{SIGNING_KEY_FILE, TOKEN_FILE, WEBHOOK_KEY_FILE};
 use super::{Arguments, Check};
+use crate::registry::access::SessionKey;
 use crate::registry::signing::SigningKey;
+use crate::registry::webhooks::secret::WebhookKey;
 
 /// The host's own database, where no other is named.
 const DATABASE_FILE: &str = "hallmark.db";
@@ -41,6 +44,7 @@ pub fn look(arguments: &Arguments, checks: &mut Vec<Check>) {
         ),
         (check, _) => check,
     });
+    checks.extend(keys_of_its_own(data));
     checks.extend(database_files(data));
     checks.push(cache(&data.join(CACHE_FOLDER)));
     checks.push(disk(data));
@@ -93,6 +97,22 @@ fn secret(path: &Path, part: &'static str, is_right: impl Fn(&str) -> Result<(),
             }
         },
     }
+}
+
+/// Keys that the host made for itself; where one is named elsewhere, or none was asked for yet, there is none to look at.
+fn keys_of_its_own(data: &Path) -> Vec<Check> {
+    let told = |error: &dyn std::fmt::Display| error.to_string();
+    let mut checks = Vec::new();
+    let (session, webhook) = (data.join(SESSION_KEY_FILE), data.join(WEBHOOK_KEY_FILE));
+    if session.exists() {
+        let is_right = |text: &str| SessionKey::from_secret(text).map(|_| ()).map_err(|error| told(&error));
+        checks.push(secret(&session, "session key", is_right));
+    }
+    if webhook.exists() {
+        let is_right = |text: &str| WebhookKey::from_text(text).map(|_| ()).map_err(|error| told(&error));
+        checks.push(secret(&webhook, "webhook key", is_right));
+    }
+    checks
 }
 
 /// A database in the data folder, and its journal.
