@@ -37,7 +37,7 @@ use crate::report::{Placeholder, Remark, Source, Stage, Substitution};
 
 pub use engine::SERIES_MAX;
 pub use sandbox::{Haste, Sandbox};
-pub use series::{Series, Unconfigured};
+pub use series::{Configured, Series, Unconfigured};
 
 /// What is being judged, without its document; the contract's `subject`.
 #[derive(Debug, Clone)]
