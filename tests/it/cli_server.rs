@@ -141,6 +141,17 @@ fn a_refusal_shows_the_lines_and_what_to_change() {
 }
 
 #[test]
+fn a_large_component_that_is_refused_by_its_token_tells_so() {
+    let host = Options::new().start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("large.wasm");
+    std::fs::write(&file, vec![b' '; 16_000_000]).expect("written");
+    let (_, error, code) = told(&host, &["plugin", "push", &file.display().to_string(), "--token", "hm_unknown"]);
+    assert!(error.starts_with("error[unauthenticated]"), "{error}");
+    assert_eq!(code, 3);
+}
+
+#[test]
 fn problems_are_told_with_the_correlation_id() {
     let host = Options::new().start();
     for (arguments, expected, code) in [

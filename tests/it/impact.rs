@@ -291,7 +291,7 @@ fn a_release_is_activated_only_where_few_enough_would_newly_fail() {
     let host = four_notes(Options::new());
     let refused = host.post("/api/modules/notes/activate", &json!({"release": 3, "ifImpactAtMost": 0}));
     let id = refused.body["impactId"].as_str().expect("an id").to_owned();
-    let detail = format!("1 active manifests would newly fail, more than 0: schema.pattern (1); see preview {id}");
+    let detail = format!("1 active manifest would newly fail, more than 0: schema.pattern (1); see preview {id}");
     assert_eq!(
         (refused.status, &refused.body["code"], &refused.body["detail"]),
         (412, &json!("impact-too-large"), &json!(detail))

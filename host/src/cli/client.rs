@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use ureq::http::{HeaderValue, Request, Response};
 use ureq::middleware::MiddlewareNext;
-use ureq::{Agent, Body, SendBody};
+use ureq::typestate::WithBody;
+use ureq::{Agent, Body, RequestBuilder, SendBody};
 
 use super::{Trouble, show};
 use crate::names::{EntryId, KindName};
@@ -20,6 +21,8 @@ use crate::report::{Finding, Remark};
 const CONNECT_MAX_MS: u64 = 5_000;
 /// Milliseconds that one request may take: a plugin that is pushed is compiled first.
 const REQUEST_MAX_MS: u64 = 120_000;
+/// Bytes of a body from which on a server is asked first whether it reads it.
+const ANNOUNCED_FROM_BYTES: usize = 64 * 1024;
 /// Bytes of an answer that are read.
 const ANSWER_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -197,8 +200,7 @@ impl Client {
     /// The problem that the server tells, or why it cannot be asked.
     pub fn post_if(&self, path: &str, body: &Value, (header, value): (&str, &str)) -> Result<Answer, Trouble> {
         let bytes = serde_json::to_vec(body).expect("a JSON value can be written");
-        let request = self.agent.post(self.url(path)).header("authorization", &self.authorization());
-        let request = request.header("content-type", "application/json").header(header, value);
+        let request = self.sending(path, "application/json", &bytes).header(header, value);
         Ok(self.read(request.send(&bytes[..]))??)
     }
 
@@ -217,8 +219,15 @@ impl Client {
     /// # Errors
     /// Why the server cannot be asked.
     pub fn send(&self, path: &str, media_type: &str, bytes: &[u8]) -> Result<Result<Answer, Problem>, Trouble> {
+        self.read(self.sending(path, media_type, bytes).send(bytes))
+    }
+
+    /// A request with a body. A large one is sent when the server says that it reads it: one that refuses it by its head
+    /// alone may close before it is sent, and then nobody would hear why (RFC 9110, 10.1.1).
+    fn sending(&self, path: &str, media_type: &str, bytes: &[u8]) -> RequestBuilder<WithBody> {
         let request = self.agent.post(self.url(path)).header("authorization", &self.authorization());
-        self.read(request.header("content-type", media_type).send(bytes))
+        let request = request.header("content-type", media_type);
+        if bytes.len() > ANNOUNCED_FROM_BYTES { request.header("expect", "100-continue") } else { request }
     }
 
     /// Sends a component with its signature; `step` is told each step as the server begins it.
@@ -231,8 +240,8 @@ impl Client {
         signature: Option<&PluginSignature>,
         mut step: impl FnMut(&str),
     ) -> Result<Result<Value, Problem>, Trouble> {
-        let request = self.agent.post(self.url("/api/plugins")).header("authorization", &self.authorization());
-        let mut request = request.header("content-type", "application/wasm").header("accept", "application/x-ndjson");
+        let request = self.sending("/api/plugins", "application/wasm", component);
+        let mut request = request.header("accept", "application/x-ndjson");
         if let Some(PluginSignature { key_id, signature, .. }) = signature {
             request = request.header("plugin-signature", format!("{key_id} {signature}"));
         }

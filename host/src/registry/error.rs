@@ -171,7 +171,8 @@ pub enum RegistryError {
     #[error("{0}")]
     ScopeFrozen(Box<activation::Frozen>),
     /// More stored manifests would newly fail than the caller allows.
-    #[error("{would_fail} active manifests would newly fail{}, more than {at_most}: {}; see preview {impact}",
+    #[error("{would_fail} active manifest{} would newly fail{}, more than {at_most}: {}; see preview {impact}",
+        if *would_fail == 1 { "" } else { "s" },
         if *not_judged == 0 { String::new() } else { format!(" and {not_judged} could not be judged") },
         if codes.is_empty() { "no code".to_owned() } else { codes.join(", ") })]
     ImpactTooLarge {

@@ -99,7 +99,7 @@ fn a_preview_answers_for_an_activation_while_its_exemptions_hold_still() {
     let activate = || host.post("/api/modules/notes/activate", &json!({"release": number, "ifImpactAtMost": 0}));
     let refused = activate();
     let detail = refused.body["detail"].as_str().expect("a detail").to_owned();
-    assert!(detail.starts_with("1 active manifests would newly fail, more than 0: hostile.error (1)"), "{detail}");
+    assert!(detail.starts_with("1 active manifest would newly fail, more than 0: hostile.error (1)"), "{detail}");
     assert_eq!(activate().body["impactId"], refused.body["impactId"], "the same preview answers again");
     let told = super::shown(&host, refused.body["impactId"].as_str().expect("an id"));
     assert_eq!(told["exemptions"], 1, "{told}");
