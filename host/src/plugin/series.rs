@@ -115,4 +115,10 @@ impl Series {
             Failure { plugin: description.name.clone(), digest: digest.clone(), cause, lookups }
         })
     }
+
+    /// True where it is better ended, since what it judged has left so much behind.
+    #[must_use]
+    pub fn is_worn(&self) -> bool {
+        self.store.data().is_half_full()
+    }
 }

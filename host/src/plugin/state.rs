@@ -93,6 +93,11 @@ impl State {
         (self.random, self.clock_readings) = (None, 0);
     }
 
+    /// True where half of the memory that it may have is taken.
+    pub fn is_half_full(&self) -> bool {
+        self.memory_bytes > self.limits.plugin_memory_max_bytes / 2
+    }
+
     /// The case under judgement; `import` is what wants it.
     pub fn case(&self, import: &str) -> Result<&Case, Cause> {
         match &self.task {

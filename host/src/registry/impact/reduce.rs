@@ -37,7 +37,8 @@ pub(super) struct Part {
 /// What differs of a binding's settings, with the component to judge by it.
 pub(super) type Alone = Arc<Configured>;
 
-/// Instances that judge one manifest after another by what differs alone. What broke once is not tried again.
+/// Instances that judge the manifests of a chunk, one after another, by what differs alone. What broke once is not tried
+/// again.
 #[derive(Default)]
 pub(super) struct Instances(Vec<(Alone, Result<Series, Failure>)>);
 
@@ -48,20 +49,18 @@ impl Instances {
             self.0.len() - 1
         });
         let (_, series) = &mut self.0[place];
-        let said = match series {
-            Ok(series) => series.judge(case),
+        let judging = match series {
+            Ok(judging) => judging,
             Err(failure) => return Err(failure.clone()),
         };
+        let said = judging.judge(case);
         if let Err(failure) = &said {
             tracing::info!(error = failure as &dyn std::error::Error, "what differs cannot be judged alone");
             *series = Err(failure.clone());
+        } else if judging.is_worn() {
+            drop(self.0.remove(place));
         }
         said
-    }
-
-    /// Ends those that judge: the next manifest begins others.
-    pub(super) fn renew(&mut self) {
-        self.0.retain(|(_, series)| series.is_err());
     }
 }
 
