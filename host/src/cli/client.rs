@@ -59,9 +59,6 @@ pub struct Problem {
     /// What the operator finds it by in the log.
     #[serde(default)]
     pub correlation_id: String,
-    /// The plugin that broke.
-    #[serde(default)]
-    pub plugin: Option<String>,
     /// The decision that rejects.
     #[serde(default)]
     pub decision_id: Option<String>,
@@ -85,9 +82,6 @@ impl Problem {
         let mut text = format!("error[{}]: {}", self.code, show::plain(&self.title));
         if !self.detail.is_empty() {
             text.push_str(&format!("\n  {}", show::plain(&self.detail)));
-        }
-        if let Some(plugin) = &self.plugin {
-            text.push_str(&format!("\n  plugin: {}", show::plain(plugin)));
         }
         for remark in &self.findings {
             if let Ok(remark) = serde_json::from_value::<Remark>(remark.clone()) {
@@ -374,7 +368,7 @@ mod tests {
             "detail": "plugin cel overran its deadline (plugin_deadline_ms = 250)"}));
         assert_eq!(
             broken.text(),
-            "error[plugin-failed]: A plugin broke\n  plugin cel overran its deadline (plugin_deadline_ms = 250)\n  plugin: cel"
+            "error[plugin-failed]: A plugin broke\n  plugin cel overran its deadline (plugin_deadline_ms = 250)"
         );
         assert!(!broken.is_about_what_was_sent());
     }

@@ -105,13 +105,12 @@ impl Series {
     pub fn judge(&mut self, case: &Case) -> Result<Vec<Remark>, Failure> {
         let Self { component, stage, store, instance } = self;
         let Unconfigured { engine, digest, linked, description, .. } = &**component;
-        let limits = &engine.limits;
         store.data_mut().take_up(case.clone());
-        store.set_hostcall_fuel(limits.plugin_answer_max_bytes);
+        store.set_hostcall_fuel(engine.limits.plugin_answer_max_bytes);
         let said = linked.entry.judge(store, instance, case, *stage);
         let lookups = store.data_mut().take_lookups();
         said.map_err(|error| {
-            let cause = failure::cause(&error, limits);
+            let cause = failure::cause(&error, store.data());
             Failure { plugin: description.name.clone(), digest: digest.clone(), cause, lookups }
         })
     }
