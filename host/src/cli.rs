@@ -120,6 +120,9 @@ enum Command {
     /// The tenant's policies.
     #[command(subcommand)]
     Policy(rules::PolicyCommand),
+    /// Previews of other rules, which `module impact` and `policy impact` begin.
+    #[command(subcommand)]
+    Impact(impact::Command),
     /// Plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
@@ -183,9 +186,27 @@ enum Trouble {
     CouldNotRun(anyhow::Error),
 }
 
+impl Trouble {
+    /// The same, and what was done before it came up.
+    fn after(self, done: &str) -> Self {
+        match self {
+            Self::Usage(why) => Self::Usage(format!("{why}\n{done}")),
+            Self::Wrong(why) => Self::Wrong(format!("{why}\n{done}")),
+            Self::Refused(why) => Self::Refused(format!("{why}\n{done}")),
+            Self::CouldNotRun(why) => Self::CouldNotRun(anyhow::anyhow!("{why:#}\n{done}")),
+        }
+    }
+}
+
 impl From<anyhow::Error> for Trouble {
     fn from(error: anyhow::Error) -> Self {
         Self::CouldNotRun(error)
+    }
+}
+
+impl From<folder::FolderError> for Trouble {
+    fn from(error: folder::FolderError) -> Self {
+        Self::Wrong(error.to_string())
     }
 }
 
@@ -249,6 +270,7 @@ fn run_configured(first: &ArgMatches) -> Outcome {
         Command::List(arguments) => list::run(&arguments),
         Command::Module(command) => rules::run_module(&command),
         Command::Policy(command) => rules::run_policies(&command),
+        Command::Impact(command) => impact::run(&command),
         Command::Plugin(command) => plugin::run(&command, &configuration),
         Command::Inbox(command) => inbox::run(&command),
         Command::Token(command) => token::run(&command),

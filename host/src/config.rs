@@ -298,6 +298,15 @@ pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, candidate)| candidate)
 }
 
+/// What to do about a name that is not known: take the one that was meant, or none.
+pub fn instead(name: &str, known: &[&str]) -> String {
+    match nearest(name, known) {
+        Some(near) => format!("did you mean '{near}'?"),
+        None if known.is_empty() => "take it out".to_owned(),
+        None => format!("take it out; known are: {}", known.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

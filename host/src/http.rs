@@ -50,6 +50,7 @@ use crate::telemetry::Metrics;
 
 pub use address::{Proxies, ProxyHeader};
 pub use server::{serve, stop_signals};
+pub use view::ADDED;
 
 /// What every request is served from. It serves before its registry is open, so that a host that is starting can be
 /// told from one that is dead.

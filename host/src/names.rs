@@ -245,7 +245,8 @@ impl fmt::Display for Scope {
     }
 }
 
-/// JSON Pointers (RFC 6901) are built here alone, so that escaping is never forgotten.
+/// JSON Pointers (RFC 6901) are built here alone, but for those of patches, which are a type of their own: escaping is never
+/// forgotten.
 pub mod pointer {
     use serde_json::Value;
 
@@ -262,6 +263,15 @@ pub mod pointer {
     /// True where `text` has the form of a pointer.
     pub fn is_pointer(text: &str) -> bool {
         (text.is_empty() || text.starts_with('/')) && text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']))
+    }
+
+    /// The members that a JSON Schema names beside the keyword at this place, as beside `additionalProperties`.
+    pub fn named_beside<'a>(schema: &'a Value, keyword: &str) -> Vec<&'a str> {
+        let around = keyword.rsplit_once('/').map_or("", |(around, _)| around);
+        match schema.pointer(&format!("{around}/properties")) {
+            Some(Value::Object(properties)) => properties.keys().map(String::as_str).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Puts `value` in the place of what stands at the pointer; false where nothing stands there.

@@ -37,7 +37,8 @@ use crate::report::{Placeholder, Remark, Source, Stage, Substitution};
 
 pub use engine::SERIES_MAX;
 pub use sandbox::{Haste, Sandbox};
-pub use series::{Series, Unconfigured};
+pub use self_test::EmptyRegistry;
+pub use series::{Configured, Series, Unconfigured};
 
 /// What is being judged, without its document; the contract's `subject`.
 #[derive(Debug, Clone)]
@@ -229,10 +230,16 @@ pub enum Cause {
         /// The limit in force, bytes.
         limit_bytes: usize,
     },
-    /// It trapped: a panic, a division by zero, an access out of bounds.
+    /// It trapped: a division by zero, an access out of bounds, a panic that left no words.
     #[error("trapped: {what}")]
     Trap {
         /// The trap's name, in WebAssembly's terms.
+        what: String,
+    },
+    /// It panicked, in its own words.
+    #[error("panicked: {what}")]
+    Panic {
+        /// What it said, and where.
         what: String,
     },
     /// It handed over more than it may.

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use ureq::http::{HeaderValue, Request, Response};
 use ureq::middleware::MiddlewareNext;
-use ureq::{Agent, Body, SendBody};
+use ureq::typestate::WithBody;
+use ureq::{Agent, Body, RequestBuilder, SendBody};
 
 use super::{Trouble, show};
 use crate::names::{EntryId, KindName};
@@ -20,6 +21,8 @@ use crate::report::{Finding, Remark};
 const CONNECT_MAX_MS: u64 = 5_000;
 /// Milliseconds that one request may take: a plugin that is pushed is compiled first.
 const REQUEST_MAX_MS: u64 = 120_000;
+/// Bytes of a body from which on a server is asked first whether it reads it.
+const ANNOUNCED_FROM_BYTES: usize = 64 * 1024;
 /// Bytes of an answer that are read.
 const ANSWER_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -56,9 +59,6 @@ pub struct Problem {
     /// What the operator finds it by in the log.
     #[serde(default)]
     pub correlation_id: String,
-    /// The plugin that broke.
-    #[serde(default)]
-    pub plugin: Option<String>,
     /// The decision that rejects.
     #[serde(default)]
     pub decision_id: Option<String>,
@@ -82,9 +82,6 @@ impl Problem {
         let mut text = format!("error[{}]: {}", self.code, show::plain(&self.title));
         if !self.detail.is_empty() {
             text.push_str(&format!("\n  {}", show::plain(&self.detail)));
-        }
-        if let Some(plugin) = &self.plugin {
-            text.push_str(&format!("\n  plugin: {}", show::plain(plugin)));
         }
         for remark in &self.findings {
             if let Ok(remark) = serde_json::from_value::<Remark>(remark.clone()) {
@@ -197,8 +194,7 @@ impl Client {
     /// The problem that the server tells, or why it cannot be asked.
     pub fn post_if(&self, path: &str, body: &Value, (header, value): (&str, &str)) -> Result<Answer, Trouble> {
         let bytes = serde_json::to_vec(body).expect("a JSON value can be written");
-        let request = self.agent.post(self.url(path)).header("authorization", &self.authorization());
-        let request = request.header("content-type", "application/json").header(header, value);
+        let request = self.sending(path, "application/json", &bytes).header(header, value);
         Ok(self.read(request.send(&bytes[..]))??)
     }
 
@@ -217,8 +213,15 @@ impl Client {
     /// # Errors
     /// Why the server cannot be asked.
     pub fn send(&self, path: &str, media_type: &str, bytes: &[u8]) -> Result<Result<Answer, Problem>, Trouble> {
+        self.read(self.sending(path, media_type, bytes).send(bytes))
+    }
+
+    /// A request with a body. A large one is sent when the server says that it reads it: one that refuses it by its head
+    /// alone may close before it is sent, and then nobody would hear why (RFC 9110, 10.1.1).
+    fn sending(&self, path: &str, media_type: &str, bytes: &[u8]) -> RequestBuilder<WithBody> {
         let request = self.agent.post(self.url(path)).header("authorization", &self.authorization());
-        self.read(request.header("content-type", media_type).send(bytes))
+        let request = request.header("content-type", media_type);
+        if bytes.len() > ANNOUNCED_FROM_BYTES { request.header("expect", "100-continue") } else { request }
     }
 
     /// Sends a component with its signature; `step` is told each step as the server begins it.
@@ -231,8 +234,8 @@ impl Client {
         signature: Option<&PluginSignature>,
         mut step: impl FnMut(&str),
     ) -> Result<Result<Value, Problem>, Trouble> {
-        let request = self.agent.post(self.url("/api/plugins")).header("authorization", &self.authorization());
-        let mut request = request.header("content-type", "application/wasm").header("accept", "application/x-ndjson");
+        let request = self.sending("/api/plugins", "application/wasm", component);
+        let mut request = request.header("accept", "application/x-ndjson");
         if let Some(PluginSignature { key_id, signature, .. }) = signature {
             request = request.header("plugin-signature", format!("{key_id} {signature}"));
         }
@@ -365,7 +368,7 @@ mod tests {
             "detail": "plugin cel overran its deadline (plugin_deadline_ms = 250)"}));
         assert_eq!(
             broken.text(),
-            "error[plugin-failed]: A plugin broke\n  plugin cel overran its deadline (plugin_deadline_ms = 250)\n  plugin: cel"
+            "error[plugin-failed]: A plugin broke\n  plugin cel overran its deadline (plugin_deadline_ms = 250)"
         );
         assert!(!broken.is_about_what_was_sent());
     }

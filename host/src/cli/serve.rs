@@ -107,7 +107,7 @@ pub fn run(arguments: &Arguments, configuration: &Configuration) -> Outcome {
 }
 
 async fn serve(arguments: &Arguments, limits: Arc<Limits>, exporter: Option<&Exporter>) -> Outcome {
-    let folders = read_folders(arguments, &limits)?;
+    let folders = folder::read_all(arguments.modules.as_deref(), arguments.policies.as_deref(), &limits)?;
     prepare_folder(&arguments.data)?;
     let shutdown = http::stop_signals().context("signals cannot be listened to")?;
     let metrics = Metrics::start(limits.metric_label_values_max, exporter).map_err(|text| anyhow!(text))?;
@@ -197,18 +197,6 @@ async fn open(arguments: &Arguments, limits: &Arc<Limits>, folders: Vec<Folder>)
         apply(&registry, folder).await?;
     }
     Ok(Opened { database, registry, token_file })
-}
-
-fn read_folders(arguments: &Arguments, limits: &Limits) -> Result<Vec<Folder>, Trouble> {
-    let wrong = |error: folder::FolderError| Trouble::Wrong(error.to_string());
-    let mut folders = match &arguments.modules {
-        Some(modules) => folder::read_modules(modules, limits).map_err(wrong)?,
-        None => Vec::new(),
-    };
-    if let Some(policies) = &arguments.policies {
-        folders.push(folder::read_policies(policies, limits).map_err(wrong)?);
-    }
-    Ok(folders)
 }
 
 /// Makes the data folder, for its owner alone. One that everybody may write to is refused: the token and the database

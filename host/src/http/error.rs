@@ -206,6 +206,8 @@ struct More {
     #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    binding: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     plugin: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<&'static str>,
@@ -395,7 +397,8 @@ pub fn limit_of(cause: &Cause) -> Option<&'static str> {
         Cause::Lookups { .. } => Some("plugin_lookups_max"),
         Cause::Busy { .. } => Some("plugin_turn_wait_max_ms"),
         Cause::Quarantined { .. } => Some("plugin_failures_max"),
-        Cause::Trap { .. } | Cause::Nonsense { .. } | Cause::Refused { .. } | Cause::Facts | Cause::Start => None,
+        Cause::Trap { .. } | Cause::Panic { .. } | Cause::Nonsense { .. } | Cause::Refused { .. } => None,
+        Cause::Facts | Cause::Start => None,
     }
 }
 
@@ -426,11 +429,17 @@ impl From<RegistryError> for Problem {
             RegistryError::Malformed(malformed) => malformed.into(),
             RegistryError::Name(name) => name.into(),
             RegistryError::Store(store) => store.into(),
-            RegistryError::PluginFailed { failure, .. } => failure.into(),
+            RegistryError::PluginFailed { broken, decision } => {
+                let mut problem = Self::from(broken.failure);
+                problem.0.detail = text;
+                problem.0.more.binding = Some(broken.name);
+                problem.0.more.decision_id = decision.map(|decision| decision.id);
+                problem
+            }
             RegistryError::Unfit { binding, unfit: why } => unfit(binding, why),
             RegistryError::TooLarge { limit_bytes } => Self::too_large("document_size_max_bytes", limit_bytes),
             RegistryError::NoKind { .. } => Self::new(Code::NoKind, text),
-            RegistryError::NotFound { .. } => Self::new(Code::NotFound, text),
+            RegistryError::NotFound { .. } | RegistryError::NoRelease { .. } => Self::new(Code::NotFound, text),
             RegistryError::OutOfReach { .. } | RegistryError::OtherName { .. } => Self::new(Code::Forbidden, text),
             RegistryError::Rejected { decision } => {
                 let mut problem = Self::new(Code::Rejected, text).found(Findings::Gate(decision.findings));

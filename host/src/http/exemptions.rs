@@ -10,7 +10,7 @@ use super::reply::{Answer, Reply};
 use super::shadow::instant;
 use crate::clock::Instant;
 use crate::clock::Millis;
-use crate::registry::exemptions::{Exemption, ExemptionWanted};
+use crate::registry::exemptions::{Exemption, ExemptionToTell, ExemptionWanted};
 
 /// What the list is of, in its cursors.
 const EXEMPTIONS: &str = "exemptions";
@@ -32,6 +32,9 @@ struct ExemptionView<'a> {
     revoked_at: Option<Instant>,
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked_by: Option<&'a str>,
+    /// What whoever made it should know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
 }
 
 impl<'a> ExemptionView<'a> {
@@ -53,6 +56,7 @@ impl<'a> ExemptionView<'a> {
             },
             revoked_at: revoked.map(|(at, _)| Instant(*at)),
             revoked_by: revoked.map(|(_, by)| by.as_str()),
+            note: None,
         }
     }
 }
@@ -84,16 +88,21 @@ struct ExemptionRequest {
     binding: Option<String>,
     until: String,
     reason: String,
+    #[serde(default)]
+    undocumented: bool,
 }
 
 /// `POST /api/policies/exemptions`
 pub async fn make(call: Call) -> Answer {
-    let ExemptionRequest { entries: pattern, code, binding, until, reason } = call.json()?;
+    let ExemptionRequest { entries: pattern, code, binding, until, reason, undocumented } = call.json()?;
     let (until, now) = (instant("until", &until)?, Millis::now());
-    let wanted = ExemptionWanted { pattern, code, binding, until, reason };
-    let result = call.registry.exempt(&call.actor, wanted, now).await;
+    let wanted = ExemptionWanted { pattern, code, binding, until, reason, undocumented };
+    let (result, note) = match call.registry.exempt(&call.actor, wanted, now).await {
+        Ok(ExemptionToTell { exemption, note }) => (Ok(exemption), note),
+        Err(error) => (Err(error), None),
+    };
     journal::exempted(&call, "make", &result);
-    Reply::json(Success::Created, &ExemptionView::of(&result?, now))
+    Reply::json(Success::Created, &ExemptionView { note: note.as_deref(), ..ExemptionView::of(&result?, now) })
 }
 
 /// `POST /api/policies/exemptions/{id}/revoke`

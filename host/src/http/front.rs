@@ -18,7 +18,7 @@ use super::address::Peer;
 use super::call::{Call, Correlation, REQUEST_ID, no_route as nothing_at};
 use super::error::{Code, Problem};
 use super::idempotency;
-use super::intake::Intake;
+use super::intake::{Incoming, Intake};
 use super::rates::Told;
 use super::reply::{Answer, Known, refusal};
 use super::{Host, caller};
@@ -87,24 +87,33 @@ where
     F: Future<Output = Answer> + Send + 'static,
 {
     let asked = Asked::of(label, request.headers());
+    let (parts, body) = request.into_parts();
+    let mut unread = Incoming::of(body, &parts.headers);
     let work = async {
-        // Held until the answer is made. What outlives a client that hangs up is counted where it runs: by the gate's
-        // own limits, and by the store's.
-        let _permit = host.in_flight.try_acquire().map_err(|_| {
-            let limit = host.limits.requests_in_flight_max;
-            let detail = format!("the host is busy (requests_in_flight_max = {limit}): try again");
-            Problem::new(Code::Busy, detail).limited_by("requests_in_flight_max")
-        })?;
-        let _change = guard.intake.is_change().then(|| change(&host)).transpose()?;
-        let call = admit(Arc::clone(&host), guard, request, &asked).await?;
-        if label.method == "GET" {
-            let known = Known::of(&call.headers);
-            return Ok(handler(call).await?.unless_known(&known));
+        let answer = async {
+            // Held until the answer is made. What outlives a client that hangs up is counted where it runs: by the gate's
+            // own limits, and by the store's.
+            let _permit = host.in_flight.try_acquire().map_err(|_| {
+                let limit = host.limits.requests_in_flight_max;
+                let detail = format!("the host is busy (requests_in_flight_max = {limit}): try again");
+                Problem::new(Code::Busy, detail).limited_by("requests_in_flight_max")
+            })?;
+            let _change = guard.intake.is_change().then(|| change(&host)).transpose()?;
+            let call = admit(Arc::clone(&host), guard, parts, &mut unread, &asked).await?;
+            if label.method == "GET" {
+                let known = Known::of(&call.headers);
+                return Ok(handler(call).await?.unless_known(&known));
+            }
+            match idempotency::key(&call.headers)? {
+                Some(key) => idempotency::once(key, label, call, handler).await,
+                None => handler(call).await,
+            }
         }
-        match idempotency::key(&call.headers)? {
-            Some(key) => idempotency::once(key, label, call, handler).await,
-            None => handler(call).await,
+        .await;
+        if answer.is_err() {
+            unread.discard().await;
         }
+        answer
     };
     conclude(&asked, work).await
 }
@@ -112,10 +121,10 @@ where
 async fn admit(
     host: Arc<Host>,
     Guard { role, intake }: Guard,
-    request: Request,
+    mut parts: Parts,
+    unread: &mut Incoming,
     asked: &Asked,
 ) -> Result<Call, Problem> {
-    let (mut parts, body) = request.into_parts();
     if let Some(Peer(peer)) = parts.extensions.get() {
         host.rates.count_address(host.proxies.client(*peer, &parts.headers), &asked.told)?;
     }
@@ -127,7 +136,7 @@ async fn admit(
     let words = RawPathParams::from_request_parts(&mut parts, &())
         .await
         .map_err(|_| Problem::new(Code::BadName, "the path is not UTF-8 when its percent-encoding is undone"))?;
-    let body = intake.read(body, &host.limits).await?;
+    let body = intake.read(unread.take(), &host.limits).await?;
     let Parts { headers, uri, .. } = parts;
     let (correlation, trace, started) = (asked.correlation.clone(), Arc::clone(&asked.trace), asked.started);
     Ok(Call { host, registry, actor, session, correlation, trace, started, format, headers, body, words, uri })
@@ -144,17 +153,25 @@ fn change(host: &Host) -> Result<SemaphorePermit<'_>, Problem> {
 
 /// Answers a path that no route has.
 pub async fn no_route(State(_): State<Arc<Host>>, request: Request) -> Response<Body> {
-    let label = Label { method: method_word(request.method()), path: "none" };
-    let path = request.uri().path();
-    conclude(&Asked::of(label, request.headers()), async { Err(nothing_at(path)) }).await
+    let problem = nothing_at(request.uri().path());
+    refuse(request, problem).await
 }
 
 /// Answers a method that a route does not have; the router adds `Allow`.
 pub async fn no_method(State(_): State<Arc<Host>>, request: Request) -> Response<Body> {
-    let label = Label { method: method_word(request.method()), path: "none" };
     let detail = format!("{} is not served here: the Allow header says what is", method_word(request.method()));
-    let refused = async { Err(Problem::new(Code::NoMethod, detail)) };
-    conclude(&Asked::of(label, request.headers()), refused).await
+    refuse(request, Problem::new(Code::NoMethod, detail)).await
+}
+
+async fn refuse(request: Request, problem: Problem) -> Response<Body> {
+    let label = Label { method: method_word(request.method()), path: "none" };
+    let asked = Asked::of(label, request.headers());
+    let (parts, body) = request.into_parts();
+    let work = async {
+        Incoming::of(body, &parts.headers).discard().await;
+        Err(problem)
+    };
+    conclude(&asked, work).await
 }
 
 /// A caller may invent methods; a metric's labels are ours.

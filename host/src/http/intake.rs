@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, HttpBody as _};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, EXPECT};
 use axum::http::{HeaderMap, HeaderValue};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -164,6 +164,32 @@ async fn next(stream: &mut BodyDataStream) -> Result<Option<Bytes>, Unread> {
 /// connection closes often never sees the answer that says why.
 const DISCARD_MAX_BYTES: usize = 64 * 1024 * 1024;
 const DISCARD_MAX_MS: u64 = 2_000;
+
+/// A body that nobody has read yet.
+pub struct Incoming {
+    body: Body,
+    /// Its sender waits to be told to send it, and reads the answer otherwise (RFC 9110, 10.1.1).
+    is_held_back: bool,
+}
+
+impl Incoming {
+    /// The body of a request with these headers.
+    pub fn of(body: Body, headers: &HeaderMap) -> Self {
+        Self { body, is_held_back: headers.contains_key(EXPECT) }
+    }
+
+    /// What is to be read.
+    pub fn take(&mut self) -> Body {
+        std::mem::take(&mut self.body)
+    }
+
+    /// Throws away what is left where the request is refused without it.
+    pub async fn discard(&mut self) {
+        if !self.is_held_back {
+            discard(self.take().into_data_stream()).await;
+        }
+    }
+}
 
 async fn discard(mut stream: BodyDataStream) {
     let reading = async {

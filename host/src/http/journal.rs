@@ -62,7 +62,7 @@ fn not_done(error: &RegistryError) -> Told<'_> {
         | Error::BadImpact(_)
         | Error::BadList(_)
         | Error::BadChange(_) => "refused",
-        Error::NoKind { .. } | Error::NotFound { .. } => "missed",
+        Error::NoKind { .. } | Error::NotFound { .. } | Error::NoRelease { .. } => "missed",
         Error::OutOfReach { .. } | Error::OtherName { .. } => "forbidden",
         Error::VersionExists { .. }
         | Error::EntryDisabled { .. }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use json_patch::PatchOperation;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -13,7 +14,7 @@ use super::reply::{Answer, Reply};
 use super::view::EntryView;
 use crate::clock::{Instant, Millis};
 use crate::names::{Digest, EntryId, VersionName};
-use crate::registry::difference::{Change, Step};
+use crate::registry::difference::Change;
 use crate::registry::reading::ListWanted;
 use crate::registry::release::Kind;
 use crate::registry::store::{
@@ -249,7 +250,7 @@ struct DifferenceView<'a> {
     id: &'a EntryId,
     from: SideView<'a>,
     to: SideView<'a>,
-    patch: &'a [Step],
+    patch: &'a [PatchOperation],
     changes: &'a [Change],
 }
 

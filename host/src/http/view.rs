@@ -16,7 +16,7 @@ use crate::registry::shadow::{ObservingRecord, ShadowRecord};
 use crate::registry::store::{PluginRow, ReleaseHead, ReleaseRow};
 use crate::registry::{Decision, FailureRecord, LookupRecord, NotJudged, Outcome, SubstitutionRecord};
 use crate::report::{Finding, Mode, Placeholder, Severity, Stage, Timing};
-pub use entry::{EntryView, RatingsView, Stored, UsesView, VersionView};
+pub use entry::{ADDED, EntryView, RatingsView, Stored, UsesView, VersionView};
 
 /// JSON text of ours, handed on as it is.
 struct Json<'a>(&'a str);

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::activation::command;
 use super::audit::AuditRecord;
 use super::publish::not_found;
 use super::release::ReleaseRef;
@@ -260,8 +261,7 @@ impl Registry {
             return Err(RegistryError::BadChange(why));
         };
         if beside.release.digest == row.release.digest {
-            let why = format!("release {} of {scope} says what the active one says", wanted.release);
-            return Err(RegistryError::BadChange(why));
+            return Err(RegistryError::BadChange(as_the_active_one(beside.release.number, &row.release)));
         }
         let plan = wanted.plan.map(|plan| plan.checked(beside.release.number, at)).transpose()?;
         self.prove(actor, &rules, row.clone(), active).await?;
@@ -321,6 +321,16 @@ impl Registry {
     }
 }
 
+/// Why a release is not run beside the active one: it would be compared with itself.
+fn as_the_active_one(active: i64, ReleaseRef { scope, number, .. }: &ReleaseRef) -> String {
+    let releases = command(scope, "releases");
+    let is = match *number == active {
+        true => "is the active one".to_owned(),
+        false => format!("has the very rules of release {active}, which is active"),
+    };
+    format!("release {number} of {scope} {is}, and would be compared with itself: name another (`hallmark {releases}`)")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -337,5 +347,21 @@ mod tests {
         for change in [Change::New, Change::Gone] {
             assert_eq!(json!(change), change.as_str());
         }
+    }
+
+    #[test]
+    fn a_release_is_not_compared_with_itself() {
+        let release =
+            |number| ReleaseRef { scope: Scope::Policies, number, digest: crate::names::Digest::of(b"the same rules") };
+        assert_eq!(
+            as_the_active_one(1, &release(1)),
+            "release 1 of policies is the active one, and would be compared with itself: name another (`hallmark policy \
+             releases`)"
+        );
+        assert_eq!(
+            as_the_active_one(1, &release(3)),
+            "release 3 of policies has the very rules of release 1, which is active, and would be compared with itself: name \
+             another (`hallmark policy releases`)"
+        );
     }
 }

@@ -275,7 +275,10 @@ impl Registry {
                 Ok(None)
             }
             Err(
-                error @ (RegistryError::Unfit { .. } | RegistryError::BadRules(_) | RegistryError::NotFound { .. }),
+                error @ (RegistryError::Unfit { .. }
+                | RegistryError::BadRules(_)
+                | RegistryError::NotFound { .. }
+                | RegistryError::NoRelease { .. }),
             ) => Ok(Some(Due::to(ShadowState::Demoted, format!("it cannot be activated: {error}")))),
             // Another host was first, or somebody: the next look tells which. Or it can be tried again.
             Err(error) => {
