@@ -13,10 +13,12 @@ mod page;
 mod reply;
 mod routes;
 mod server;
+pub mod tls;
 mod view;
 
 mod activation;
 mod audit;
+mod changes;
 mod decisions;
 mod entries;
 mod events;
