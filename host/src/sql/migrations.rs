@@ -274,6 +274,27 @@ const MIGRATIONS: &[Migration] = &[
         up: include_str!("../../../migrations/0040_webhooks.postgres.sql"),
         down: include_str!("../../../migrations/0040_webhooks.postgres.down.sql"),
     },
+    Migration {
+        number: 55,
+        name: "changes",
+        only: None,
+        up: include_str!("../../../migrations/0055_changes.sql"),
+        down: include_str!("../../../migrations/0055_changes.down.sql"),
+    },
+    Migration {
+        number: 56,
+        name: "filled",
+        only: None,
+        up: include_str!("../../../migrations/0056_filled.sql"),
+        down: include_str!("../../../migrations/0056_filled.down.sql"),
+    },
+    Migration {
+        number: 57,
+        name: "filled.postgres",
+        only: Some(Engine::Postgres),
+        up: include_str!("../../../migrations/0057_filled.postgres.sql"),
+        down: include_str!("../../../migrations/0057_filled.postgres.down.sql"),
+    },
 ];
 
 /// The steps that were applied are kept here, by number, with the digest of their text.
