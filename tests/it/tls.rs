@@ -44,7 +44,7 @@ fn https_is_served_and_believed_by_who_is_told_whom_to_believe() {
     assert_eq!(status(&format!("{}/livez", host.url)), 200);
     shows(&host, 2040);
 
-    let strange = against(&host, &["module", "list"]);
+    let strange = against(&host, &["token", "list"]);
     assert_eq!(strange.status.code(), Some(3), "{}", said(&strange));
     let told = format!(
         "error: the certificate of {} is not believed: name who signed it with --ca-certificate FILE: ",
@@ -52,9 +52,9 @@ fn https_is_served_and_believed_by_who_is_told_whom_to_believe() {
     );
     assert!(said(&strange).starts_with(&told), "{}", said(&strange));
     let authority = write_authority(folder.path());
-    let known = against(&host, &["module", "list", "--ca-certificate", argument(&authority)]);
+    let known = against(&host, &["token", "list", "--ca-certificate", argument(&authority)]);
     assert_eq!(known.status.code(), Some(0), "{}", said(&known));
-    let none = against(&host, &["module", "list", "--ca-certificate", argument(&pair.key)]);
+    let none = against(&host, &["token", "list", "--ca-certificate", argument(&pair.key)]);
     let told = format!("error: --ca-certificate: {}: it holds no certificate (PEM)\n", pair.key.display());
     assert_eq!((said(&none), none.status.code()), (told, Some(2)));
 

@@ -221,7 +221,9 @@ pub async fn commits_nothing_under_retired_rules_while_rules_change(world: World
                     Committed::Written { .. } if retired => panic!("committed under a retired release"),
                     Committed::Written { .. } => done += 1,
                     Committed::RulesMoved => {}
-                    Committed::Exists { .. } | Committed::Refused { .. } => panic!("no version is published twice"),
+                    Committed::Exists { .. } | Committed::Refused { .. } | Committed::Overtaken { .. } => {
+                        panic!("no version is published twice")
+                    }
                 }
             }
         })
