@@ -9,6 +9,7 @@ mod access;
 mod activate;
 mod audit;
 mod backup;
+mod certificate;
 mod client;
 mod compare;
 mod completions;
@@ -32,6 +33,7 @@ mod keys;
 mod life;
 mod list;
 mod migrate;
+mod objects;
 mod pages;
 mod parallel;
 mod patch;
@@ -55,6 +57,7 @@ mod trust_publisher;
 mod validate;
 mod verify;
 mod webhook;
+mod webhook_key;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -219,6 +222,8 @@ fn command() -> clap::Command {
 
 /// Runs the process's command line.
 pub fn run() -> ExitCode {
+    // Libraries that speak TLS take what they compute with from here. Another may be first only where it is the same.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     let first = command().get_matches();
     let ended = match read(&first).command {
         // What writes about the command line must not fail for what is configured here.

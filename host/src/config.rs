@@ -102,11 +102,17 @@ limits! {
     issuer_keys_kept_ms: u64 = 24 * 60 * 60 * 1_000,
     /// Trusted publishers of a tenant.
     trusted_publishers_max: u32 = 1_000,
+    /// Milliseconds that a client may take for the handshake of TLS.
+    tls_handshake_max_ms: u64 = 10_000,
+    /// Milliseconds between two looks whether the certificate or its key changed.
+    tls_poll_ms: u64 = 2_000,
     /// Milliseconds that a stopping host gives the requests it has accepted.
     shutdown_max_ms: u64 = 30_000,
     /// Milliseconds for which a host that is asked to stop says that it is not ready and serves on, so that whoever sends
     /// it requests learns of it before its port is closed; asked again, it waits no longer.
     shutdown_drain_ms: u64 = 0,
+    /// Milliseconds that one request to an S3-compatible object store may take, tries after the first apart.
+    object_request_max_ms: u64 = 30_000,
     /// Milliseconds that each part of the host has to answer when it is asked how it is.
     health_check_max_ms: u64 = 2_000,
     /// Milliseconds between two looks at what metrics tell of pools, the outbox, the disk and the last backup.
@@ -128,6 +134,12 @@ limits! {
     follow_overlap_ms: u64 = 60_000,
     /// Milliseconds after a commit in which more events are gathered, to be announced together.
     event_gather_ms: u64 = 20,
+    /// Versions from before words, categories and references were kept that are given theirs at once.
+    fill_versions_max: u32 = 50,
+    /// Milliseconds between two times that some are.
+    fill_pause_ms: u64 = 20,
+    /// Milliseconds between two looks for kinds that came into force and have such versions.
+    fill_poll_ms: u64 = 60_000,
     /// Milliseconds for which events are kept, to be read and to be sent.
     events_kept_ms: u64 = 7 * 24 * 60 * 60 * 1_000,
     /// Streams of events that a host serves at once; past it, it answers 503.

@@ -16,10 +16,12 @@ mod rates;
 mod reply;
 mod routes;
 mod server;
+pub mod tls;
 mod view;
 
 mod activation;
 mod audit;
+mod changes;
 mod decisions;
 mod entries;
 mod events;

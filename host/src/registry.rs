@@ -26,6 +26,7 @@ pub mod difference;
 mod error;
 pub mod explain;
 mod facts;
+mod filling;
 pub mod fleet;
 mod health;
 pub mod idempotency;

@@ -9,6 +9,7 @@ mod entries;
 mod errors;
 mod events;
 mod exemptions;
+mod filling;
 mod fleet;
 mod group_commit;
 mod idempotency;

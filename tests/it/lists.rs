@@ -132,6 +132,57 @@ fn a_mirror_follows_what_changes() {
 }
 
 #[test]
+fn a_mirror_follows_every_kind_at_once() {
+    let host = host();
+    let agent =
+        std::fs::read(crate::support::host::root().join("examples/manifests/valid/agent.yaml")).expect("a file");
+    assert_eq!(host.send("/api/agents/publish", "application/yaml", &agent).status, 201);
+    let follow = |query: &str| {
+        let (mut seen, mut path) = (Vec::new(), format!("/api/changes?{query}&limit=2"));
+        loop {
+            let page = host.get(&path);
+            assert_eq!(page.status, 200, "{page:?}");
+            seen.extend(page.body["items"].as_array().expect("items").clone());
+            let resume = page.body["resumeSince"].as_str().expect("an instant").to_owned();
+            let Some(link) = page.header("link") else { return (seen, resume) };
+            path = link[1..].split('>').next().expect("a link").to_owned();
+        }
+    };
+    let named = |seen: &[Value]| -> Vec<String> {
+        let name = |item: &Value| {
+            let id = item["entry"].get("agentId").or(item["entry"].get("templateId")).and_then(Value::as_str);
+            format!("{}/{}", item["kind"].as_str().expect("a kind"), id.expect("an id"))
+        };
+        seen.iter().map(name).collect()
+    };
+    let (seen, resume) = follow("updated_since=2020-01-01");
+    assert_eq!(
+        named(&seen),
+        ["templates/invoice", "templates/reminder", "templates/thanks", "agents/release-notes"],
+        "in the order in which they were published"
+    );
+    assert_eq!(named(&follow("updated_since=2020-01-01&kind=agents").0), ["agents/release-notes"]);
+    assert_eq!(follow("updated_since=2020-01-01&kind=agents,templates").0, seen);
+
+    assert_eq!(host.post("/api/templates/invoice/disable", &json!({"reason": "so"})).status, 200);
+    let (seen, _) = follow(&format!("updated_since={resume}"));
+    let last = seen.last().expect("a change");
+    assert_eq!((&last["entry"]["templateId"], &last["entry"]["status"]), (&json!("invoice"), &json!("disabled")));
+    assert_eq!(last["entry"]["withdrawnVersions"], json!([]));
+
+    assert_eq!(
+        host.get("/api/changes").body["detail"],
+        "updated_since is missing: say from when on, as in 2026-01-01; a mirror begins before the first"
+    );
+    assert_eq!(host.get("/api/changes?updated_since=2020-01-01&kind=none").status, 404);
+    let many = vec!["agents"; 101].join(",");
+    assert_eq!(
+        host.get(&format!("/api/changes?updated_since=2020-01-01&kind={many}")).body["detail"],
+        "kind names 100 kinds at most; without it, all"
+    );
+}
+
+#[test]
 fn a_search_goes_over_kinds() {
     let host = host();
     let agent =

@@ -112,7 +112,7 @@ fn each_foreign_world_stays_in_its_room() {
         (&["sqlx::"], "sql"),
         (&["StatusCode::"], "http/error.rs"),
         (&["axum::"], "http"),
-        (&["object_store::"], "registry/blobs.rs"),
+        (&["object_store::"], "registry/blobs"),
         (&["clap::"], "cli"),
         (&["jsonwebtoken::", " ring::"], "identity"),
     ];

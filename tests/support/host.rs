@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::tls::believing;
+
 /// The repository.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the host lies in the workspace").to_owned()
@@ -147,6 +149,12 @@ impl Options {
         self.argument("--objects").argument(&folder.display().to_string())
     }
 
+    /// The certificate that it shows, and its key.
+    pub fn tls(self, certificate: &Path, key: &Path) -> Self {
+        let options = self.argument("--tls-certificate").argument(&certificate.display().to_string());
+        options.argument("--tls-key").argument(&key.display().to_string())
+    }
+
     /// The key that decisions are signed with.
     pub fn signing_key(self, file: &Path) -> Self {
         self.argument("--signing-key").argument(&file.display().to_string())
@@ -241,7 +249,7 @@ impl Options {
 /// A running host. It is killed where it is dropped.
 pub struct Host {
     child: Child,
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, or `https` where it has a certificate.
     pub url: String,
     /// The admin's.
     pub token: String,
@@ -441,8 +449,9 @@ pub fn status(url: &str) -> u16 {
     agent().get(url).call().map_or(0, |answer| answer.status().as_u16())
 }
 
-fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().http_status_as_error(false).build().into()
+/// A client that asks on connections of its own.
+pub fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().http_status_as_error(false).tls_config(believing()).build().into()
 }
 
 fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {

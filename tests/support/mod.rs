@@ -14,7 +14,9 @@ pub mod postgres;
 pub mod promql;
 pub mod receiver;
 pub mod rules;
+pub mod s3;
 pub mod tamper;
+pub mod tls;
 pub mod waiting;
 
 use postgres::Cluster;

@@ -21,6 +21,7 @@ mod support {
     pub mod host;
     pub mod postgres;
     pub mod rules;
+    pub mod tls;
 }
 
 use std::net::SocketAddr;

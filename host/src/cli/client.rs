@@ -1,7 +1,7 @@
 //! The server, as the other subcommands reach it: one request, its answer or the problem that it tells.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use ureq::http::{HeaderValue, Request, Response};
 use ureq::middleware::MiddlewareNext;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::typestate::WithBody;
 use ureq::{Agent, Body, RequestBuilder, SendBody};
 
@@ -38,6 +39,9 @@ pub struct Arguments {
     /// The file that the token is in.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Certificates (PEM) that the server's must be signed by, instead of those that everybody trusts.
+    #[arg(long, value_name = "FILE")]
+    ca_certificate: Option<PathBuf>,
 }
 
 /// What a server answers that does not do what was asked (RFC 9457).
@@ -144,8 +148,11 @@ impl Client {
             .timeout_connect(Some(Duration::from_millis(CONNECT_MAX_MS)))
             .timeout_global(Some(Duration::from_millis(REQUEST_MAX_MS)))
             .user_agent(concat!("hallmark/", env!("CARGO_PKG_VERSION")))
-            .middleware(in_trace)
-            .build();
+            .middleware(in_trace);
+        let config = match &arguments.ca_certificate {
+            Some(file) => config.tls_config(TlsConfig::builder().root_certs(authorities(file)?).build()).build(),
+            None => config.build(),
+        };
         let server = arguments.server.trim_end_matches('/').to_owned();
         if !server.starts_with("http://") && !server.starts_with("https://") {
             let message = format!("--server: '{server}' is not a URL: write it as in http://127.0.0.1:8080");
@@ -269,6 +276,11 @@ impl Client {
     }
 
     fn no_answer(&self, error: ureq::Error) -> anyhow::Error {
+        if error.to_string().contains("invalid peer certificate") {
+            let server = &self.server;
+            let help = "name who signed it with --ca-certificate FILE";
+            return anyhow!(error).context(format!("the certificate of {server} is not believed: {help}"));
+        }
         anyhow!(error).context(format!("no answer from {}: does 'hallmark serve' run there? (--server)", self.server))
     }
 
@@ -316,6 +328,22 @@ impl Client {
         let mut problem: Problem = serde_json::from_slice(&bytes).map_err(|_| self.foreign(&status.to_string()))?;
         problem.status = status;
         Ok(Err(problem))
+    }
+}
+
+/// Whom the server's certificate is believed from.
+fn authorities(file: &Path) -> Result<RootCerts, Trouble> {
+    let wrong = |why: &str| Trouble::Usage(format!("--ca-certificate: {}: {why}", file.display()));
+    let pem = std::fs::read(file).map_err(|error| wrong(&error.to_string()))?;
+    let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    match certificates.is_empty() {
+        true => Err(wrong("it holds no certificate (PEM)")),
+        false => Ok(RootCerts::new_with_certs(&certificates)),
     }
 }
 
@@ -378,6 +406,7 @@ mod tests {
             server: server.to_owned(),
             token: token.map(str::to_owned),
             token_file: token_file.map(PathBuf::from),
+            ca_certificate: None,
         };
         match Client::new(&arguments) {
             Err(Trouble::Usage(message)) => message,
@@ -405,8 +434,12 @@ mod tests {
             "the token is empty or has characters that no token has"
         );
         // Port 1 is nobody's.
-        let arguments =
-            Arguments { server: "http://127.0.0.1:1/".to_owned(), token: Some("hm_1".into()), token_file: None };
+        let arguments = Arguments {
+            server: "http://127.0.0.1:1/".to_owned(),
+            token: Some("hm_1".into()),
+            token_file: None,
+            ca_certificate: None,
+        };
         let asked = Client::new(&arguments).expect("a client").get("/api/modules");
         let Err(Trouble::CouldNotRun(error)) = asked else { panic!("{asked:?}") };
         assert_eq!(error.to_string(), "no answer from http://127.0.0.1:1: does 'hallmark serve' run there? (--server)");

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::configuration::Configuration;
 use super::folder::{self, Folder};
-use super::{Ended, Outcome, Trouble, access, database, sampling, show};
+use super::{Ended, Outcome, Trouble, access, certificate, database, objects, sampling, show};
 use crate::announce::announce;
 use crate::announce::webhooks::deliver;
 use crate::clock::Millis;
@@ -24,7 +24,6 @@ use crate::names::{Digest, Scope, Tenant};
 use crate::plugin::{Sandbox, Unfit};
 use crate::registry::access::new_token;
 use crate::registry::activation::Frozen;
-use crate::registry::blobs::Blobs;
 use crate::registry::signing::SigningKey;
 use crate::registry::webhooks::WebhookSettings;
 use crate::registry::webhooks::address::Addresses;
@@ -55,10 +54,11 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", default_value = "./data")]
     data: PathBuf,
     #[command(flatten)]
+    tls: certificate::Arguments,
+    #[command(flatten)]
     database: database::Arguments,
-    /// The folder of the components; without it one in the data folder. Hosts that share a database share it.
-    #[arg(long, value_name = "DIR")]
-    objects: Option<PathBuf>,
+    #[command(flatten)]
+    objects: objects::Arguments,
     /// The private key (PKCS#8, PEM) that decisions are signed with when they are exported; without it one in the data
     /// folder, made at the first start. Hosts that share a database share it.
     #[arg(long, value_name = "FILE")]
@@ -111,6 +111,8 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>, exporter: Option<&Exp
     prepare_folder(&arguments.data)?;
     let shutdown = http::stop_signals().context("signals cannot be listened to")?;
     let metrics = Metrics::start(limits.metric_label_values_max, exporter).map_err(|text| anyhow!(text))?;
+    let tls = arguments.tls.load(&limits)?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let listener = TcpListener::bind(&arguments.listen)
         .await
         .with_context(|| format!("cannot listen on {}: name another address with --listen", arguments.listen))?;
@@ -118,7 +120,7 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>, exporter: Option<&Exp
 
     // It answers from here on, that it is alive and not ready, and can be told to stop: compiling takes its time.
     let host = http::Host::behind(arguments.access.proxies()?, Arc::clone(&limits), metrics);
-    let mut serving = tokio::spawn(http::serve(listener, Arc::clone(&host), shutdown));
+    let mut serving = tokio::spawn(http::serve(listener, tls, Arc::clone(&host), shutdown));
     let opened = tokio::select! {
         opened = open(arguments, &limits, folders) => opened?,
         ended = &mut serving => {
@@ -137,7 +139,7 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>, exporter: Option<&Exp
     let announcer = tokio::spawn(announce(Arc::clone(&opened.registry), Arc::clone(&limits), until_stopped()));
     let sender = tokio::spawn(deliver(Arc::clone(&opened.registry), Arc::clone(&limits), until_stopped()));
     let tasks = keep(&opened, &limits, arguments);
-    greet(&format!("http://{address}"), &opened.token_file, &opened.registry);
+    greet(&format!("{scheme}://{address}"), &opened.token_file, &opened.registry);
     serving.await.context("the server broke off")?.context("the server ended")?;
 
     // What was accepted is answered; now the events of those answers go out, and the database is left tidy.
@@ -172,6 +174,7 @@ fn keep(opened: &Opened, limits: &Limits, arguments: &Arguments) -> Vec<tokio::t
         tokio::spawn(registry().keep_audit_sealed()),
         tokio::spawn(registry().sweep_keys()),
         tokio::spawn(registry().sweep_events()),
+        tokio::spawn(registry().keep_filled()),
         tokio::spawn(sampling::keep_sampled(database, data, limits.metrics_sample_ms)),
     ]);
     tasks
@@ -230,14 +233,14 @@ async fn open_registry(
     arguments: &Arguments,
     limits: &Arc<Limits>,
     database: Arc<Database>,
-) -> anyhow::Result<Arc<Registry>> {
-    let blobs = match &arguments.objects {
-        Some(folder) => Blobs::in_folder(folder)?,
-        None => Blobs::in_folder(&arguments.data.join("objects"))?,
-    };
+) -> Result<Arc<Registry>, Trouble> {
+    let blobs = arguments.objects.open(&arguments.data, limits)?;
+    // What a person can get wrong about it is told now, and not at the first push.
+    blobs.answer().await.map_err(|illness| anyhow!(illness.why).context("the object store cannot be used"))?;
     let cache = arguments.data.join("cache");
     let sandbox = Sandbox::start(Arc::clone(limits), Some(&cache)).map_err(|text| anyhow!(text))?;
-    Ok(Registry::open(database, blobs, sandbox, Arc::clone(limits), Tenant::default_tenant()).await?)
+    let opened = Registry::open(database, blobs, sandbox, Arc::clone(limits), Tenant::default_tenant()).await;
+    Ok(opened.map_err(anyhow::Error::from)?)
 }
 
 /// Makes the admin's token at the first start and makes sure that the registry knows it.

@@ -5,9 +5,11 @@ use serde::Serialize;
 use super::call::Call;
 use super::error::{Code, Problem, Success};
 use super::journal;
+use super::life::expected_of_publish;
 use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
 use super::view::{DecisionView, EntryView, Named, Stored, VersionView};
+use crate::registry::publish::PublishWanted;
 use crate::registry::store::{EntryStatus, VersionHead};
 use crate::registry::{Published, RegistryError, Report};
 
@@ -40,7 +42,8 @@ pub async fn publish(call: Call) -> Answer {
         }
     };
     let sent = (call.body.clone(), call.format);
-    let published = call.registry.publish_as(&call.actor, call.word("kind"), sent, status).await;
+    let wanted = PublishWanted { status, expected: expected_of_publish(&call)? };
+    let published = call.registry.publish_as(&call.actor, call.word("kind"), sent, wanted).await;
     journal::published(&call, &published);
     match published? {
         Published::Created { kind, entry, version, decision, .. } => {
@@ -49,7 +52,7 @@ pub async fn publish(call: Call) -> Answer {
             let more = Decided { decision: DecisionView::of(&decision) };
             let location = format!("/api/{}/{}/versions/{}", kind.name, version.id, version.version);
             let named = Named { singular: &kind.singular, thing, more };
-            Ok(Reply::json(Success::Created, &named)?.at(&location))
+            Ok(Reply::json(Success::Created, &named)?.at(&location).now_at(entry.revision()))
         }
         Published::Skipped { kind, existing } => {
             let stored = Stored::of(&existing)?;

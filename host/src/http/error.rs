@@ -451,7 +451,9 @@ impl From<RegistryError> for Problem {
             }
             RegistryError::VersionExists { .. } => Self::new(Code::VersionExists, text),
             RegistryError::EntryDisabled { .. } => Self::new(Code::EntryDisabled, text),
-            RegistryError::EntryChanged { .. } => Self::new(Code::EntryChanged, text),
+            RegistryError::EntryChanged { .. } | RegistryError::EntryPresence { .. } => {
+                Self::new(Code::EntryChanged, text)
+            }
             RegistryError::VersionWithdrawn { .. } => Self::new(Code::VersionWithdrawn, text),
             RegistryError::BadList(_) => Self::new(Code::BadQuery, text),
             RegistryError::BadRules(remarks) => Self::new(Code::BadRules, text).found(Findings::Remarks(remarks)),

@@ -12,6 +12,7 @@ use super::call::Call;
 use super::error::{Code, Problem, Success};
 use super::reply::{Answer, Reply};
 use crate::registry::Health;
+use crate::registry::blobs::Ill;
 use crate::registry::fleet::Behind;
 
 /// Milliseconds for which what the parts said is believed. Everybody may ask for health, and asking the parts costs
@@ -27,6 +28,9 @@ pub struct Watch(Mutex<Option<(Instant, Parts)>>);
 struct Parts {
     database: &'static str,
     object_store: &'static str,
+    /// How the object store is that is down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object_store_problem: Option<Ill>,
     rules: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     behind: Option<Behind>,
@@ -82,12 +86,14 @@ async fn parts(host: &Host) -> Parts {
     let Some(registry) = host.registry() else {
         let starting = "starting";
         let plugins = PluginHealth { status: starting, quarantined: Vec::new() };
-        return Parts { database: starting, object_store: starting, rules: starting, behind: None, plugins };
+        let (database, object_store, rules) = (starting, starting, starting);
+        return Parts { database, object_store, object_store_problem: None, rules, behind: None, plugins };
     };
     let health = registry.health().await;
     let parts = Parts {
         database: word(health.database),
-        object_store: word(health.object_store),
+        object_store: word(health.object_store.is_ok()),
+        object_store_problem: health.object_store.err(),
         rules: word(health.rules.is_ok()),
         plugins: PluginHealth::of(&health),
         behind: health.rules.err(),
@@ -135,6 +141,9 @@ pub async fn readyz(host: Arc<Host>, uri: Uri) -> Answer {
             "not ready: database {}, object store {}, rules {}",
             parts.database, parts.object_store, parts.rules
         );
+        if let Some(problem) = parts.object_store_problem.filter(|_| verbose) {
+            detail.push_str(&format!(": the object store {}", problem.told()));
+        }
         if let Some(behind) = parts.behind.as_ref().filter(|_| verbose) {
             detail.push_str(&format!(": {behind}"));
         }

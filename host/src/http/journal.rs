@@ -67,6 +67,7 @@ fn not_done(error: &RegistryError) -> Told<'_> {
         Error::VersionExists { .. }
         | Error::EntryDisabled { .. }
         | Error::EntryChanged { .. }
+        | Error::EntryPresence { .. }
         | Error::VersionWithdrawn { .. }
         | Error::ReleaseMoved(_)
         | Error::ScopeFrozen(_)
@@ -86,9 +87,10 @@ fn not_done(error: &RegistryError) -> Told<'_> {
             decision: decision.id.as_str(),
             stages: stages(&decision.timings),
         },
-        Error::OutOfReach { id, .. } | Error::EntryDisabled { id, .. } | Error::EntryChanged { id, .. } => {
-            Told { outcome, entry: id.as_str(), ..Told::default() }
-        }
+        Error::OutOfReach { id, .. }
+        | Error::EntryDisabled { id, .. }
+        | Error::EntryChanged { id, .. }
+        | Error::EntryPresence { id, .. } => Told { outcome, entry: id.as_str(), ..Told::default() },
         Error::VersionExists { id, version, .. } => {
             Told { outcome, entry: id.as_str(), version: version.as_str(), ..Told::default() }
         }

@@ -1,7 +1,7 @@
 //! What becomes of entries after they were published: deprecated, disabled, activated, withdrawn, rolled back; each under
 //! `If-Match`, where it is sent or must be.
 
-use axum::http::header::IF_MATCH;
+use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
@@ -12,16 +12,12 @@ use super::view::{EntryView, FailureView, Named};
 use crate::names::{EntryId, KindName, Reason, VersionName};
 use crate::registry::Report;
 use crate::registry::life::{ChangedEntry, StatusWanted};
-use crate::registry::store::{EntryName, EntryStatus};
+use crate::registry::store::{EntryName, EntryStatus, Expected};
 
 /// The revisions of which the entry must be at one, by `If-Match` (RFC 9110, 13.1.1); none where it may be at any. A tag
 /// that no entry ever had matches none.
 fn expected(call: &Call) -> Result<Option<Vec<i64>>, Problem> {
-    let mut tags = Vec::new();
-    for value in call.headers.get_all(IF_MATCH) {
-        let text = value.to_str().unwrap_or_default();
-        tags.extend(text.split(',').map(str::trim));
-    }
+    let tags = tags(call);
     if tags.is_empty() {
         if call.host.limits.require_if_match {
             let detail = "this host changes no entry unseen (require_if_match): send If-Match with the ETag of \
@@ -30,16 +26,39 @@ fn expected(call: &Call) -> Result<Option<Vec<i64>>, Problem> {
         }
         return Ok(None);
     }
-    if tags == ["*"] {
-        return Ok(None);
+    if tags == ["*"] { Ok(None) } else { revisions(&tags).map(Some) }
+}
+
+/// The same of a publish, which needs none, and may also be of an entry that must not be there (`If-None-Match: *`).
+pub(super) fn expected_of_publish(call: &Call) -> Result<Expected, Problem> {
+    let none = call.headers.get_all(IF_NONE_MATCH).iter().map(|value| value.as_bytes()).collect::<Vec<_>>();
+    let tags = tags(call);
+    match (&tags[..], &none[..]) {
+        ([], []) => Ok(Expected::Anything),
+        ([], [b"*"]) => Ok(Expected::Nothing),
+        (["*"], []) => Ok(Expected::Something),
+        (tags, []) => revisions(tags).map(Expected::Revisions),
+        _ => {
+            let detail = "a publish takes If-Match with the ETag of the entry, or If-None-Match: * where it is to be new, \
+                          and not both";
+            Err(Problem::new(Code::BadHeader, detail))
+        }
     }
+}
+
+fn tags(call: &Call) -> Vec<&str> {
+    let values = call.headers.get_all(IF_MATCH).iter().map(|value| value.to_str().unwrap_or_default());
+    values.flat_map(|text| text.split(',').map(str::trim)).collect()
+}
+
+fn revisions(tags: &[&str]) -> Result<Vec<i64>, Problem> {
     let revision = |tag: &str| -> Option<i64> {
         let bare = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))?;
         // A weak tag matches nothing here (8.8.3.2), and so does what is no number.
         Some(bare.split('-').next().and_then(|digits| digits.parse().ok()).unwrap_or(-1))
     };
     let read = |tag: &&str| if tag.starts_with("W/") { Some(-1) } else { revision(tag) };
-    tags.iter().map(read).collect::<Option<_>>().map(Some).ok_or_else(|| {
+    tags.iter().map(read).collect::<Option<_>>().ok_or_else(|| {
         let detail =
             "If-Match holds the ETag of the entry in its quotes, as in If-Match: \"1764230400000-0a1b2c3d\", or *";
         Problem::new(Code::BadHeader, detail)

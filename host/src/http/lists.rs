@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::call::Call;
+use super::changes::{self, Changes};
 use super::entries::short;
 use super::error::{Code, Problem, Success};
 use super::page::{self, PageView};
@@ -102,14 +103,6 @@ fn query(text: &str) -> Result<Query, Problem> {
     text.parse().map_err(|error: crate::registry::words::NoQuery| Problem::new(Code::BadQuery, error.to_string()))
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Changes<V> {
-    #[serde(flatten)]
-    page: V,
-    resume_since: Instant,
-}
-
 /// `GET /api/{kind}`
 pub async fn list(call: Call) -> Answer {
     let name = call.word("kind");
@@ -120,27 +113,17 @@ pub async fn list(call: Call) -> Answer {
         let place = |listed: &ListedEntry| listed.place(wanted.order, Millis(0));
         return page::answer(&call, &PageView::of(&list, &page, place, view));
     }
-    // Whoever asks again from here misses nothing that is committed late, and sees the last changes once more.
     let begun = after.map_or_else(Millis::now, |place| Millis(place.second));
-    let overlap_ms = i64::try_from(call.host.limits.follow_overlap_ms).unwrap_or(i64::MAX);
     let ids: Vec<EntryId> = page.items.iter().map(|listed| listed.entry.id.clone()).collect();
-    let mut withdrawn: BTreeMap<EntryId, Vec<VersionName>> = BTreeMap::new();
-    for (id, version) in call.registry.withdrawn_of(&call.actor, &kind, &ids).await? {
-        withdrawn.entry(id).or_default().push(version);
-    }
-    let tombs = |listed| EntryView { withdrawn: Some(of(&withdrawn, listed)), ..show(&kind, listed) };
-    let shown = PageView::of(&list, &page, |listed| listed.place(wanted.order, begun), tombs);
+    let withdrawn = changes::withdrawn(&call, &kind, &ids).await?;
+    let place = |listed: &ListedEntry| listed.place(wanted.order, begun);
+    let shown = PageView::of(&list, &page, place, |listed| changes::show(&kind, listed, &withdrawn));
     let next = shown.next(&call);
-    let resume_since = Instant(Millis(begun.0.saturating_sub(overlap_ms)));
-    Ok(Reply::json(Success::Found, &Changes { page: shown, resume_since })?.followed_by(next))
+    Ok(Reply::json(Success::Found, &Changes::of(&call, shown, begun))?.followed_by(next))
 }
 
 fn show<'a>(kind: &'a Kind, listed: &'a ListedEntry) -> EntryView<'a> {
     EntryView { standing: Some(listed.standing), ..EntryView::listed(kind, &listed.entry) }
-}
-
-fn of<'a>(withdrawn: &'a BTreeMap<EntryId, Vec<VersionName>>, listed: &ListedEntry) -> Vec<&'a VersionName> {
-    withdrawn.get(&listed.entry.id).into_iter().flatten().collect()
 }
 
 /// An entry of any kind, in short.

@@ -12,8 +12,8 @@ use super::front::{self, Guard, Label};
 use super::intake::Intake;
 use super::reply::Answer;
 use super::{
-    Host, activation, audit, decisions, entries, events, exemptions, health, impact, inbox, keys, life, lists, plugins,
-    publishers, ratings, scopes, session, shadow, tokens, webhooks,
+    Host, activation, audit, changes, decisions, entries, events, exemptions, health, impact, inbox, keys, life, lists,
+    plugins, publishers, ratings, scopes, session, shadow, tokens, webhooks,
 };
 use crate::registry::access::Role;
 
@@ -163,6 +163,7 @@ fn of_entries() -> Vec<Route> {
     use Role::{Publisher, Reader};
     vec![
         get("/api/search", Reader, lists::search),
+        get("/api/changes", Reader, changes::list),
         get("/api/{kind}", Reader, lists::list),
         post("/api/{kind}/publish", Publisher, Document, entries::publish),
         post("/api/{kind}/validate", Reader, Document, entries::validate),

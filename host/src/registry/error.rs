@@ -112,6 +112,16 @@ pub enum RegistryError {
         /// When it last changed.
         at: Millis,
     },
+    /// There is an entry where none was expected, or none where one was.
+    #[error("{}", presence(kind, id, *since))]
+    EntryPresence {
+        /// The kind.
+        kind: KindName,
+        /// The entry.
+        id: EntryId,
+        /// Since when it is there.
+        since: Option<Millis>,
+    },
     /// The version that is to become active was taken back.
     #[error("version {version} of {kind}/{id} was withdrawn by {} at {}: {}", withdrawal.by, Instant(withdrawal.at), withdrawal.reason)]
     VersionWithdrawn {
@@ -260,6 +270,16 @@ fn told(broken: &BrokenBinding, decision: Option<&Decision>) -> String {
     };
     let stage = stage.as_str();
     format!("binding '{name}' of {scope} ({stage}): plugin {plugin} {version} {cause}; nothing is decided: {advice}")
+}
+
+fn presence(kind: &KindName, id: &EntryId, since: Option<Millis>) -> String {
+    match since {
+        Some(since) => format!(
+            "{kind}/{id} is published since {}: look at it, and send the ETag that it has in If-Match",
+            Instant(since)
+        ),
+        None => format!("{kind}/{id} is not published: leave If-Match out, or send If-None-Match: *"),
+    }
 }
 
 #[cfg(test)]

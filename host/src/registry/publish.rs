@@ -16,7 +16,7 @@ use super::gate::{self, Bench, BrokenBinding, Judgement, Record};
 use super::release::{ReleaseRef, Versioning};
 use super::rules::LoadedKind;
 use super::shadow::{LoadedShadow, observations};
-use super::store::{DecisionRow, EntryStatus, Observation, VersionRow};
+use super::store::{DecisionRow, EntryStatus, Expected, Observation, VersionRow};
 use super::submission::Submission;
 use super::{Actor, Decision, NotJudged, Outcome, Published, Registry, RegistryError, Report, SubstitutionRecord};
 use crate::clock::Millis;
@@ -26,6 +26,21 @@ use crate::report::{Substitution, Timing};
 
 /// How often a submission is judged again because the rules moved before its commit.
 const TRIES_MAX: u32 = 8;
+
+/// How something is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishWanted {
+    /// The status of an entry that is new: `Draft`, which no other entry then is published to as, or `Active`.
+    pub status: EntryStatus,
+    /// What the entry must be.
+    pub expected: Expected,
+}
+
+impl Default for PublishWanted {
+    fn default() -> Self {
+        Self { status: EntryStatus::Active, expected: Expected::Anything }
+    }
+}
 
 impl Registry {
     /// Judges a submission and stores it.
@@ -40,19 +55,20 @@ impl Registry {
         body: Bytes,
         format: Format,
     ) -> Result<Published, RegistryError> {
-        self.publish_as(actor, kind, (body, format), EntryStatus::Active).await
+        self.publish_as(actor, kind, (body, format), PublishWanted::default()).await
     }
 
-    /// The same, of an entry that begins as a draft where that is said.
+    /// The same, of an entry that begins as a draft or must be something, where that is said.
     ///
     /// # Errors
-    /// As `publish`; `BadChange` where a draft is said of an entry that is none.
+    /// As `publish`; `BadChange` where a draft is said of an entry that is none; `EntryChanged`, `EntryPresence` where the
+    /// entry is not what it must be.
     pub async fn publish_as(
         self: &Arc<Self>,
         actor: &Actor,
         kind: &str,
         (body, format): (Bytes, Format),
-        status: EntryStatus,
+        wanted: PublishWanted,
     ) -> Result<Published, RegistryError> {
         for _ in 0..TRIES_MAX {
             let (rules, kind) = self.kind_to_judge_by(kind).await?;
@@ -75,7 +91,7 @@ impl Registry {
                     {
                         return repeated;
                     }
-                    if let Some(published) = self.commit(actor, &bench, approved, (beside, status)).await? {
+                    if let Some(published) = self.commit(actor, &bench, approved, (beside, &wanted)).await? {
                         return Ok(published);
                     }
                     self.refresh_rules().await?;

@@ -3,10 +3,10 @@
 use sqlx::AnyPool;
 
 use super::rows::plain;
-use super::{Database, Engine};
+use super::{Database, Engine, Statement};
 use crate::registry::store::StoreError;
 
-/// Events that are counted at most, so that a long line costs no more than a short one.
+/// Things that are counted at most, so that a long line costs no more than a short one.
 const COUNTED_MAX: i64 = 10_000;
 
 /// How the connections of one pool are used.
@@ -41,6 +41,18 @@ impl Database {
         }
     }
 
+    /// Deliveries to webhooks that wait, of every tenant, counted up to ten thousand.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn deliveries_waiting(&self) -> Result<u32, StoreError> {
+        let statement = sqlx::query(
+            "SELECT COUNT(*) AS waiting
+             FROM (SELECT 1 FROM deliveries WHERE state = 'waiting' LIMIT $1) AS pending",
+        );
+        self.counted("to count deliveries", statement).await
+    }
+
     /// Committed events that are not announced, counted up to ten thousand.
     ///
     /// # Errors
@@ -50,7 +62,11 @@ impl Database {
             "SELECT COUNT(*) AS waiting
              FROM (SELECT 1 FROM events WHERE announced_at IS NULL LIMIT $1) AS pending",
         );
-        let row = self.read_one("to count events", statement.bind(COUNTED_MAX)).await?;
+        self.counted("to count events", statement).await
+    }
+
+    async fn counted(&self, what: &'static str, statement: Statement) -> Result<u32, StoreError> {
+        let row = self.read_one(what, statement.bind(COUNTED_MAX)).await?;
         let waiting: i64 = row.as_ref().map_or(Ok(0), |row| plain(row, "waiting"))?;
         Ok(u32::try_from(waiting).unwrap_or(u32::MAX))
     }

@@ -56,6 +56,17 @@ impl Database {
         }))
     }
 
+    /// The keys that webhooks' secrets are made from, by their ids, each with how many webhooks are of it; of every tenant.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn webhook_keys(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let text = "SELECT key_id, COUNT(*) AS webhooks FROM webhooks GROUP BY key_id ORDER BY key_id";
+        let rows = self.read_all("to read the webhooks", sqlx::query(text)).await?;
+        let count = |row: &AnyRow| Ok(u64::try_from(plain::<i64>(row, "webhooks")?).unwrap_or(0));
+        rows.iter().map(|row| Ok((plain(row, "key_id")?, count(row)?))).collect()
+    }
+
     /// The components that rows name, of every tenant, with their sizes in bytes.
     ///
     /// # Errors

@@ -10,8 +10,8 @@ use super::{Database, Statement, entries, listing, search};
 use crate::clock::Millis;
 use crate::names::{EntryId, KindName, Tenant, VersionName};
 use crate::registry::store::{
-    Direction, EntriesAsked, EntryName, EntryPlace, FoundEntry, FoundPlace, ListedEntry, Page, RatingRow, ReadingStore,
-    ReferencePlace, ReferenceRow, Search, Standing, StoreError,
+    ChangePlace, Direction, EntriesAsked, EntryName, EntryPlace, Followed, FoundEntry, FoundPlace, ListedEntry, Page,
+    RatingRow, ReadingStore, ReferencePlace, ReferenceRow, Search, Standing, StoreError,
 };
 
 #[async_trait]
@@ -24,6 +24,21 @@ impl ReadingStore for Database {
         limit: u32,
     ) -> Result<Page<ListedEntry>, StoreError> {
         let statement = listing::select_page(self.engine, tenant, asked, after, limit);
+        let rows = self.read_all("to read entries", statement).await?;
+        page(&rows, limit, listing::listed)
+    }
+
+    async fn changes(
+        &self,
+        tenant: &Tenant,
+        followed: Followed<'_>,
+        after: Option<&ChangePlace>,
+        limit: u32,
+    ) -> Result<Page<ListedEntry>, StoreError> {
+        if followed.kinds.is_empty() {
+            return Ok(Page { items: Vec::new(), more: false });
+        }
+        let statement = listing::select_changes(tenant, followed, after, limit);
         let rows = self.read_all("to read entries", statement).await?;
         page(&rows, limit, listing::listed)
     }

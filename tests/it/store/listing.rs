@@ -4,9 +4,9 @@ use hallmark::clock::{Millis, new_id};
 use hallmark::names::{EntryId, KindName};
 use hallmark::registry::release::ReleaseRef;
 use hallmark::registry::store::{
-    Committed, Direction, EntriesAsked, EntryAct, EntryName, EntryOrder, EntryPlace, EntryStatus, FoundEntry,
-    LifeStore as _, ListedEntry, RatingRow, ReadingStore as _, Reference, ReferencePlace, Search, Shown, Standing,
-    Store as _, day,
+    ChangePlace, Committed, Direction, EntriesAsked, EntryAct, EntryName, EntryOrder, EntryPlace, EntryStatus,
+    Followed, FoundEntry, LifeStore as _, ListedEntry, RatingRow, ReadingStore as _, Reference, ReferencePlace, Search,
+    Shown, Standing, Store as _, day,
 };
 use hallmark::registry::words::{EntryText, Query};
 use serde_json::json;
@@ -142,6 +142,32 @@ pub async fn follows_changes_without_missing_one(world: World) {
     let page = world.database.entries(&world.tenant, &since(0), None, 10).await.expect("a page");
     let told = page.items.iter().map(|listed| (listed.entry.id.as_str(), listed.entry.updated_at.0 - AT.0));
     assert_eq!(told.collect::<Vec<_>>(), [("e", 1), ("b", 5), ("c", 5), ("a", 6), ("d", 10)]);
+}
+
+pub async fn follows_several_kinds_at_once(world: World) {
+    let (world, judged) = world.with_rules().await;
+    for (id, at) in [("b", 5), ("a", 5), ("c", 1), ("d", 9)] {
+        world.say(&judged, "1.0.0", at, json!({"agentId": id, "name": id})).await;
+    }
+    world.set("c", EntryStatus::Disabled).await;
+    let kinds = [agents(), "services".parse().expect("a kind")];
+    let follow = async |kinds: &[KindName], since: i64| {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let followed = Followed { kinds, since: Millis(AT.0 + since), at: AT };
+            let page = world.database.changes(&world.tenant, followed, after.as_ref(), 2).await.expect("a page");
+            seen.extend(page.items.iter().map(|listed| listed.entry.id.to_string()));
+            match page.items.last().filter(|_| page.more) {
+                // As a cursor carries it.
+                Some(last) => after = Some(last.change_place(AT).to_string().parse::<ChangePlace>().expect("a place")),
+                None => return seen,
+            }
+        }
+    };
+    assert_eq!(follow(&kinds, 0).await, ["a", "b", "d", "c"]);
+    assert_eq!(follow(&kinds, 6).await, ["d", "c"]);
+    assert_eq!(follow(&kinds[1..], 0).await, [""; 0]);
+    assert_eq!(follow(&[], 0).await, [""; 0]);
 }
 
 pub async fn orders_by_what_people_think(world: World) {

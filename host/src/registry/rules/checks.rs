@@ -9,8 +9,9 @@ use crate::registry::schema::{self, Schema};
 use crate::report::{Mode, Remark, Stage};
 
 /// Route words that are no kinds.
-const RESERVED: [&str; 16] = [
+const RESERVED: [&str; 17] = [
     "audit",
+    "changes",
     "decisions",
     "docs",
     "events",

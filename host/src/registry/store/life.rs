@@ -127,6 +127,31 @@ pub enum EntryAct<'a> {
     },
 }
 
+/// What an entry must be for something to be published to it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Expected {
+    /// Whatever it is, also where there is none.
+    #[default]
+    Anything,
+    /// There is none yet.
+    Nothing,
+    /// There is one.
+    Something,
+    /// It is at one of these revisions (`EntryRow::revision`).
+    Revisions(Vec<i64>),
+}
+
+impl Expected {
+    /// Whether it is so.
+    pub fn is_met_by(&self, entry: Option<&EntryRow>) -> bool {
+        match (self, entry) {
+            (Self::Anything, _) | (Self::Nothing, None) | (Self::Something, Some(_)) => true,
+            (Self::Revisions(revisions), Some(entry)) => revisions.contains(&entry.revision()),
+            (Self::Nothing, Some(_)) | (Self::Something | Self::Revisions(_), None) => false,
+        }
+    }
+}
+
 /// A change of an entry, with what is written beside it.
 #[derive(Debug, Clone)]
 pub struct EntryChange<'a> {
