@@ -6,6 +6,7 @@ mod cursor;
 mod error;
 mod front;
 mod health;
+mod html;
 mod idempotency;
 mod intake;
 mod journal;
@@ -26,6 +27,7 @@ mod inbox;
 mod keys;
 mod life;
 mod lists;
+mod openapi;
 mod plugins;
 mod ratings;
 mod scopes;
@@ -43,6 +45,7 @@ use crate::config::Limits;
 use crate::registry::Registry;
 use crate::telemetry::Metrics;
 
+pub use openapi::text as description;
 pub use server::{serve, stop_signals};
 
 /// What every request is served from. It serves before its registry is open, so that a host that is starting can be

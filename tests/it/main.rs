@@ -31,6 +31,7 @@ mod lists;
 mod looking;
 mod observability;
 mod observing;
+mod openapi;
 mod operations;
 mod otlp;
 mod packaging;

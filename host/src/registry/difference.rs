@@ -16,7 +16,8 @@ use crate::names::pointer;
 const NAMES: [&str; 3] = ["name", "id", "code"];
 
 /// One place that changes: what stood there, and what stands there then.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = VersionChange)]
 pub struct Change {
     /// A JSON Pointer, in which elements that have names are told by them: `/rules[name=a]/text`.
     pub path: String,
@@ -86,8 +87,9 @@ fn by_name(elements: &[Value], by: &str) -> Option<Map<String, Value>> {
 }
 
 /// One operation of a JSON Patch (RFC 6902, 4.1 to 4.3).
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(tag = "op", rename_all = "lowercase")]
+#[schema(as = PatchStep)]
 pub enum Step {
     /// Puts a value into an object or an array.
     Add {
