@@ -190,7 +190,9 @@ pub fn told() -> Vec<Told> {
         list,
         Told::get("/api/decisions/{id}", "showDecision").gives::<DecisionView<'_>>(Success::Found),
         Told::get("/api/decisions/{id}/explanation", "explainDecision").gives::<ExplanationView<'_>>(Success::Found),
-        Told::post("/api/decisions/{id}/replay", "replayDecision").gives::<ReplayView<'_>>(Success::Found),
+        Told::post("/api/decisions/{id}/replay", "replayDecision")
+            .gives::<ReplayView<'_>>(Success::Found)
+            .refuses(&[Code::PluginUnfit]),
         Told::get("/api/decisions/{id}/statement", "showStatement").gives::<Envelope>(Success::Found),
     ]
 }

@@ -155,7 +155,7 @@ pub fn told() -> Vec<Told> {
         .takes_form(submission(), example)
         .gives::<Report>(Success::Found)
         .meaning("What the gate says of it; `valid` says whether it would be let in.")
-        .refuses(&[Code::Rejected, Code::PluginFailed]);
+        .refuses(&[Code::PluginFailed]);
     let entry = |path: &str, id: &str| Told::get(path, id).gives::<EntryView<'_>>(Success::Found);
     vec![
         publish,

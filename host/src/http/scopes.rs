@@ -174,7 +174,7 @@ fn of_scope(at: &str, noun: &str) -> impl Iterator<Item = Told> {
         .refuses(&[Code::BadName, Code::BadRules, Code::PluginUnfit, Code::PluginUnsigned]);
     [
         shown(at, noun),
-        list.gives_form(Success::Found, all_of(parts)).with_header("Link"),
+        list.gives_form(Success::Found, all_of(parts)).with_header("Link").refuses(&[Code::NotFound]),
         one.gives_form(Success::Found, with_rules).refuses(&[Code::NotFound]),
         make,
     ]
