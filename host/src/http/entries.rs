@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::json;
-use utoipa::openapi::schema::{Array, Object, ObjectBuilder};
+use utoipa::openapi::schema::{AdditionalProperties, Array, Object, ObjectBuilder};
 
 use super::call::Call;
 use super::error::{Code, Problem, Success};
@@ -156,7 +156,8 @@ pub fn told() -> Vec<Told> {
         .gives::<Report>(Success::Found)
         .meaning("What the gate says of it; `valid` says whether it would be let in.")
         .refuses(&[Code::PluginFailed]);
-    let entry = |path: &str, id: &str| Told::get(path, id).gives::<EntryView<'_>>(Success::Found);
+    let entry =
+        |path: &str, id: &str| Told::get(path, id).gives::<EntryView<'_>>(Success::Found).refuses(&[Code::NotFound]);
     vec![
         publish,
         validate,
@@ -182,6 +183,7 @@ fn submission() -> Object {
             "The kind's id field, `name`, `version` (unless the registry counts the kind's versions), the kind's document \
              field, and what else it declares: `GET /api/modules/{name}` shows its JSON Schema.",
         ))
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
         .property("tags", tags)
         .property("metadata", anything())
         .property("variables", object([]));

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, SchemaType, Type};
 
 use super::call::Call;
 use super::error::{Code, Problem, Success};
@@ -144,6 +144,7 @@ pub fn told() -> Vec<Told> {
 /// An object that names an entry by its kind's id field, which no schema can name.
 fn named_entry(members: Vec<(&'static str, RefOr<Schema>)>) -> RefOr<Schema> {
     let about = "With the kind's id field, which names the entry.";
-    let object = ObjectBuilder::new().description(Some(about));
+    let others = Some(AdditionalProperties::FreeForm(true));
+    let object = ObjectBuilder::new().description(Some(about)).additional_properties(others);
     members.into_iter().fold(object, |object, (name, form)| object.property(name, form)).into()
 }
