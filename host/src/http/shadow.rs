@@ -197,6 +197,7 @@ pub async fn show(call: Call) -> Answer {
 struct StartRequest {
     release: i64,
     #[serde(default = "every_entry")]
+    #[schema(minimum = 1, maximum = 100)]
     percent: u8,
 }
 
@@ -216,6 +217,7 @@ pub async fn start(call: Call) -> Answer {
 struct StageRequest {
     release: i64,
     #[serde(default = "every_entry")]
+    #[schema(minimum = 1, maximum = 100)]
     percent: u8,
     at: Option<String>,
     #[serde(default)]
