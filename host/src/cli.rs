@@ -34,6 +34,7 @@ mod life;
 mod list;
 mod migrate;
 mod objects;
+mod openapi;
 mod pages;
 mod parallel;
 mod patch;
@@ -156,6 +157,8 @@ enum Command {
     Completions(completions::Arguments),
     /// Write pages of the manual.
     Man(completions::ManArguments),
+    /// Write the description of the HTTP API (OpenAPI 3.1), which a server has at /api/openapi.json.
+    Openapi(openapi::Arguments),
 }
 
 /// How results are written.
@@ -229,6 +232,7 @@ pub fn run() -> ExitCode {
         // What writes about the command line must not fail for what is configured here.
         Command::Completions(arguments) => completions::run(&arguments, command()),
         Command::Man(arguments) => completions::run_man(&arguments, command()),
+        Command::Openapi(arguments) => openapi::run(&arguments),
         _ => run_configured(&first),
     };
     match ended {
@@ -285,7 +289,7 @@ fn run_configured(first: &ArgMatches) -> Outcome {
         Command::Decision(command) => decision::run(&command),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Config(command) => config::run(&command, &configuration, &matches, &Arguments::command()),
-        Command::Completions(_) | Command::Man(_) => Ok(Ended::Fine),
+        Command::Completions(_) | Command::Man(_) | Command::Openapi(_) => Ok(Ended::Fine),
     }
 }
 

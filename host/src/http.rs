@@ -8,6 +8,7 @@ mod cursor;
 mod error;
 mod front;
 mod health;
+mod html;
 mod idempotency;
 mod intake;
 mod journal;
@@ -31,6 +32,7 @@ mod inbox;
 mod keys;
 mod life;
 mod lists;
+mod openapi;
 mod plugins;
 mod publishers;
 mod ratings;
@@ -51,6 +53,7 @@ use crate::registry::Registry;
 use crate::telemetry::Metrics;
 
 pub use address::{Proxies, ProxyHeader};
+pub use openapi::text as description;
 pub use server::{serve, stop_signals};
 pub use view::ADDED;
 

@@ -86,8 +86,9 @@ pub struct Document {
 }
 
 /// What the registry knows of one published version; the contract's `registry.summary`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = EntrySummary)]
 pub struct Summary {
     /// The kind's plural.
     pub kind: String,
@@ -135,8 +136,9 @@ pub struct Case {
 }
 
 /// A question that a plugin asked the registry, and the answer; kept in the decision.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = LookupAnswer)]
 pub struct Lookup {
     /// `lookup` or `manifest`.
     pub call: String,
@@ -335,7 +337,7 @@ impl Cause {
 }
 
 /// What a component says and needs, found out without running it for a submission.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Inspection {
     /// SHA-256 of the component.
@@ -381,8 +383,9 @@ pub enum Step {
 pub type Progress<'a> = dyn Fn(Step) + Send + Sync + 'a;
 
 /// What a plugin says of itself; the contract's `metadata.description`.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = PluginDescription)]
 pub struct Description {
     /// Its name.
     pub name: String,
@@ -421,7 +424,7 @@ fn says_independent(setting: &Value) -> bool {
 }
 
 /// One documented finding code.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct FindingCode {
     /// The code.
     pub code: String,

@@ -92,7 +92,7 @@ impl Actor {
 }
 
 /// What one run of the gate found: the answer of `validate`, and the body of every decision.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// No enforcing binding objects.
@@ -161,7 +161,7 @@ pub struct Decision {
 }
 
 /// How a run of the gate ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It may be stored.
@@ -184,8 +184,9 @@ impl Outcome {
 }
 
 /// A binding that broke, as a decision keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Failure)]
 pub struct FailureRecord {
     /// The binding.
     pub plugin: String,
@@ -201,7 +202,8 @@ pub struct FailureRecord {
 }
 
 /// Where a substituted value came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Substitution)]
 pub struct SubstitutionRecord {
     /// JSON Pointer into the submission.
     pub path: String,
@@ -216,7 +218,8 @@ impl From<&Substitution> for SubstitutionRecord {
 }
 
 /// A question that a binding asked the registry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Lookup)]
 pub struct LookupRecord {
     /// The binding.
     pub plugin: String,

@@ -360,9 +360,7 @@ fn webhooks_whose_key_was_not_kept_are_told() {
     let (code, said) = home.command(&["backup", "--out", argument(&archive)]);
     assert_eq!(code, Some(0), "{said}");
     assert!(
-        said.contains(
-            "keep admin.token, the signing key (signing.key, or what --signing-key names) and the webhook key"
-        )
+        said.contains("keep admin.token and the keys of signing, sessions and webhooks (signing.key, session.key and")
     );
     let without = Home::sqlite(folder.path(), "without");
     let (code, said) = without.command(&["restore", argument(&archive)]);

@@ -33,6 +33,7 @@ mod looking;
 mod objects;
 mod observability;
 mod observing;
+mod openapi;
 mod operations;
 mod otlp;
 mod packaging;

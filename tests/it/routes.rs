@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::host::{Options, root};
 
 /// Routes that everybody may ask. One that joins them is a decision.
-const PUBLIC: [&str; 3] = ["GET /health", "GET /livez", "GET /readyz"];
+const PUBLIC: [&str; 5] = ["GET /api/openapi.json", "GET /docs", "GET /health", "GET /livez", "GET /readyz"];
 
 /// Which roles include which.
 const INCLUDED: [(&str, &[&str]); 4] = [

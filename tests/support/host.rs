@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::description;
 use super::tls::believing;
 
 /// The repository.
@@ -316,7 +317,7 @@ impl Caller<'_> {
             .post(format!("{}{path}", self.host.url))
             .header("Authorization", format!("Bearer {}", self.token))
             .header("Content-Type", "application/json");
-        answer(request.send(body.to_string().as_bytes()).expect("an answer"))
+        answer(("POST", path), request.send(body.to_string().as_bytes()).expect("an answer"))
     }
 }
 
@@ -329,14 +330,14 @@ impl Host {
     /// GET with a header and nothing else.
     pub fn get_with(&self, path: &str, (name, value): (&str, &str)) -> Answer {
         let request = agent().get(format!("{}{path}", self.url)).header(name, value);
-        answer(request.call().expect("an answer"))
+        answer(("GET", path), request.call().expect("an answer"))
     }
 
     /// A request with these headers and no body.
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        answer(agent().run(request.body(()).expect("a request")).expect("an answer"))
+        answer((method, path), agent().run(request.body(()).expect("a request")).expect("an answer"))
     }
 
     /// GET with the admin's token and a header more.
@@ -345,21 +346,21 @@ impl Host {
             .get(format!("{}{path}", self.url))
             .header("Authorization", format!("Bearer {}", self.token))
             .header(name, value);
-        answer(request.call().expect("an answer"))
+        answer(("GET", path), request.call().expect("an answer"))
     }
 
     /// GET with the admin's token.
     pub fn get(&self, path: &str) -> Answer {
         let request =
             agent().get(format!("{}{path}", self.url)).header("Authorization", format!("Bearer {}", self.token));
-        answer(request.call().expect("an answer"))
+        answer(("GET", path), request.call().expect("an answer"))
     }
 
     /// DELETE with the admin's token.
     pub fn delete(&self, path: &str) -> Answer {
         let request =
             agent().delete(format!("{}{path}", self.url)).header("Authorization", format!("Bearer {}", self.token));
-        answer(request.call().expect("an answer"))
+        answer(("DELETE", path), request.call().expect("an answer"))
     }
 
     /// POST of JSON with the admin's token.
@@ -374,7 +375,7 @@ impl Host {
             .header("Authorization", format!("Bearer {}", self.token))
             .header("Content-Type", media_type)
             .header(name, value);
-        answer(request.send(body).expect("an answer"))
+        answer(("POST", path), request.send(body).expect("an answer"))
     }
 
     /// POST of bytes with the admin's token.
@@ -383,7 +384,7 @@ impl Host {
             .post(format!("{}{path}", self.url))
             .header("Authorization", format!("Bearer {}", self.token))
             .header("Content-Type", media_type);
-        answer(request.send(body).expect("an answer"))
+        answer(("POST", path), request.send(body).expect("an answer"))
     }
 
     /// POST of JSON with the admin's token, under preconditions.
@@ -393,7 +394,7 @@ impl Host {
             .header("Authorization", format!("Bearer {}", self.token))
             .header("Content-Type", "application/json");
         let request = preconditions.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        answer(request.send(body.to_string().as_bytes()).expect("an answer"))
+        answer(("POST", path), request.send(body.to_string().as_bytes()).expect("an answer"))
     }
 
     /// Sends a POST of JSON and does not wait for its answer. A stream that is dropped hangs up; the host would not see
@@ -454,7 +455,7 @@ pub fn agent() -> ureq::Agent {
     ureq::Agent::config_builder().http_status_as_error(false).tls_config(believing()).build().into()
 }
 
-fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
+fn answer((method, path): (&str, &str), mut response: ureq::http::Response<ureq::Body>) -> Answer {
     let headers = response
         .headers()
         .iter()
@@ -463,5 +464,7 @@ fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
     let status = response.status().as_u16();
     let text = response.body_mut().read_to_string().expect("a text");
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    Answer { status, headers, body }
+    let answer = Answer { status, headers, body };
+    description::check(method, path, &answer);
+    answer
 }

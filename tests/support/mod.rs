@@ -4,6 +4,7 @@ pub mod approval;
 pub mod browser;
 pub mod collector;
 pub mod command;
+pub mod description;
 pub mod engines;
 pub mod events;
 pub mod fleet;

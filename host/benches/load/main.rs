@@ -18,6 +18,7 @@ mod swap;
 #[path = "../../../tests/support"]
 #[expect(dead_code, reason = "the tests use more of it")]
 mod support {
+    pub mod description;
     pub mod host;
     pub mod postgres;
     pub mod rules;

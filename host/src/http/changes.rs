@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::openapi::schema::ObjectBuilder;
 
 use super::call::Call;
 use super::error::{Code, Problem, Success};
+use super::openapi::told::{self, Told, text};
 use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
 use super::view::EntryView;
@@ -60,7 +62,8 @@ pub fn show<'a>(kind: &'a Kind, listed: &'a ListedEntry, withdrawn: &'a Withdraw
     EntryView { standing: Some(listed.standing), withdrawn: Some(of_this), ..EntryView::listed(kind, &listed.entry) }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ChangedEntry)]
 struct ChangeView<'a> {
     kind: &'a str,
     entry: EntryView<'a>,
@@ -102,4 +105,17 @@ pub async fn list(call: Call) -> Answer {
     let shown = PageView::of(LIST, &page, |listed| listed.change_place(begun), |listed| change(&by_kind, listed));
     let next = shown.next(&call);
     Ok(Reply::json(Success::Found, &Changes::of(&call, shown, begun))?.followed_by(next))
+}
+
+/// What the API's description tells of it.
+pub fn told() -> Told {
+    let mut told = Told::get("/api/changes", "listChanges").lists();
+    let page = told::page(told.named::<ChangeView<'_>>());
+    let resume = told.named::<Instant>();
+    let page = ObjectBuilder::from(page).property("resumeSince", resume).required("resumeSince").build();
+    told.needs_query("updated_since", told::instant(), "What changed since, oldest first.")
+        .query("kind", text(), "Kinds with commas between them; all that are in force unless told.")
+        .gives_form(Success::Found, page)
+        .with_header("Link")
+        .refuses(&[Code::BadName, Code::NoKind])
 }

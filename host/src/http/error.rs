@@ -2,6 +2,8 @@
 
 use axum::http::StatusCode;
 use serde::Serialize;
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::{AnyOfBuilder, Array, Schema};
 
 use crate::names::{DecisionId, NameError};
 use crate::plugin::{Cause, Failure, Unfit};
@@ -21,7 +23,6 @@ macro_rules! codes {
 
         impl Code {
             /// Every code.
-            #[cfg(test)]
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
             /// The stable word.
@@ -38,7 +39,8 @@ macro_rules! codes {
                 }
             }
 
-            fn title(self) -> &'static str {
+            /// What it is called.
+            pub fn title(self) -> &'static str {
                 match self {
                     $(Self::$name => $title,)+
                 }
@@ -134,7 +136,7 @@ codes! {
 
 impl Code {
     /// Seconds after which it is worth trying again.
-    fn retry_after_s(self) -> Option<u64> {
+    pub fn retry_after_s(self) -> Option<u64> {
         match self {
             Self::Busy | Self::NotReady | Self::Unavailable | Self::IdempotencyRunning => Some(1),
             Self::PluginFailed => Some(5),
@@ -192,10 +194,13 @@ struct Inner {
 }
 
 /// The members that only some problems have.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ProblemMore)]
 struct More {
+    /// Every reason at once.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = findings_schema)]
     findings: Option<Findings>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decision_id: Option<DecisionId>,
@@ -223,9 +228,16 @@ enum Findings {
     Remarks(Vec<Remark>),
 }
 
-#[derive(Serialize)]
+/// A finding is a remark as well, so that both may be true of one.
+fn findings_schema() -> Schema {
+    let of = |name| Array::new(Ref::from_schema_name(name));
+    Schema::AnyOf(AnyOfBuilder::new().item(of("Finding")).item(of("Remark")).build())
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+#[schema(as = Problem)]
+pub struct Document<'a> {
     #[serde(rename = "type")]
     kind: String,
     title: &'a str,

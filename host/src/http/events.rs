@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::call::Call;
 use super::error::{Code, Problem};
+use super::openapi::told::{Tagged, Told, text, text_like};
 use super::reply::{Answer, Reply};
 use crate::clock::Millis;
 use crate::config::Limits;
@@ -184,4 +185,20 @@ impl Feed {
 fn frame(placed: &PlacedEvent) -> String {
     let (kind, data) = (type_of(&placed.event.what), CloudEvent::of(placed).to_json());
     format!("id: {}\nevent: {kind}\ndata: {data}\n\n", placed.place)
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    vec![
+        Told::get("/api/events", "streamEvents")
+            .more("Each event's `data` is a CloudEvent 1.0 (docs/EVENTS.md); the stream goes on until the reader hangs up.")
+            .query("after", text_like("^[0-9]+$"), "The id of the event to go on after; `0` for the oldest that is kept.")
+            .query("type", text(), "Types of events, with commas between them.")
+            .query("kind", text(), "Kinds of entries, with commas between them.")
+            .header("Last-Event-ID", "The same as `after`, as browsers send it; it wins.")
+            .gives_text("text/event-stream")
+            .with_header("Cache-Control")
+            .tagged(Tagged::Never)
+            .refuses(&[Code::EventsGone]),
+    ]
 }

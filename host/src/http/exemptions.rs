@@ -1,10 +1,12 @@
 //! Exemptions: who may pass which finding until when.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::call::Call;
 use super::error::{Code, Problem, Success};
 use super::journal;
+use super::openapi::told::{Told, word_of};
 use super::page::{self, Asked, PageView};
 use super::reply::{Answer, Reply};
 use super::shadow::instant;
@@ -15,8 +17,9 @@ use crate::registry::exemptions::{Exemption, ExemptionToTell, ExemptionWanted};
 /// What the list is of, in its cursors.
 const EXEMPTIONS: &str = "exemptions";
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Exemption)]
 struct ExemptionView<'a> {
     id: &'a str,
     entries: String,
@@ -79,7 +82,7 @@ pub async fn list(call: Call) -> Answer {
     page::answer(&call, &PageView::of(EXEMPTIONS, &page, |exemption| &exemption.id, view))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ExemptionRequest {
     entries: String,
@@ -111,4 +114,23 @@ pub async fn revoke(call: Call) -> Answer {
     let result = call.registry.revoke_exemption(&call.actor, call.word("id"), now).await;
     journal::exempted(&call, "revoke", &result);
     Reply::json(Success::Found, &ExemptionView::of(&result?, now))
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    let example = json!({
+        "entries": "agents/legacy-*", "code": "permissions.wildcard", "reason": "they are replaced in spring",
+        "until": "2026-12-31",
+    });
+    vec![
+        Told::get("/api/policies/exemptions", "listExemptions")
+            .query("all", word_of(&["true", "false", ""]), "`true` for those that hold no more as well.")
+            .pages::<ExemptionView<'_>>(),
+        Told::post("/api/policies/exemptions", "makeExemption")
+            .takes::<ExemptionRequest>(example)
+            .gives::<ExemptionView<'_>>(Success::Created)
+            .refuses(&[Code::BadChange]),
+        Told::post("/api/policies/exemptions/{id}/revoke", "revokeExemption")
+            .gives::<ExemptionView<'_>>(Success::Found),
+    ]
 }

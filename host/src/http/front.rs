@@ -75,9 +75,9 @@ where
     H: FnOnce(Arc<Host>, Uri) -> F,
     F: Future<Output = Answer>,
 {
-    let asked = Asked::of(label, request.headers());
+    let (asked, known) = (Asked::of(label, request.headers()), Known::of(request.headers()));
     let uri = request.into_parts().0.uri;
-    conclude(&asked, handler(host, uri)).await
+    conclude(&asked, async { Ok(handler(host, uri).await?.unless_known(&known)) }).await
 }
 
 /// Serves a route that takes a token.

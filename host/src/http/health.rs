@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use super::Host;
 use super::call::Call;
 use super::error::{Code, Problem, Success};
+use super::openapi::told::{Told, anything};
 use super::reply::{Answer, Reply};
 use crate::registry::Health;
 use crate::registry::blobs::Ill;
@@ -23,8 +24,9 @@ const BELIEVED_MS: u64 = 250;
 #[derive(Default)]
 pub struct Watch(Mutex<Option<(Instant, Parts)>>);
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = HealthParts)]
 struct Parts {
     database: &'static str,
     object_store: &'static str,
@@ -37,7 +39,7 @@ struct Parts {
     plugins: PluginHealth,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 struct PluginHealth {
     /// `degraded` where some are in quarantine, `busy` where no thread of the gate is free, `down` where those in force
     /// are not loaded.
@@ -102,7 +104,8 @@ async fn parts(host: &Host) -> Parts {
     parts
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Health)]
 struct HealthView<'a> {
     status: &'static str,
     version: &'static str,
@@ -123,9 +126,16 @@ pub async fn health(host: Arc<Host>, _: Uri) -> Answer {
     Reply::json(success, &HealthView::of(&parts))
 }
 
+/// That it is so, and no more.
+#[derive(Serialize, utoipa::ToSchema)]
+struct Alive {
+    /// `ok`.
+    status: &'static str,
+}
+
 /// `GET /livez`: the process answers.
 pub async fn livez(_: Arc<Host>, _: Uri) -> Answer {
-    Reply::json(Success::Found, &serde_json::json!({ "status": "ok" }))
+    Reply::json(Success::Found, &Alive { status: "ok" })
 }
 
 /// `GET /readyz`: requests may be sent here; `?verbose` tells of each part.
@@ -152,10 +162,27 @@ pub async fn readyz(host: Arc<Host>, uri: Uri) -> Answer {
     if verbose {
         return Reply::json(Success::Found, &HealthView::of(&parts));
     }
-    Reply::json(Success::Found, &serde_json::json!({ "status": "ok" }))
+    Reply::json(Success::Found, &Alive { status: "ok" })
 }
 
 /// `GET /metrics`: the Prometheus text.
 pub async fn metrics(call: Call) -> Answer {
     Ok(Reply::text("text/plain; version=0.0.4; charset=utf-8", call.host.metrics.render()))
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    let ready = Told::get("/readyz", "showReadiness").query(
+        "verbose",
+        anything(),
+        "With it, whatever it says, the answer tells of each part as `/health` does.",
+    );
+    vec![
+        Told::get("/health", "showHealth")
+            .gives::<HealthView<'_>>(Success::Found)
+            .gives::<HealthView<'_>>(Success::Unwell),
+        Told::get("/livez", "showLiveness").gives::<Alive>(Success::Found),
+        ready.gives::<Alive>(Success::Found).refuses(&[Code::NotReady]),
+        Told::get("/metrics", "showMetrics").gives_text("text/plain; version=0.0.4; charset=utf-8"),
+    ]
 }

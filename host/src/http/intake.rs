@@ -59,11 +59,21 @@ impl Intake {
         }
     }
 
+    /// The media types that are told of; others say the same.
+    pub fn media_types(self) -> &'static [&'static str] {
+        match self {
+            Self::Document => &["application/json", "application/yaml", "application/x-yaml", "text/yaml"],
+            Self::Component => &["application/wasm", "application/octet-stream"],
+            Self::Json | Self::Rules => &["application/json"],
+            Self::Nothing => &[],
+        }
+    }
+
     fn refusal(self, what: &str) -> Problem {
-        let accepted = match self {
-            Self::Document => "application/json, application/yaml, application/x-yaml or text/yaml",
-            Self::Component => "application/wasm or application/octet-stream",
-            Self::Json | Self::Rules | Self::Nothing => "application/json",
+        let accepted = match self.media_types() {
+            [one] => (*one).to_owned(),
+            [others @ .., last] => format!("{} or {last}", others.join(", ")),
+            [] => String::new(),
         };
         Problem::new(Code::MediaType, format!("{what}: send {accepted}"))
     }
@@ -74,7 +84,7 @@ impl Intake {
     }
 
     /// The limit on its body, by name.
-    fn limit(self, limits: &Limits) -> (&'static str, usize) {
+    pub fn limit(self, limits: &Limits) -> (&'static str, usize) {
         match self {
             Self::Component => ("plugin_component_max_bytes", limits.plugin_component_max_bytes),
             Self::Rules => ("rules_size_max_bytes", limits.rules_size_max_bytes),

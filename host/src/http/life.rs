@@ -3,10 +3,12 @@
 
 use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::call::Call;
 use super::error::{Code, Problem, Success};
 use super::journal;
+use super::openapi::told::Told;
 use super::reply::{Answer, Reply};
 use super::view::{EntryView, FailureView, Named};
 use crate::names::{EntryId, KindName, Reason, VersionName};
@@ -65,7 +67,7 @@ fn revisions(tags: &[&str]) -> Result<Vec<i64>, Problem> {
     })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct DeprecateRequest {
     reason: Reason,
@@ -74,14 +76,14 @@ struct DeprecateRequest {
 }
 
 /// An entry of the same kind by its id, or one of another.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(untagged, expecting = "replacement is the id of an entry of this kind, or {\"kind\": …, \"id\": …}")]
 enum Replacement {
     Same(EntryId),
     Other(OtherEntry),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct OtherEntry {
     kind: KindName,
@@ -100,7 +102,7 @@ pub async fn deprecate(call: Call) -> Answer {
     set_status(call, ("deprecate", "deprecated"), wanted).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ReasonRequest {
     reason: Reason,
@@ -119,7 +121,8 @@ pub async fn activate(call: Call) -> Answer {
     set_status(call, ("activate", "activated"), wanted).await
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = OnlyTheEntry)]
 struct Nothing {}
 
 async fn set_status(call: Call, what: (&'static str, &'static str), wanted: StatusWanted) -> Answer {
@@ -136,8 +139,9 @@ fn answer(changed: &ChangedEntry, more: impl Serialize) -> Answer {
     Ok(Reply::json(Success::Found, &named)?.now_at(changed.entry.revision()))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Withdrawn)]
 struct WithdrawnView<'a> {
     withdrawn: &'a VersionName,
     previous_version: &'a VersionName,
@@ -155,14 +159,15 @@ pub async fn withdraw(call: Call) -> Answer {
     answer(&done, WithdrawnView { withdrawn: &withdrawn, previous_version: &done.previous })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct RollbackRequest {
     target_version: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = RolledBack)]
 struct RolledBackView<'a> {
     previous_version: &'a VersionName,
     report: Option<&'a Report>,
@@ -188,11 +193,36 @@ pub async fn roll_back(call: Call) -> Answer {
     Ok(Reply::json(Success::Found, &named)?.now_at(done.entry.revision()))
 }
 
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    let changed = |path: &str, id: &str| {
+        let mut told = Told::post(path, id).under_if_match();
+        let entry = Named::<Nothing>::told(&mut told);
+        told.gives_form(Success::Found, entry).refuses(&[Code::BadChange])
+    };
+    let mut withdraw = Told::post("/api/{kind}/{id}/versions/{version}/withdraw", "withdrawVersion").under_if_match();
+    let withdrawn = Named::<WithdrawnView<'_>>::told(&mut withdraw);
+    let mut rollback = Told::post("/api/{kind}/{id}/rollback", "rollBack").under_if_match();
+    let rolled_back = Named::<RolledBackView<'_>>::told(&mut rollback);
+    vec![
+        withdraw
+            .takes::<ReasonRequest>(json!({"reason": "it names nobody"}))
+            .gives_form(Success::Found, withdrawn)
+            .refuses(&[Code::BadChange]),
+        rollback
+            .takes::<RollbackRequest>(json!({"targetVersion": "1.0.0"}))
+            .gives_form(Success::Found, rolled_back)
+            .refuses(&[Code::EntryDisabled, Code::VersionWithdrawn, Code::BadChange]),
+        changed("/api/{kind}/{id}/deprecate", "deprecateEntry")
+            .takes::<DeprecateRequest>(json!({"reason": "one template does", "replacement": "invitation"})),
+        changed("/api/{kind}/{id}/disable", "disableEntry").takes::<ReasonRequest>(json!({"reason": "nobody uses it"})),
+        changed("/api/{kind}/{id}/activate", "activateEntry"),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-
-    use serde_json::json;
 
     use super::*;
     use crate::http::entries::{Decided, Id, Skipped};

@@ -1,10 +1,12 @@
 //! Trusted publishers: whom an issuer vouches for, and the entries that each may publish.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::call::Call;
-use super::error::Success;
+use super::error::{Code, Success};
 use super::journal;
+use super::openapi::told::Told;
 use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
 use crate::clock::{Instant, Millis};
@@ -15,8 +17,9 @@ use crate::registry::store::PublisherRow;
 /// What the list is of, in its cursors.
 const PUBLISHERS: &str = "trusted-publishers";
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = TrustedPublisher)]
 struct PublisherView<'a> {
     id: &'a str,
     name: &'a str,
@@ -58,8 +61,9 @@ pub async fn list(call: Call) -> Answer {
     page::answer(&call, &PageView::of(PUBLISHERS, &page, |row| &row.id, PublisherView::of))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = TrustedPublisherRequest)]
 struct PublisherRequest {
     name: String,
     issuer: String,
@@ -81,4 +85,21 @@ pub async fn remove(call: Call) -> Answer {
     let result = call.registry.remove_publisher(&call.actor, call.word("id"), Millis::now()).await;
     journal::publisher(&call, "remove", "removed", &result);
     Reply::json(Success::Found, &PublisherView::of(&result?))
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    let example = json!({
+        "name": "agents' CI", "issuer": "https://ci.example", "claims": {"repository": "acme/agents"},
+        "entries": ["agents/search-*"],
+    });
+    vec![
+        Told::get("/api/trusted-publishers", "listTrustedPublishers").pages::<PublisherView<'_>>(),
+        Told::post("/api/trusted-publishers", "trustPublisher")
+            .takes::<PublisherRequest>(example)
+            .gives::<PublisherView<'_>>(Success::Created)
+            .refuses(&[Code::BadChange]),
+        Told::post("/api/trusted-publishers/{id}/remove", "removeTrustedPublisher")
+            .gives::<PublisherView<'_>>(Success::Found),
+    ]
 }

@@ -13,7 +13,7 @@ use super::intake::Intake;
 use super::reply::Answer;
 use super::{
     Host, activation, audit, changes, decisions, entries, events, exemptions, health, impact, inbox, keys, life, lists,
-    plugins, publishers, ratings, scopes, session, shadow, tokens, webhooks,
+    openapi, plugins, publishers, ratings, scopes, session, shadow, tokens, webhooks,
 };
 use crate::registry::access::Role;
 
@@ -38,7 +38,6 @@ impl Access {
 }
 
 /// One row of the table.
-#[cfg_attr(not(test), expect(dead_code, reason = "a test holds docs/API.md to every column"))]
 pub struct Route {
     /// The method.
     pub method: &'static str,
@@ -46,6 +45,8 @@ pub struct Route {
     pub path: &'static str,
     /// Who may ask.
     pub access: Access,
+    /// What is read.
+    pub intake: Intake,
     /// The handler, behind what every request passes.
     pub service: MethodRouter<Arc<Host>>,
 }
@@ -61,6 +62,8 @@ fn of_the_host() -> Vec<Route> {
         public("/health", health::health),
         public("/livez", health::livez),
         public("/readyz", health::readyz),
+        public("/api/openapi.json", openapi::json),
+        public("/docs", openapi::page),
         get("/metrics", Role::Reader, health::metrics),
     ]
 }
@@ -199,7 +202,7 @@ where
     let service = on(MethodFilter::GET, move |State(host): State<Arc<Host>>, request: Request| {
         front::public(label, host, request, handler)
     });
-    Route { method: "GET", path, access: Access::Public, service }
+    Route { method: "GET", path, access: Access::Public, intake: Intake::Nothing, service }
 }
 
 fn get<H, F>(path: &'static str, role: Role, handler: H) -> Route
@@ -207,9 +210,9 @@ where
     H: Fn(Call) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
-    let service =
-        guarded(MethodFilter::GET, Label { method: "GET", path }, Guard { role, intake: Intake::Nothing }, handler);
-    Route { method: "GET", path, access: Access::Role(role), service }
+    let guard = Guard { role, intake: Intake::Nothing };
+    let service = guarded(MethodFilter::GET, Label { method: "GET", path }, guard, handler);
+    Route { method: "GET", path, access: Access::Role(role), intake: Intake::Nothing, service }
 }
 
 fn post<H, F>(path: &'static str, role: Role, intake: Intake, handler: H) -> Route
@@ -218,7 +221,7 @@ where
     F: Future<Output = Answer> + Send + 'static,
 {
     let service = guarded(MethodFilter::POST, Label { method: "POST", path }, Guard { role, intake }, handler);
-    Route { method: "POST", path, access: Access::Role(role), service }
+    Route { method: "POST", path, access: Access::Role(role), intake, service }
 }
 
 fn delete<H, F>(path: &'static str, role: Role, handler: H) -> Route
@@ -228,7 +231,7 @@ where
 {
     let guard = Guard { role, intake: Intake::Nothing };
     let service = guarded(MethodFilter::DELETE, Label { method: "DELETE", path }, guard, handler);
-    Route { method: "DELETE", path, access: Access::Role(role), service }
+    Route { method: "DELETE", path, access: Access::Role(role), intake: Intake::Nothing, service }
 }
 
 fn guarded<H, F>(method: MethodFilter, label: Label, guard: Guard, handler: H) -> MethodRouter<Arc<Host>>

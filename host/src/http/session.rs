@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::call::Call;
 use super::error::{Code, Problem, Success};
 use super::journal;
+use super::openapi::told::Told;
 use super::reply::{Answer, Reply};
 use crate::clock::{Instant, Millis};
 use crate::registry::Actor;
@@ -17,8 +18,9 @@ pub const COOKIE_NAME: &str = "__Host-hallmark";
 const ATTRIBUTES: &str = "Path=/; HttpOnly; Secure; SameSite=Strict";
 
 /// Who asks.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Caller)]
 struct CallerView<'a> {
     name: &'a str,
     roles: Vec<&'static str>,
@@ -79,4 +81,20 @@ pub async fn begin(call: Call) -> Answer {
 pub async fn end(call: Call) -> Answer {
     let reply = Reply::json(Success::Found, &CallerView::of(&call.actor))?;
     Ok(reply.secret().with_cookie(cookie("", 0)))
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    vec![
+        Told::get("/api/session", "showSession").gives::<CallerView<'_>>(Success::Found),
+        Told::post("/api/session", "beginSession")
+            .gives::<CallerView<'_>>(Success::Created)
+            .with_header("Set-Cookie")
+            .tells_once()
+            .refuses(&[Code::BadChange]),
+        Told::delete("/api/session", "endSession")
+            .gives::<CallerView<'_>>(Success::Found)
+            .with_header("Set-Cookie")
+            .tells_once(),
+    ]
 }

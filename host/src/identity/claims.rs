@@ -9,12 +9,13 @@ use serde_json::{Map, Value};
 use crate::names::is_like;
 
 /// What must be claimed: of each claim one of the values, in which `*` stands for any characters.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(transparent)]
 pub struct Claims(BTreeMap<String, Values>);
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(untagged)]
+#[schema(as = ClaimValues)]
 enum Values {
     One(String),
     Any(Vec<String>),

@@ -34,7 +34,7 @@ pub enum Location {
 }
 
 /// How a store is that does not give back what was put there. Told to everybody who asks for health, so without names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ill {
     /// Its folder or bucket is not there.

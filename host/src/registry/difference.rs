@@ -18,7 +18,8 @@ use crate::names::pointer;
 const NAMES: [&str; 3] = ["name", "id", "code"];
 
 /// One place that changes: what stood there, and what stands there then.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = VersionChange)]
 pub struct Change {
     /// A JSON Pointer, in which elements that have names are told by them: `/rules[name=a]/text`.
     pub path: String,

@@ -28,7 +28,7 @@ pub(super) use report::TALLIES_AT_ONCE;
 pub use report::{ObservingReport, ShadowReport, Tally};
 
 /// What became of a shadow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ShadowState {
     /// It runs until it is stopped.
@@ -57,7 +57,7 @@ impl ShadowState {
 }
 
 /// How what runs beside the active release compares with it over one publish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Agreement {
     /// Same outcome, same findings.
@@ -93,8 +93,9 @@ impl Agreement {
 }
 
 /// Which of the two finds what the other does not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = ShadowChange)]
 pub enum Change {
     /// What runs beside.
     New,
@@ -164,7 +165,7 @@ impl AuditRecord {
 }
 
 /// What a shadow would have said, as the decision keeps it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ShadowRecord {
     /// The shadow.
@@ -190,7 +191,7 @@ pub struct ShadowRecord {
 }
 
 /// What broke in a shadow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ShadowFailure {
     /// The binding; none where the release could not be loaded at all.
     pub plugin: Option<String>,

@@ -46,7 +46,7 @@ pub struct Plan {
 }
 
 /// What a staged release may do before it demotes itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Budget {
     /// Publishes that it would newly reject.

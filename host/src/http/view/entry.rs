@@ -169,7 +169,8 @@ impl Serialize for EntryView<'_> {
 }
 
 /// How people rate an entry.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, utoipa::ToSchema)]
+#[schema(as = Ratings)]
 pub struct RatingsView {
     average: Option<f64>,
     count: i64,
@@ -186,8 +187,9 @@ impl RatingsView {
 }
 
 /// How often an entry was used in the last 30 days.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Uses)]
 pub struct UsesView {
     last30_days: i64,
     successes: i64,
@@ -201,7 +203,8 @@ impl UsesView {
 }
 
 /// Why a version was taken back.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Withdrawal)]
 pub struct WithdrawalView<'a> {
     reason: &'a str,
     by: &'a str,
@@ -215,8 +218,9 @@ impl<'a> WithdrawalView<'a> {
 }
 
 /// A version as lists show it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = VersionHead)]
 pub struct VersionView<'a> {
     version: &'a VersionName,
     status: &'a str,

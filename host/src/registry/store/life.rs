@@ -12,7 +12,8 @@ use crate::names::{EntryId, KindName, NameError, Reason, Tenant, VersionName};
 use crate::registry::audit::AuditRecord;
 
 /// Where an entry stands in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, utoipa::ToSchema)]
+#[schema(rename_all = "lowercase")]
 pub enum EntryStatus {
     /// Published for its makers: lists and searches leave it out until it is activated.
     Draft,
@@ -63,7 +64,7 @@ impl Serialize for EntryStatus {
 }
 
 /// An entry, by name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
 pub struct EntryName {
     /// Its kind.
     pub kind: KindName,
