@@ -185,6 +185,9 @@ fn what_cannot_be_read_is_refused_with_its_place() {
     let wrong_form = host.post("/api/notes/one/rollback", &json!({"target": "1.0.0"}));
     assert_eq!(told(&wrong_form), (400, "malformed"));
     assert_eq!(wrong_form.body["detail"], "unknown field `target`, expected `targetVersion` at line 1, column 9");
+    let list = host.post("/api/modules/notes/unfreeze", &json!([]));
+    assert_eq!(told(&list), (400, "malformed"));
+    assert_eq!(list.body["detail"], "invalid type: a list, expected an object at line 1, column 1");
     let text = host.send("/api/notes/publish", "text/plain", b"{}");
     assert_eq!(told(&text), (415, "media-type"));
     let large = host.send("/api/notes/publish", "application/json", &[b' '; 2_001]);

@@ -113,6 +113,11 @@ impl Call {
         // take the last of two equal keys.
         let limits = Limits { document_size_max_bytes: self.body.len(), ..(*self.host.limits).clone() };
         decode(&self.body, Format::Json, &limits).map_err(RegistryError::from)?;
+        // To the types a list of an object's members in their order is as good as the object.
+        if self.body.trim_ascii_start().first() == Some(&b'[') {
+            let message = "invalid type: a list, expected an object".to_owned();
+            return Err(Malformed { message, line: 1, column: 1 }.into());
+        }
         serde_json::from_slice(&self.body).map_err(|error| {
             let text = error.to_string();
             let place = format!(" at line {} column {}", error.line(), error.column());
