@@ -33,7 +33,8 @@ fn rule(expression: &str) -> Json {
 fn decide(rules: Json) -> Vec<Finding> {
     let decide = |rules: &Json| Bench::new().settings(json!({"rules": rules})).submission(agent()).decide::<Cel>();
     let mut many = rules.clone();
-    let others = (0..=LATE_MAX).map(|index| json!({"id": format!("other.{index}"), "title": "-", "expression": "true"}));
+    let others =
+        (0..=LATE_MAX).map(|index| json!({"id": format!("other.{index}"), "title": "-", "expression": "true"}));
     many.as_array_mut().expect("rules").extend(others);
     let said = decide(&rules);
     assert_eq!(said, decide(&many));

@@ -17,6 +17,8 @@ use crate::report::Stage;
 
 /// Plugins of a page, where all of them are looked through.
 const PLUGINS_AT_ONCE: u32 = 100;
+/// Codes with names of settings that a code is compared with, to find the nearest.
+const COMPARED_MAX: usize = 10_000;
 /// Known codes that a refusal names where none is near.
 const CODES_NAMED: usize = 12;
 /// Members of settings by which a plugin names what it gives findings of.
@@ -201,10 +203,10 @@ fn known(code: &str, judges: &[Judge]) -> Known {
     }
     let codes: BTreeSet<String> = judges.iter().flat_map(|judge| judge.codes.iter().cloned()).collect();
     let in_full = judges.iter().flat_map(|judge| {
-        let below = |code: &String| judge.named.iter().map(|name| format!("{code}.{name}")).collect::<Vec<_>>();
-        judge.codes.iter().flat_map(below).collect::<Vec<_>>()
+        let below = |code| judge.named.iter().map(move |name| format!("{code}.{name}"));
+        judge.codes.iter().flat_map(below)
     });
-    let all: BTreeSet<String> = codes.iter().cloned().chain(in_full).collect();
+    let all: BTreeSet<String> = codes.iter().cloned().chain(in_full.take(COMPARED_MAX)).collect();
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     Known::Undocumented { near: nearest(code, &all).map(str::to_owned), codes: codes.into_iter().collect() }
 }
