@@ -21,7 +21,7 @@ use hallmark::config::Limits;
 use hallmark::names::{Digest, Tenant};
 use hallmark::registry::publish::Approved;
 use hallmark::registry::store::{
-    Activate, ActivationStore as _, Commit, Committed, DecisionRow, EntryStatus, NewEvent, NewRelease, Shown,
+    Activate, ActivationStore as _, Commit, Committed, DecisionRow, EntryStatus, Expected, NewEvent, NewRelease, Shown,
     Store as _, VersionRow,
 };
 use hallmark::registry::words::EntryText;
@@ -119,6 +119,7 @@ async fn publish(ground: &Ground, writer: usize, manifest: &Arc<str>, record: &s
             },
         },
         status: EntryStatus::Active,
+        expected: Expected::Anything,
         references: Vec::new(),
         decision: DecisionRow {
             id: version.decision.clone(),

@@ -4,9 +4,6 @@
 //! Beside the chain of placeholders, service-rules and 50 CEL rules stand, in the same run, the same gate without
 //! plugins and with three that do nothing: what the chain takes more is the plugins' own time.
 
-#[path = "../../tests/support/approval.rs"]
-#[expect(dead_code, reason = "the store's tests and bench use more of it")]
-mod approval;
 mod processor;
 mod samples;
 
@@ -14,13 +11,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use approval::Nothing;
 use criterion::{Criterion, criterion_group, criterion_main};
 use hallmark::cli::folder;
 use hallmark::clock::Millis;
 use hallmark::config::Limits;
 use hallmark::names::{Digest, Scope};
-use hallmark::plugin::Sandbox;
+use hallmark::plugin::{EmptyRegistry, Sandbox};
 use hallmark::registry::decode::Format;
 use hallmark::registry::gate::Bench;
 use hallmark::registry::publish::report_on;
@@ -94,7 +90,7 @@ fn gate(criterion: &mut Criterion) {
         tenant: "default".to_owned(),
         publisher: "bench".to_owned(),
         at: Millis(1_700_000_000_000),
-        facts: Arc::new(Nothing),
+        facts: Arc::new(EmptyRegistry),
         limits,
     };
     let mut ground = Ground::new();

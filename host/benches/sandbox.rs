@@ -4,20 +4,16 @@
 //! A guest's pure time is taken in the same run: the guest does the same work many times over in one evaluation, and
 //! the difference to doing it less often is the work without instantiation, call and disposal.
 
-#[path = "../../tests/support/approval.rs"]
-#[expect(dead_code, reason = "the store's tests and bench use more of it")]
-mod approval;
 mod processor;
 #[expect(dead_code, reason = "the bench of the gate uses more of it")]
 mod samples;
 
 use std::sync::Arc;
 
-use approval::Nothing;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use hallmark::config::Limits;
 use hallmark::names::Digest;
-use hallmark::plugin::{Case, Document, Plugin, Sandbox, Subject};
+use hallmark::plugin::{Case, Document, EmptyRegistry, Plugin, Sandbox, Subject};
 use hallmark::report::Stage;
 use processor::processor_time;
 use serde_json::{Value, json};
@@ -65,7 +61,7 @@ fn case() -> Case {
             document: "/manifest".to_owned(),
         }),
         document: Arc::new(Document { value, substituted: Vec::new() }),
-        facts: Arc::new(Nothing),
+        facts: Arc::new(EmptyRegistry),
     }
 }
 

@@ -5,9 +5,11 @@ pub mod build;
 mod configuration;
 pub mod folder;
 
+mod access;
 mod activate;
 mod audit;
 mod backup;
+mod certificate;
 mod client;
 mod compare;
 mod completions;
@@ -31,6 +33,8 @@ mod keys;
 mod life;
 mod list;
 mod migrate;
+mod objects;
+mod openapi;
 mod pages;
 mod parallel;
 mod patch;
@@ -51,9 +55,11 @@ mod source;
 mod sync;
 mod tenant;
 mod token;
+mod trust_publisher;
 mod validate;
 mod verify;
 mod webhook;
+mod webhook_key;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -119,6 +125,9 @@ enum Command {
     /// The tenant's policies.
     #[command(subcommand)]
     Policy(rules::PolicyCommand),
+    /// Previews of other rules, which `module impact` and `policy impact` begin.
+    #[command(subcommand)]
+    Impact(impact::Command),
     /// Plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
@@ -131,6 +140,9 @@ enum Command {
     /// Who has a registry of his own in a database.
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// Who may publish by an issuer's tokens.
+    #[command(subcommand)]
+    TrustPublisher(trust_publisher::Command),
     /// Who is sent events.
     #[command(subcommand)]
     Webhook(webhook::Command),
@@ -149,6 +161,8 @@ enum Command {
     Completions(completions::Arguments),
     /// Write pages of the manual.
     Man(completions::ManArguments),
+    /// Write the description of the HTTP API (OpenAPI 3.1), which a server has at /api/openapi.json.
+    Openapi(openapi::Arguments),
 }
 
 /// How results are written.
@@ -182,9 +196,27 @@ enum Trouble {
     CouldNotRun(anyhow::Error),
 }
 
+impl Trouble {
+    /// The same, and what was done before it came up.
+    fn after(self, done: &str) -> Self {
+        match self {
+            Self::Usage(why) => Self::Usage(format!("{why}\n{done}")),
+            Self::Wrong(why) => Self::Wrong(format!("{why}\n{done}")),
+            Self::Refused(why) => Self::Refused(format!("{why}\n{done}")),
+            Self::CouldNotRun(why) => Self::CouldNotRun(anyhow::anyhow!("{why:#}\n{done}")),
+        }
+    }
+}
+
 impl From<anyhow::Error> for Trouble {
     fn from(error: anyhow::Error) -> Self {
         Self::CouldNotRun(error)
+    }
+}
+
+impl From<folder::FolderError> for Trouble {
+    fn from(error: folder::FolderError) -> Self {
+        Self::Wrong(error.to_string())
     }
 }
 
@@ -197,11 +229,14 @@ fn command() -> clap::Command {
 
 /// Runs the process's command line.
 pub fn run() -> ExitCode {
+    // Libraries that speak TLS take what they compute with from here. Another may be first only where it is the same.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     let first = command().get_matches();
     let ended = match read(&first).command {
         // What writes about the command line must not fail for what is configured here.
         Command::Completions(arguments) => completions::run(&arguments, command()),
         Command::Man(arguments) => completions::run_man(&arguments, command()),
+        Command::Openapi(arguments) => openapi::run(&arguments),
         _ => run_configured(&first),
     };
     match ended {
@@ -248,16 +283,18 @@ fn run_configured(first: &ArgMatches) -> Outcome {
         Command::List(arguments) => list::run(&arguments),
         Command::Module(command) => rules::run_module(&command),
         Command::Policy(command) => rules::run_policies(&command),
+        Command::Impact(command) => impact::run(&command),
         Command::Plugin(command) => plugin::run(&command, &configuration),
         Command::Inbox(command) => inbox::run(&command),
         Command::Token(command) => token::run(&command),
         Command::Tenant(command) => tenant::run(&command, &configuration),
+        Command::TrustPublisher(command) => trust_publisher::run(&command),
         Command::Webhook(command) => webhook::run(&command),
         Command::Audit(command) => audit::run(&command),
         Command::Decision(command) => decision::run(&command),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Config(command) => config::run(&command, &configuration, &matches, &Arguments::command()),
-        Command::Completions(_) | Command::Man(_) => Ok(Ended::Fine),
+        Command::Completions(_) | Command::Man(_) | Command::Openapi(_) => Ok(Ended::Fine),
     }
 }
 

@@ -78,11 +78,41 @@ limits! {
     request_read_max_ms: u64 = 30_000,
     /// Connections held at once; past it new ones wait to be accepted.
     connections_max: usize = 4_096,
+    /// Requests of one token in `requests_window_s`, which may come at once; past it the host answers 429. 0 for any
+    /// number.
+    requests_per_token_max: u32 = 30_000,
+    /// Requests of one address (IPv6: of one /64) in `requests_window_s`, which may come at once; past it the host
+    /// answers 429. 0 for any number.
+    requests_per_address_max: u32 = 60_000,
+    /// Seconds in which a caller that asked for all that it may can ask for as much again.
+    requests_window_s: u32 = 60,
+    /// Tokens, and addresses, whose requests are counted; where more ask, those that asked longest ago are forgotten.
+    callers_counted_max: usize = 100_000,
+    /// Seconds for which a browser's session holds.
+    session_max_s: u32 = 8 * 60 * 60,
+    /// Milliseconds that an issuer of JSON Web Tokens may take to tell its keys.
+    issuer_fetch_max_ms: u64 = 5_000,
+    /// Bytes of what an issuer tells.
+    issuer_document_max_bytes: usize = 512 * 1024,
+    /// Milliseconds between two questions to one issuer, however many tokens name keys that it has not told.
+    issuer_poll_ms: u64 = 10_000,
+    /// Milliseconds after which an issuer's keys are asked for again.
+    issuer_keys_fresh_ms: u64 = 3_600_000,
+    /// Milliseconds after which keys that could not be asked for again are believed no more.
+    issuer_keys_kept_ms: u64 = 24 * 60 * 60 * 1_000,
+    /// Trusted publishers of a tenant.
+    trusted_publishers_max: u32 = 1_000,
+    /// Milliseconds that a client may take for the handshake of TLS.
+    tls_handshake_max_ms: u64 = 10_000,
+    /// Milliseconds between two looks whether the certificate or its key changed.
+    tls_poll_ms: u64 = 2_000,
     /// Milliseconds that a stopping host gives the requests it has accepted.
     shutdown_max_ms: u64 = 30_000,
     /// Milliseconds for which a host that is asked to stop says that it is not ready and serves on, so that whoever sends
     /// it requests learns of it before its port is closed; asked again, it waits no longer.
     shutdown_drain_ms: u64 = 0,
+    /// Milliseconds that one request to an S3-compatible object store may take, tries after the first apart.
+    object_request_max_ms: u64 = 30_000,
     /// Milliseconds that each part of the host has to answer when it is asked how it is.
     health_check_max_ms: u64 = 2_000,
     /// Milliseconds between two looks at what metrics tell of pools, the outbox, the disk and the last backup.
@@ -104,6 +134,12 @@ limits! {
     follow_overlap_ms: u64 = 60_000,
     /// Milliseconds after a commit in which more events are gathered, to be announced together.
     event_gather_ms: u64 = 20,
+    /// Versions from before words, categories and references were kept that are given theirs at once.
+    fill_versions_max: u32 = 50,
+    /// Milliseconds between two times that some are.
+    fill_pause_ms: u64 = 20,
+    /// Milliseconds between two looks for kinds that came into force and have such versions.
+    fill_poll_ms: u64 = 60_000,
     /// Milliseconds for which events are kept, to be read and to be sent.
     events_kept_ms: u64 = 7 * 24 * 60 * 60 * 1_000,
     /// Streams of events that a host serves at once; past it, it answers 503.
@@ -274,6 +310,15 @@ pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         .filter(|(distance, _)| *distance <= name.len() / 3 + 1)
         .min()
         .map(|(_, candidate)| candidate)
+}
+
+/// What to do about a name that is not known: take the one that was meant, or none.
+pub fn instead(name: &str, known: &[&str]) -> String {
+    match nearest(name, known) {
+        Some(near) => format!("did you mean '{near}'?"),
+        None if known.is_empty() => "take it out".to_owned(),
+        None => format!("take it out; known are: {}", known.join(", ")),
+    }
 }
 
 #[cfg(test)]

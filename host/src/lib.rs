@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod http;
+pub mod identity;
 pub mod names;
 pub mod plugin;
 pub mod registry;

@@ -1,12 +1,15 @@
 //! The names that every room uses, each parsed once at the edge into a type that cannot hold a wrong one.
 //! This room uses no other.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A name that does not have its form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,10 +29,11 @@ impl NameError {
     }
 }
 
-// Nine types share one body of conversions; a macro keeps a change of one from missing the others.
+// Nine types share one body of conversions; a macro keeps a change of one from missing the others. The pattern is the
+// check as a JSON Schema can say it; a test holds the two together.
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $form:literal, $check:expr) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:literal])+ $name:ident, $what:literal, $form:literal, $pattern:literal, $check:expr) => {
+        $(#[doc = $doc])+
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
@@ -75,7 +79,29 @@ macro_rules! name {
                 &self.0
             }
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                text_schema(concat!($($doc, "\n"),+, " Form: ", $form, "."), $pattern)
+            }
+        }
+
+        impl ToSchema for $name {
+            fn name() -> Cow<'static, str> {
+                Cow::Borrowed(stringify!($name))
+            }
+        }
     };
+}
+
+/// Text of a form, as the API's description tells it.
+fn text_schema(description: &str, pattern: &str) -> RefOr<Schema> {
+    let description: Vec<&str> = description.split_whitespace().collect();
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(description.join(" ")))
+        .pattern(Some(pattern))
+        .into()
 }
 
 fn is_label(text: &str) -> bool {
@@ -96,6 +122,7 @@ name!(
     Tenant,
     "tenant",
     "lower case letters, digits and dashes, a letter first, at most 63",
+    r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$",
     is_label
 );
 name!(
@@ -103,6 +130,7 @@ name!(
     ModuleName,
     "module name",
     "lower case letters, digits and dashes, a letter first, at most 63",
+    r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$",
     is_label
 );
 name!(
@@ -110,6 +138,7 @@ name!(
     KindName,
     "kind",
     "lower case letters, digits and dashes, a letter first, at most 63",
+    r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$",
     is_label
 );
 name!(
@@ -117,6 +146,7 @@ name!(
     PluginName,
     "plugin name",
     "lower case letters, digits and dashes, a letter first, at most 63",
+    r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$",
     is_label
 );
 name!(
@@ -124,6 +154,7 @@ name!(
     EntryId,
     "entry id",
     "letters, digits, '.', '_' and '-', a letter or digit first, at most 128",
+    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
     |text| is_dotted(text, 128, b"._-")
 );
 name!(
@@ -131,6 +162,7 @@ name!(
     VersionName,
     "version",
     "letters, digits, '.', '_', '+' and '-', a letter or digit first, at most 64",
+    r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$",
     |text| is_dotted(text, 64, b"._+-")
 );
 name!(
@@ -138,6 +170,7 @@ name!(
     Reason,
     "reason",
     "1 to 1000 characters, not only spaces, without control characters",
+    r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]{1,1000}$",
     |text| !text.trim().is_empty() && text.chars().count() <= 1_000 && !text.chars().any(char::is_control)
 );
 name!(
@@ -145,6 +178,7 @@ name!(
     DecisionId,
     "decision id",
     "a UUID in lower case",
+    r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
     |text| uuid::Uuid::try_parse(text).is_ok_and(|id| id.to_string() == text)
 );
 name!(
@@ -152,6 +186,7 @@ name!(
     Digest,
     "digest",
     "sha256: and 64 lower case hexadecimal digits",
+    r"^sha256:[0-9a-f]{64}$",
     |text| text.strip_prefix("sha256:").is_some_and(|hex| {
         hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     })
@@ -162,6 +197,7 @@ name!(
     KeyId,
     "key id",
     "64 lower case hexadecimal digits",
+    r"^[0-9a-f]{64}$",
     |text| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 );
 
@@ -236,6 +272,21 @@ impl From<Scope> for String {
     }
 }
 
+impl PartialSchema for Scope {
+    fn schema() -> RefOr<Schema> {
+        text_schema(
+            "What a release belongs to: `policies`, or `module:` and a module's name.",
+            r"^(policies|module:[a-z]([a-z0-9-]{0,61}[a-z0-9])?)$",
+        )
+    }
+}
+
+impl ToSchema for Scope {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Scope")
+    }
+}
+
 impl fmt::Display for Scope {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -245,7 +296,8 @@ impl fmt::Display for Scope {
     }
 }
 
-/// JSON Pointers (RFC 6901) are built here alone, so that escaping is never forgotten.
+/// JSON Pointers (RFC 6901) are built here alone, but for those of patches, which are a type of their own: escaping is never
+/// forgotten.
 pub mod pointer {
     use serde_json::Value;
 
@@ -264,6 +316,15 @@ pub mod pointer {
         (text.is_empty() || text.starts_with('/')) && text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']))
     }
 
+    /// The members that a JSON Schema names beside the keyword at this place, as beside `additionalProperties`.
+    pub fn named_beside<'a>(schema: &'a Value, keyword: &str) -> Vec<&'a str> {
+        let around = keyword.rsplit_once('/').map_or("", |(around, _)| around);
+        match schema.pointer(&format!("{around}/properties")) {
+            Some(Value::Object(properties)) => properties.keys().map(String::as_str).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Puts `value` in the place of what stands at the pointer; false where nothing stands there.
     pub fn replace(document: &mut Value, pointer: &str, value: Value) -> bool {
         match document.pointer_mut(pointer) {
@@ -274,6 +335,19 @@ pub mod pointer {
             None => false,
         }
     }
+}
+
+/// True where the text is like the pattern, in which `*` stands for any characters, none among them. Each part between
+/// two stars is looked for where the one before ended: the first place is as good as any later one.
+pub fn is_like(pattern: &str, text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(first) else { return false };
+    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for part in middle.split('*') {
+        let Some(found) = text.find(part) else { return false };
+        text = &text[found + part.len()..];
+    }
+    text.ends_with(last)
 }
 
 #[cfg(test)]
@@ -293,6 +367,37 @@ mod tests {
             "a b".parse::<EntryId>().expect_err("a space").to_string(),
             "'a b' is not a valid entry id: letters, digits, '.', '_' and '-', a letter or digit first, at most 128"
         );
+    }
+
+    fn patterned<T: PartialSchema + FromStr>(texts: &[&str]) {
+        let schema = serde_json::to_value(T::schema()).expect("a schema is JSON");
+        let validator = jsonschema::validator_for(&schema).expect("it compiles");
+        for text in texts {
+            let said = validator.is_valid(&serde_json::json!(text));
+            assert_eq!(said, text.parse::<T>().is_ok(), "{schema}: {text:?}");
+        }
+    }
+
+    #[test]
+    fn patterns_say_what_the_checks_do() {
+        let (long, longer) = ("a".repeat(63), "a".repeat(64));
+        let labels = ["a", "a-b", "a1", "", "1a", "-a", "a-", "A", "a_b", "a\n", &long, &longer];
+        patterned::<Tenant>(&labels);
+        patterned::<ModuleName>(&labels);
+        patterned::<KindName>(&labels);
+        patterned::<PluginName>(&labels);
+        let (long, longer) = ("a".repeat(128), "a".repeat(129));
+        patterned::<EntryId>(&["a", "A.b_c-d", "1", "", ".a", "a b", "a/b", "\u{fc}", &long, &longer]);
+        let (long, longer) = ("1".repeat(64), "1".repeat(65));
+        patterned::<VersionName>(&["1.0.0", "1.0.0-a+b", "", "+a", "1 0", &long, &longer]);
+        let (long, longer) = ("x".repeat(1_000), "x".repeat(1_001));
+        patterned::<Reason>(&["a", " a ", "", "   ", "a\tb", "a\u{85}", "\u{fc}", &long, &longer]);
+        let id = "0199e2c4-6f0d-7d11-8f64-1c9a7b2e4d55";
+        patterned::<DecisionId>(&[id, &id.to_uppercase(), "", &id[1..]]);
+        let digest = Digest::of(b"");
+        patterned::<Digest>(&[digest.as_str(), digest.hex(), &digest.as_str().to_uppercase(), ""]);
+        patterned::<KeyId>(&[digest.hex(), digest.as_str(), ""]);
+        patterned::<Scope>(&["policies", "module:agents", "module:", "module:A", "modules:agents", ""]);
     }
 
     #[test]

@@ -37,7 +37,8 @@ use crate::report::{Placeholder, Remark, Source, Stage, Substitution};
 
 pub use engine::SERIES_MAX;
 pub use sandbox::{Haste, Sandbox};
-pub use series::{Series, Unconfigured};
+pub use self_test::EmptyRegistry;
+pub use series::{Configured, Series, Unconfigured};
 
 /// What is being judged, without its document; the contract's `subject`.
 #[derive(Debug, Clone)]
@@ -85,8 +86,9 @@ pub struct Document {
 }
 
 /// What the registry knows of one published version; the contract's `registry.summary`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = EntrySummary)]
 pub struct Summary {
     /// The kind's plural.
     pub kind: String,
@@ -134,8 +136,9 @@ pub struct Case {
 }
 
 /// A question that a plugin asked the registry, and the answer; kept in the decision.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = LookupAnswer)]
 pub struct Lookup {
     /// `lookup` or `manifest`.
     pub call: String,
@@ -229,10 +232,16 @@ pub enum Cause {
         /// The limit in force, bytes.
         limit_bytes: usize,
     },
-    /// It trapped: a panic, a division by zero, an access out of bounds.
+    /// It trapped: a division by zero, an access out of bounds, a panic that left no words.
     #[error("trapped: {what}")]
     Trap {
         /// The trap's name, in WebAssembly's terms.
+        what: String,
+    },
+    /// It panicked, in its own words.
+    #[error("panicked: {what}")]
+    Panic {
+        /// What it said, and where.
         what: String,
     },
     /// It handed over more than it may.
@@ -328,7 +337,7 @@ impl Cause {
 }
 
 /// What a component says and needs, found out without running it for a submission.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Inspection {
     /// SHA-256 of the component.
@@ -374,8 +383,9 @@ pub enum Step {
 pub type Progress<'a> = dyn Fn(Step) + Send + Sync + 'a;
 
 /// What a plugin says of itself; the contract's `metadata.description`.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = PluginDescription)]
 pub struct Description {
     /// Its name.
     pub name: String,
@@ -414,7 +424,7 @@ fn says_independent(setting: &Value) -> bool {
 }
 
 /// One documented finding code.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct FindingCode {
     /// The code.
     pub code: String,

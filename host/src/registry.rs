@@ -27,6 +27,7 @@ pub mod difference;
 mod error;
 pub mod explain;
 mod facts;
+mod filling;
 pub mod fleet;
 mod health;
 pub mod idempotency;
@@ -78,19 +79,21 @@ pub struct Actor {
     pub name: String,
     /// What the token lets its holder do.
     pub grants: Grants,
-    /// The token's id; none where the host itself acts.
+    /// The token's id; none where the host itself acts, or an issuer vouches for who asks.
     pub token: Option<String>,
+    /// The first instant at which what was shown does not hold, where no token's row says it.
+    pub until: Option<Millis>,
 }
 
 impl Actor {
     /// Somebody who may do everything and holds no token: the host itself.
     pub fn trusted(tenant: Tenant, name: &str) -> Self {
-        Self { tenant, name: name.to_owned(), grants: Grants::everything(), token: None }
+        Self { tenant, name: name.to_owned(), grants: Grants::everything(), token: None, until: None }
     }
 }
 
 /// What one run of the gate found: the answer of `validate`, and the body of every decision.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// No enforcing binding objects.
@@ -159,7 +162,7 @@ pub struct Decision {
 }
 
 /// How a run of the gate ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It may be stored.
@@ -182,8 +185,9 @@ impl Outcome {
 }
 
 /// A binding that broke, as a decision keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Failure)]
 pub struct FailureRecord {
     /// The binding.
     pub plugin: String,
@@ -199,7 +203,8 @@ pub struct FailureRecord {
 }
 
 /// Where a substituted value came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Substitution)]
 pub struct SubstitutionRecord {
     /// JSON Pointer into the submission.
     pub path: String,
@@ -214,7 +219,8 @@ impl From<&Substitution> for SubstitutionRecord {
 }
 
 /// A question that a binding asked the registry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Lookup)]
 pub struct LookupRecord {
     /// The binding.
     pub plugin: String,
@@ -342,6 +348,12 @@ pub struct Registry {
     kept: Mutex<Vec<Arc<RulesInForce>>>,
     /// Those of every tenant of the host.
     tokens: Arc<access::KnownTokens>,
+    /// The issuers that are believed; a registry that was told of none believes none.
+    believed: Arc<OnceLock<access::Believed>>,
+    /// Those of every tenant of the host.
+    publishers: Arc<access::KnownPublishers>,
+    /// What sessions are signed with; a registry that nobody gave a key begins none.
+    session_key: Arc<OnceLock<access::SessionKey>>,
     plans: impact::Plans,
     committed: Arc<Notify>,
     /// Rings after events got places.
@@ -393,6 +405,9 @@ impl Registry {
             looks,
             kept: Mutex::default(),
             tokens: Arc::default(),
+            believed: Arc::default(),
+            publishers: Arc::default(),
+            session_key: Arc::default(),
             plans: impact::Plans::default(),
             committed: Arc::new(Notify::new()),
             placed: watch::Sender::new(()),
@@ -420,6 +435,9 @@ impl Registry {
             signing_key: Arc::clone(&self.signing_key),
             webhook_settings: Arc::clone(&self.webhook_settings),
             tokens: Arc::clone(&self.tokens),
+            believed: Arc::clone(&self.believed),
+            publishers: Arc::clone(&self.publishers),
+            session_key: Arc::clone(&self.session_key),
             tenant,
             rules: ArcSwap::from_pointee(InForce { loaded: Arc::default(), behind: None }),
             shadows: ArcSwap::default(),

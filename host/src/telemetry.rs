@@ -137,10 +137,20 @@ pub fn outbox_counted(depth: u32) {
     metrics::gauge!("hallmark_outbox_depth").set(f64::from(depth));
 }
 
+/// Deliveries to webhooks that wait to be sent, or to be sent again.
+pub fn deliveries_counted(waiting: u32) {
+    metrics::gauge!("hallmark_webhook_deliveries_waiting").set(f64::from(waiting));
+}
+
 /// What the file system of the data folder has.
 pub fn disk_measured(free_bytes: u64, size_bytes: u64) {
     metrics::gauge!("hallmark_data_free_bytes").set(free_bytes as f64);
     metrics::gauge!("hallmark_data_size_bytes").set(size_bytes as f64);
+}
+
+/// Until when the certificate holds that the host shows, in seconds since the Unix epoch.
+pub fn certificate_read(expires_seconds: i64) {
+    metrics::gauge!("hallmark_tls_certificate_expiry_timestamp_seconds").set(expires_seconds as f64);
 }
 
 /// When the last backup was done, in seconds since the Unix epoch.

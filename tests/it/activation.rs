@@ -305,3 +305,87 @@ fn policies_for_a_kind_that_no_module_declares_are_refused() {
     assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
     assert_eq!(output.status.code(), Some(1));
 }
+
+#[test]
+fn an_apply_that_is_not_activated_says_which_release_it_made() {
+    let folder = TempDir::new().expect("a folder");
+    let home = module(folder.path(), "note", "");
+    let host = Options::new().modules(&home).start();
+    let run = |arguments: &[&str]| {
+        let output = against(&host, arguments);
+        (text(&output.stdout), text(&output.stderr), output.status.code())
+    };
+    assert_eq!(run(&["module", "freeze", "notes", "--reason", "release week"]).2, Some(0));
+    module(folder.path(), "note", "[[placeholders]]\nname = \"REGION\"\n");
+    let (shown, error, code) = run(&["module", "apply", argument(&home)]);
+    assert_eq!((shown.as_str(), code), ("", Some(1)));
+    assert!(error.starts_with("error[scope-frozen]: The scope is frozen\n  module:notes is frozen: admin"), "{error}");
+    let made = "\nmodule:notes: release 2 is made and stays: once what is told above is settled, `hallmark module activate notes \
+                2` puts it in force\n";
+    assert!(error.ends_with(made), "{error}");
+    assert_eq!(run(&["module", "unfreeze", "notes"]).2, Some(0));
+    assert_eq!(run(&["module", "activate", "notes", "2"]).0, "module:notes: release 2 is active, it was 1\n");
+
+    let policies = folder.path().join("policies");
+    fs::create_dir(&policies).expect("a folder");
+    fs::write(policies.join("policy.toml"), "description = \"none\"\n").expect("a file");
+    with_releases(&host, 1);
+    for arguments in [&["activate", "1"][..], &["freeze", "--reason", "release week"]] {
+        assert_eq!(run(&[&["policy"], arguments].concat()).2, Some(0));
+    }
+    let error = run(&["policy", "apply", argument(&policies)]).1;
+    assert!(error.ends_with("above is settled, `hallmark policy activate 2` puts it in force\n"), "{error}");
+}
+
+#[test]
+fn a_folder_of_the_other_sort_is_told_with_what_takes_it() {
+    let folder = TempDir::new().expect("a folder");
+    let home = module(folder.path(), "note", "");
+    let policies = folder.path().join("policies");
+    fs::create_dir(&policies).expect("a folder");
+    fs::write(policies.join("policy.toml"), "").expect("a file");
+    let host = Options::new().start();
+    let wrong = |what: &str, verb: &str, folder: &std::path::Path| {
+        let output = against(&host, &[what, verb, argument(folder)]);
+        assert_eq!((text(&output.stdout).as_str(), output.status.code()), ("", Some(1)), "{}", text(&output.stderr));
+        text(&output.stderr).replace(argument(folder), "DIR")
+    };
+    for verb in ["apply", "release", "diff", "impact"] {
+        assert_eq!(
+            wrong("policy", verb, &home),
+            format!(
+                "DIR: no policy.toml here; it is a module's folder (module.toml): give it to `hallmark module {verb}`\n"
+            )
+        );
+        assert_eq!(
+            wrong("module", verb, &policies),
+            format!(
+                "DIR: no module.toml here or one folder below; it is a folder of policies (policy.toml): give it to \
+                 `hallmark policy {verb}`\n"
+            )
+        );
+    }
+    assert_eq!(wrong("policy", "release", &folder.path().join("none")), "DIR: there is no such folder\n");
+    let refused = hallmark(&["validate", "--modules", argument(&policies), "a.yaml"]);
+    assert!(text(&refused.stderr).ends_with("(policy.toml): give it to --policies\n"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn a_binding_that_comes_is_told_whole() {
+    let host = Options::examples().start();
+    let digest =
+        host.get("/api/policies").body["rules"]["bindings"][0]["plugin"].as_str().expect("a digest").to_owned();
+    let rules = json!({"scope": "policies", "bindings": [
+        {"name": "second", "stage": "policy", "plugin": digest, "mode": "observe", "percent": 25, "kinds": ["agents"],
+         "settings": {"rules": [{"id": "a", "title": "A", "expression": "true"}]}},
+    ]});
+    assert_eq!(host.post("/api/policies/releases", &json!({"rules": rules})).status, 201);
+    let told = text(&against(&host, &["policy", "diff", "1", "2"]).stdout);
+    let second = format!(
+        "+ binding second\n    stage: policy\n    plugin: cel 0.1.0 ({})\n    mode: observe\n    percent: 25\n    kinds: [\"agents\"]\n    \
+         /settings/rules[id=a]: added {{\"expression\":\"true\",\"id\":\"a\",\"title\":\"A\"}}\n",
+        &digest[..19]
+    );
+    assert!(told.starts_with("policies: release 1 -> release 2\n- binding cel\n+ binding second\n"), "{told}");
+    assert!(told.contains(&second), "{told}");
+}

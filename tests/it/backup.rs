@@ -1,5 +1,7 @@
 //! Backups: taken while hosts write, restored on the other engine, and refused where they would do harm.
 
+mod older;
+
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -56,7 +58,7 @@ impl Home {
     fn restore(&self, archive: &Path, secrets_of: &Path) -> Host {
         let (code, said) = self.command(&["restore", argument(archive)]);
         assert_eq!(code, Some(0), "{said}");
-        for secret in ["admin.token", "signing.key"] {
+        for secret in ["admin.token", "signing.key", "webhook.key"] {
             fs::copy(secrets_of.join(secret), self.data.join(secret)).expect("a secret that was kept");
         }
         self.options().start()
@@ -344,6 +346,43 @@ fn a_database_that_is_not_there_is_not_made_to_be_backed_up() {
     let told = format!("error: there is no database {}: name it with --data or --database\n", path.display());
     assert_eq!((code, said), (Some(3), told));
     assert!(!home.data.exists());
+}
+
+#[test]
+fn webhooks_whose_key_was_not_kept_are_told() {
+    let folder = TempDir::new().expect("a folder");
+    let home = Home::sqlite(folder.path(), "source");
+    let host = home.options().allow_private_webhooks().start();
+    let added = host.post("/api/webhooks", &json!({"url": "http://127.0.0.1:1/", "types": [], "kinds": []}));
+    assert_eq!(added.status, 201, "{added:?}");
+    let webhook = id(&added.body, "id");
+    assert!(host.stop());
+    let archive = folder.path().join("it.hallmark");
+    let (code, said) = home.command(&["backup", "--out", argument(&archive)]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("keep admin.token and the keys of signing, sessions and webhooks (signing.key, session.key and")
+    );
+    let without = Home::sqlite(folder.path(), "without");
+    let (code, said) = without.command(&["restore", argument(&archive)]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("warning: 1 webhook will be sent nothing: made with the webhook key "), "{said}");
+    let kept = home.data.join("webhook.key");
+    let with = Home::sqlite(folder.path(), "with");
+    let (code, said) = with.command(&["restore", argument(&archive), "--webhook-key", argument(&kept)]);
+    assert!(code == Some(0) && !said.contains("sent nothing: made"), "{said}");
+
+    // The first start makes a key of its own: the doctor tells, and a rotation mends it.
+    let host = without.options().allow_private_webhooks().start();
+    let doctor = |home: &Home| {
+        let (_, said) = home.command(&["doctor"]);
+        let line =
+            said.lines().find(|line| line.contains("  webhooks  ")).unwrap_or_else(|| panic!("{said}")).to_owned();
+        line.split_whitespace().take(4).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(doctor(&without), "fail webhooks 1 webhook");
+    assert_eq!(host.post(&format!("/api/webhooks/{webhook}/rotate"), &json!({})).status, 200);
+    assert_eq!(doctor(&without), "ok webhooks they are");
 }
 
 #[test]

@@ -209,8 +209,8 @@ fn refused_settings_are_told_with_what_to_look_at() {
     assert_eq!(
         text(&output.stderr),
         "error: the settings of the binding 'fill' are refused:\n  \
-         Additional properties are not allowed ('pathz' was unexpected)\n    \
-         help: see the settings schema in `hallmark plugin check`\n"
+         /pathz: the setting 'pathz' is not known here\n    \
+         help: did you mean 'paths'?\n"
     );
     assert_eq!(output.status.code(), Some(1));
 }

@@ -141,6 +141,17 @@ fn a_refusal_shows_the_lines_and_what_to_change() {
 }
 
 #[test]
+fn a_large_component_that_is_refused_by_its_token_tells_so() {
+    let host = Options::new().start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("large.wasm");
+    std::fs::write(&file, vec![b' '; 16_000_000]).expect("written");
+    let (_, error, code) = told(&host, &["plugin", "push", &file.display().to_string(), "--token", "hm_unknown"]);
+    assert!(error.starts_with("error[unauthenticated]"), "{error}");
+    assert_eq!(code, 3);
+}
+
+#[test]
 fn problems_are_told_with_the_correlation_id() {
     let host = Options::new().start();
     for (arguments, expected, code) in [
@@ -213,7 +224,7 @@ const MISTAKES: &str = "its self-test fails: 'nothing is expected' expects nothi
     'another path is expected' expects name.any at the whole, and name.any at /name came; \
     'twice is expected' expects name.any at /name, name.any at /name, and name.any at /name came; \
     'no name' expects name.any at /name, and nothing came; \
-    'panics' breaks the plugin, which trapped: `unreachable` instruction executed; \
+    'panics' breaks the plugin, which panicked: as it was told to (lib.rs:31); \
     'wrong settings' has settings that are refused: /panics: 7 is not of type \"boolean\"";
 
 #[test]
@@ -276,16 +287,30 @@ fn rules_are_compared_and_put_in_force_and_taken_back() {
     let (_, error, code) = told(&host, &["module", "rollback", "notes", "2"]);
     assert_eq!(error, "error: release 2 is not earlier than release 1, which is active: use 'activate'\n");
     assert_eq!(code, 2);
+    // Of one that there is not, nothing is said of its age.
+    let none = "error[not-found]: No such thing\n  no release 99 of module:notes: `hallmark module releases notes` lists those \
+                there are\n  correlation id: ID";
+    for more in [&[][..], &["--replaces", "1"]] {
+        let (_, error, code) = told(&host, &[&["module", "rollback", "notes", "99"], more].concat());
+        assert_eq!((without_ids(&error).as_str(), code), (none, 3));
+    }
     let (text, _, code) = told(&host, &["module", "activate", "notes", "2"]);
     assert_eq!((text.as_str(), code), ("module:notes: release 2 is active, it was 1\n", 0));
     let (_, error, code) = told(&host, &["module", "activate", "notes", "3"]);
-    assert_eq!(without_ids(&error), "error[not-found]: No such thing\n  no release '3'\n  correlation id: ID");
+    assert_eq!(without_ids(&error), none.replace("99", "3"));
     assert_eq!(code, 3);
 
     let (_, error, code) = told(&host, &["policy", "diff", "1"]);
     assert_eq!((error.as_str(), code), ("error: policies has no active release: name the one to compare with\n", 3));
     let (_, error, code) = told(&host, &["policy", "rollback", "1"]);
-    assert_eq!((error.as_str(), code), ("error: policies has no active release to go back from: use 'activate'\n", 2));
+    assert_eq!(
+        (without_ids(&error).as_str(), code),
+        (
+            "error[not-found]: No such thing\n  no release 1 of policies: `hallmark policy releases` lists those there are\n  \
+             correlation id: ID",
+            3
+        )
+    );
     let (_, error, code) = told(&host, &["module", "diff", "notes", "first"]);
     assert_eq!((error.as_str(), code), ("error: 'first' is not a release's number: write 1, 2, 3 and so on\n", 2));
     let (text, _, code) = told(&host, &["policy", "diff", "examples/policies"]);

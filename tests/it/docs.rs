@@ -9,7 +9,19 @@ use hallmark::config::Limits;
 use crate::support::host::root;
 
 /// Commands that have commands of their own.
-const GROUPS: [&str; 9] = ["module", "policy", "plugin", "decision", "audit", "config", "inbox", "webhook", "tenant"];
+const GROUPS: [&str; 11] = [
+    "module",
+    "policy",
+    "plugin",
+    "decision",
+    "audit",
+    "config",
+    "inbox",
+    "token",
+    "tenant",
+    "trust-publisher",
+    "webhook",
+];
 
 /// Commands of those that have commands of their own, which may stand behind a module's name.
 const NESTED: [&str; 2] = ["shadow", "exempt"];

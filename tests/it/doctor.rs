@@ -73,7 +73,7 @@ fn what_anybody_may_read_or_change_is_told() {
     let folder = TempDir::new().expect("a folder");
     let data = folder.path().join("data");
     assert!(Options::new().data(&data).start().stop());
-    for name in ["admin.token", "signing.key", "hallmark.db"] {
+    for name in ["admin.token", "signing.key", "session.key", "webhook.key", "hallmark.db"] {
         set_mode(&data.join(name), 0o644);
     }
     set_mode(&data.join("cache"), 0o777);
@@ -84,6 +84,8 @@ fn what_anybody_may_read_or_change_is_told() {
         ("data folder", "warn"),
         ("admin token", "fail"),
         ("signing key", "fail"),
+        ("session key", "fail"),
+        ("webhook key", "fail"),
         ("database file", "warn"),
         ("cache", "fail"),
     ];

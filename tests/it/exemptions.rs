@@ -18,6 +18,7 @@ on_both_engines! {
     an_exemption_lets_pass_until_it_ends,
     nothing_is_committed_by_an_exemption_that_was_taken_back,
     exemptions_that_cannot_be_are_refused,
+    a_code_that_nothing_in_force_is_known_to_give_is_told,
 }
 
 fn wanted(pattern: &str, until: i64) -> ExemptionWanted {
@@ -27,12 +28,13 @@ fn wanted(pattern: &str, until: i64) -> ExemptionWanted {
         binding: None,
         until: Millis(until),
         reason: "moving house".to_owned(),
+        undocumented: false,
     }
 }
 
 impl Member {
     async fn exempt(&self, wanted: ExemptionWanted, at: Millis) -> Result<Exemption, RegistryError> {
-        self.registry.exempt(&self.actor, wanted, at).await
+        self.registry.exempt(&self.actor, wanted, at).await.map(|made| made.exemption)
     }
 
     /// With a policy that objects to everything.
@@ -114,12 +116,67 @@ async fn exemptions_that_cannot_be_are_refused(ground: Ground) {
             ExemptionWanted { binding: Some("hous".to_owned()), ..good() },
             "no validator or policy in force is called 'hous'; there are: house",
         ),
+        (
+            ExemptionWanted { code: "hostile.eror".to_owned(), ..good() },
+            "no validator or policy in force for 'notes/a' documents the code 'hostile.eror', and no other plugin does: did \
+             you mean 'hostile.error'? (`undocumented` (--undocumented) exempts one that a plugin gives without saying so)",
+        ),
+        (
+            ExemptionWanted { code: "quite.another-thing".to_owned(), binding: Some("house".to_owned()), ..good() },
+            "the binding 'house' does not document the code 'quite.another-thing', and no other plugin does; known are \
+             hostile.answer, ",
+        ),
     ] {
         let told = refused(wanted).await;
         assert!(told.starts_with(why), "{told}");
     }
     host.exempt(good(), now).await.expect("it is made");
     assert_eq!(refused(good()).await, "1 exemptions hold already (exemptions_max): take back some of them first");
+}
+
+async fn a_code_that_nothing_in_force_is_known_to_give_is_told(ground: Ground) {
+    let host = ground.host(limits()).await;
+    let (hostile, cel) = (host.push("hostile").await, host.push("cel").await);
+    host.apply(notes(json!({"type": "object"}))).await;
+    let rules = json!([{"id": "note.tags", "title": "Tags", "expression": "true"}]);
+    let house = json!({"name": "house", "stage": "policy", "plugin": cel, "settings": {"rules": rules}});
+    host.apply(json!({"scope": "policies", "bindings": [house]})).await;
+    let now = Millis::now();
+    let note = |code: &str, undocumented: bool| {
+        let wanted = ExemptionWanted { code: code.to_owned(), undocumented, ..wanted("notes/*", now.0 + DAY_MS) };
+        let host = &host;
+        async move {
+            host.registry.exempt(&host.actor, wanted, now).await.map(|made| made.note).map_err(|it| it.to_string())
+        }
+    };
+    assert_eq!(note("rule.note.tags", false).await, Ok(None));
+    assert_eq!(note("policy.not-evaluated", false).await, Ok(None));
+    assert_eq!(
+        note("rule.note.tgas", false).await,
+        Ok(Some(
+            "it may let nothing pass: the settings of 'house', which could give 'rule.note.tgas', name no 'note.tgas'; did you \
+             mean 'rule.note.tags'?"
+                .to_owned()
+        ))
+    );
+    // The plugin is there, and no release puts it to work yet.
+    assert_eq!(
+        note("hostile.error", false).await,
+        Ok(Some(
+            "it lets nothing pass for now: no validator or policy in force for 'notes/*' documents the code \
+             'hostile.error'; the plugin hostile 0.1.0 does, where a release puts it to work"
+                .to_owned()
+        ))
+    );
+    let refused = note("rul.note.tags", false).await.expect_err("nobody documents it");
+    assert!(refused.contains("did you mean 'rule.note.tags'?"), "{refused}");
+    assert_eq!(note("rul.note.tags", true).await, Ok(None));
+    // A module's own plugin is not one of another module's kinds.
+    let binding = json!({"name": "own", "stage": "validate", "plugin": hostile, "settings": {}});
+    let mut module = notes(json!({"type": "object"}));
+    module["bindings"] = json!([binding]);
+    host.apply(module).await;
+    assert_eq!(note("hostile.error", false).await, Ok(None));
 }
 
 fn told(host: &Host, arguments: &[&str]) -> (String, String) {
@@ -144,6 +201,10 @@ fn exemptions_are_made_listed_and_taken_back_from_the_command_line() {
     let too_long = exempt("notes/a", &[]).1;
     assert!(too_long.contains("the exemption would hold for more than 366 days (exemption_days_max)"), "{too_long}");
     let soon = date(Millis::now().0 + 30 * DAY_MS);
+    let misspelt = told(&host, &["policy", "exempt", "notes/a", "hostile.eror", "--reason", "r", "--until", &soon]).1;
+    assert!(misspelt.contains("did you mean 'hostile.error'? (`undocumented` (--undocumented) exempts"), "{misspelt}");
+    let insisted = ["policy", "exempt", "other/a", "x.y", "--undocumented", "--reason", "r", "--until", &soon];
+    assert!(told(&host, &insisted).1.contains("no kind is like 'other'"));
     let made = host.post(
         "/api/policies/exemptions",
         &json!({"entries": "notes/a*", "code": "hostile.error", "binding": "strict", "until": soon, "reason": "moving"}),

@@ -29,7 +29,11 @@ fn an_object_store_that_is_gone_is_seen() {
     );
     let ready = host.get("/readyz?verbose");
     assert_eq!(ready.status, 503);
-    assert_eq!(ready.body["detail"], "not ready: database ok, object store down, rules ok");
+    assert_eq!(
+        ready.body["detail"],
+        "not ready: database ok, object store down, rules ok: the object store has no such folder or bucket"
+    );
+    assert_eq!(health["objectStoreProblem"], "missing");
     fs::rename(&away, &objects).expect("moved back");
     until("it is well", || host.get("/health").status == 200);
 }

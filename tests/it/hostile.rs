@@ -13,58 +13,41 @@ use tempfile::TempDir;
 use crate::support::host::{AMPLE_MS, Answer, Host, Options};
 use crate::support::rules::{module, own_binding, submission};
 
-/// What a guest breaks: its settings, the limit that the problem names, and its words.
+/// What a guest breaks: its settings, the limit that the problem names, and how it is told.
 type Damage = (&'static str, Option<&'static str>, &'static str);
 
-const LOOPS: &[Damage] =
-    &[("loop", Some("plugin_deadline_ms"), "plugin hostile overran its deadline (plugin_deadline_ms = 500)")];
+const LOOPS: &[Damage] = &[("loop", Some("plugin_deadline_ms"), "overran its deadline (plugin_deadline_ms = 500)")];
 
 /// Guests that break something else than a deadline, which must not be what ends them.
 const DAMAGES: &[Damage] = &[
     (
         "memory",
         Some("plugin_memory_max_bytes"),
-        "plugin hostile asked for more memory than it may have (plugin_memory_max_bytes = 67108864)",
+        "asked for more memory than it may have (plugin_memory_max_bytes = 67108864)",
     ),
-    ("stack", Some("plugin_stack_max_bytes"), "plugin hostile overran its stack (plugin_stack_max_bytes = 524288)"),
-    ("panic", None, "plugin hostile trapped: `unreachable` instruction executed"),
-    (
-        "answer",
-        Some("plugin_answer_max_bytes"),
-        "plugin hostile handed over more than it may (plugin_answer_max_bytes = 1048576)",
-    ),
-    (
-        "findings",
-        Some("plugin_findings_max"),
-        "plugin hostile gave more findings than it may (plugin_findings_max = 500)",
-    ),
-    ("log", Some("plugin_log_max_bytes"), "plugin hostile logged more than it may (plugin_log_max_bytes = 65536)"),
-    (
-        "calls",
-        Some("plugin_host_calls_max"),
-        "plugin hostile called the host more often than it may (plugin_host_calls_max = 1000)",
-    ),
-    (
-        "lookups",
-        Some("plugin_lookups_max"),
-        "plugin hostile asked the registry more often than it may (plugin_lookups_max = 200)",
-    ),
-    ("read", Some("plugin_read_max_bytes"), "plugin hostile read more than it may (plugin_read_max_bytes = 65536)"),
+    ("stack", Some("plugin_stack_max_bytes"), "overran its stack (plugin_stack_max_bytes = 524288)"),
+    ("panic", None, "panicked: asked to panic (damage.rs:LINE)"),
+    ("answer", Some("plugin_answer_max_bytes"), "handed over more than it may (plugin_answer_max_bytes = 1048576)"),
+    ("findings", Some("plugin_findings_max"), "gave more findings than it may (plugin_findings_max = 500)"),
+    ("log", Some("plugin_log_max_bytes"), "logged more than it may (plugin_log_max_bytes = 65536)"),
+    ("calls", Some("plugin_host_calls_max"), "called the host more often than it may (plugin_host_calls_max = 1000)"),
+    ("lookups", Some("plugin_lookups_max"), "asked the registry more often than it may (plugin_lookups_max = 200)"),
+    ("read", Some("plugin_read_max_bytes"), "read more than it may (plugin_read_max_bytes = 65536)"),
     (
         "nonsense-code",
         None,
-        "plugin hostile answered nonsense: the code 'Not A Code' of a finding is not dotted lower case letters, digits and \
+        "answered nonsense: the code 'Not A Code' of a finding is not dotted lower case letters, digits and \
          dashes, at most 100 bytes",
     ),
     (
         "nonsense-path",
         None,
-        "plugin hostile answered nonsense: the path 'manifest.name' of finding hostile.path is not a JSON Pointer (RFC 6901)",
+        "answered nonsense: the path 'manifest.name' of finding hostile.path is not a JSON Pointer (RFC 6901)",
     ),
     (
         "nonsense-fix",
         None,
-        "plugin hostile answered nonsense: the fix of finding hostile.fix is not JSON: EOF while parsing an object at line 1 \
+        "answered nonsense: the fix of finding hostile.fix is not JSON: EOF while parsing an object at line 1 \
          column 2",
     ),
 ];
@@ -92,25 +75,38 @@ fn publish(host: &Host, name: &str, id: &str) -> Answer {
 
 #[test]
 fn each_broken_limit_is_a_503_that_names_plugin_and_limit() {
-    each_is_told(DAMAGES, AMPLE_MS);
+    each_is_told(DAMAGES, AMPLE_MS, "sending it again ends alike until the rules change: tell");
 }
 
 #[test]
 fn a_broken_deadline_is_a_503_that_names_plugin_and_limit() {
-    each_is_told(LOOPS, 500);
+    each_is_told(LOOPS, 500, "send it again, and where that ends alike tell");
 }
 
-fn each_is_told(damages: &[Damage], deadline_ms: u64) {
+/// What is told of a line of the guest's source, whichever it is.
+fn without_line(detail: &str) -> String {
+    let Some((before, after)) = detail.split_once("damage.rs:") else { return detail.to_owned() };
+    format!("{before}damage.rs:LINE{}", after.trim_start_matches(|letter: char| letter.is_ascii_digit()))
+}
+
+fn each_is_told(damages: &[Damage], deadline_ms: u64, advice: &str) {
     let folder = TempDir::new().expect("a folder");
     let host = host(folder.path(), damages, deadline_ms);
     let mut wrong = String::new();
     for (damage, limit, detail) in damages {
         let answer = publish(&host, damage, "a");
-        let told = (answer.status, &answer.body["code"], &answer.body["limit"], &answer.body["detail"]);
-        if told != (503, &json!("plugin-failed"), &json!(limit), &json!(detail)) {
+        let decision = answer.body["decisionId"].as_str().expect("the run has a record");
+        let detail = format!(
+            "binding '{damage}' of module:{damage}s (validate): plugin hostile 0.1.0 {detail}; nothing is decided: {advice} the \
+             owner of the module '{damage}s', with `hallmark decision show {decision}`"
+        );
+        let told_detail = without_line(answer.body["detail"].as_str().expect("a text"));
+        let told = (answer.status, &answer.body["code"], &answer.body["limit"], told_detail);
+        if told != (503, &json!("plugin-failed"), &json!(limit), detail) {
             writeln!(wrong, "{damage}: {told:?}").expect("text");
         }
         assert_eq!(answer.body["plugin"], "hostile", "{damage}");
+        assert_eq!(answer.body["binding"], json!(damage));
         assert!(answer.header("retry-after").is_some(), "{damage}");
         assert_eq!(answer.header("x-request-id"), answer.body["correlationId"].as_str(), "{damage}");
         // The door stayed closed, nothing is half there, and the next request is served.
@@ -139,7 +135,8 @@ fn a_plugin_that_keeps_breaking_is_quarantined_and_others_are_not() {
     let host = Options::new().modules(folder.path()).limit("plugin_quarantine_ms", 3_600_000).start();
     for attempt in 0..5 {
         let answer = publish(&host, "panic", "a");
-        assert_eq!(answer.body["detail"], "plugin hostile trapped: `unreachable` instruction executed", "{attempt}");
+        let detail = answer.body["detail"].as_str().expect("a text");
+        assert!(detail.contains("plugin hostile 0.1.0 panicked: asked to panic (damage.rs:"), "{attempt}: {detail}");
     }
     let answer = publish(&host, "panic", "a");
     assert_eq!(
@@ -147,7 +144,9 @@ fn a_plugin_that_keeps_breaking_is_quarantined_and_others_are_not() {
         (
             503,
             Some(
-                "plugin hostile is in quarantine after 5 failures in a row (plugin_failures_max, plugin_quarantine_ms)"
+                "binding 'panic' of module:panics (validate): plugin hostile 0.1.0 is in quarantine after 5 failures in a row \
+                 (plugin_failures_max, plugin_quarantine_ms); nothing is decided: tell the owner of the module 'panics', and send \
+                 it again when it is mended or rested"
             )
         )
     );
@@ -203,7 +202,8 @@ fn a_healthy_plugin_is_judged_beside_two_that_loop() {
         // That one of three is turned away shows that two run.
         let answer = begin(&host, name, 3).recv().expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
-        let told = "plugin hostile is busy (plugin_running_max = 2, plugin_turn_wait_max_ms = 100)";
+        let told = "plugin hostile 0.1.0 is busy (plugin_running_max = 2, plugin_turn_wait_max_ms = 100); nothing is decided: \
+                    send it again";
         assert!(answer.contains(told), "{answer}");
     }
     for number in 0..20 {

@@ -185,6 +185,9 @@ fn what_cannot_be_read_is_refused_with_its_place() {
     let wrong_form = host.post("/api/notes/one/rollback", &json!({"target": "1.0.0"}));
     assert_eq!(told(&wrong_form), (400, "malformed"));
     assert_eq!(wrong_form.body["detail"], "unknown field `target`, expected `targetVersion` at line 1, column 9");
+    let list = host.post("/api/modules/notes/unfreeze", &json!([]));
+    assert_eq!(told(&list), (400, "malformed"));
+    assert_eq!(list.body["detail"], "invalid type: a list, expected an object at line 1, column 1");
     let text = host.send("/api/notes/publish", "text/plain", b"{}");
     assert_eq!(told(&text), (415, "media-type"));
     let large = host.send("/api/notes/publish", "application/json", &[b' '; 2_001]);
@@ -202,6 +205,31 @@ fn what_cannot_be_read_is_refused_with_its_place() {
     let stranger =
         raw(&host, b"GET /api/notes HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer hm_0\r\n\r\n");
     assert!(stranger.starts_with("HTTP/1.1 401") && stranger.contains("nobody holds this token"), "{stranger}");
+}
+
+/// Larger than what the sockets of both ends take in, so that it is still being sent when it is refused.
+const BODY_BYTES: usize = 16_000_000;
+
+#[test]
+fn whoever_sends_a_large_body_hears_why_it_is_refused() {
+    let host = Options::new().start();
+    let body = vec![b' '; BODY_BYTES];
+    let asked = |target: &str, more: &str| {
+        format!(
+            "{target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer hm_0\r\n\
+             Content-Type: application/wasm\r\nContent-Length: {BODY_BYTES}\r\n{more}\r\n"
+        )
+    };
+    for (target, status) in [
+        ("POST /api/plugins", "HTTP/1.1 401"),
+        ("POST /api/plugin/of/mine", "HTTP/1.1 404"),
+        ("PUT /api/plugins", "HTTP/1.1 405"),
+    ] {
+        let answer = raw(&host, &[asked(target, "").as_bytes(), &body].concat());
+        assert!(answer.starts_with(status), "{target}: {answer}");
+    }
+    let unsent = raw(&host, asked("POST /api/plugins", "Expect: 100-continue\r\n").as_bytes());
+    assert!(unsent.starts_with("HTTP/1.1 401"), "{unsent}");
 }
 
 #[test]

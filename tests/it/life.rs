@@ -82,6 +82,52 @@ fn an_entry_is_deprecated_disabled_and_activated() {
 }
 
 #[test]
+fn a_publish_may_be_of_what_its_author_saw_and_of_nothing_else() {
+    let folder = TempDir::new().expect("a folder");
+    let host = host(&folder, Options::new());
+    let publish_if = |version: &str, condition: (&str, &str)| {
+        let mut sent = submission("note", "a");
+        sent["version"] = json!(version);
+        host.post_if("/api/notes/publish", &sent, &[condition])
+    };
+    let none = publish_if("1.0.0", ("If-Match", "\"1\""));
+    assert_eq!(
+        refused(&none),
+        (412, "entry-changed", "notes/a is not published: leave If-Match out, or send If-None-Match: *")
+    );
+    assert_eq!(publish_if("1.0.0", ("If-Match", "*")).status, 412);
+    assert_eq!(host.get("/api/notes/a").status, 404, "nothing of it was written");
+    let first = publish_if("1.0.0", ("If-None-Match", "*"));
+    assert_eq!((first.status, tag(&first).contains('-')), (201, false), "{first:?}");
+    assert_eq!(publish_if("1.0.0", ("If-None-Match", "*")).status, 202, "it is sent again");
+    let there = publish_if("1.1.0", ("If-None-Match", "*"));
+    assert_eq!((there.status, refused(&there).1), (412, "entry-changed"));
+    assert!(refused(&there).2.starts_with("notes/a is published since 20"), "{there:?}");
+    assert!(refused(&there).2.ends_with(": look at it, and send the ETag that it has in If-Match"));
+
+    let seen = tag(&host.get("/api/notes/a"));
+    assert_eq!(seen.split('-').next(), tag(&first).split('"').nth(1).map(|bare| format!("\"{bare}")).as_deref());
+    assert_eq!(publish_if("1.1.0", ("If-Match", &seen)).status, 201);
+    let overtaken = publish_if("1.2.0", ("If-Match", &seen));
+    assert_eq!((overtaken.status, refused(&overtaken).1), (412, "entry-changed"));
+    assert!(refused(&overtaken).2.ends_with(": look at it again, and send the ETag that it has now"));
+    assert_eq!(host.get("/api/notes/a").body["version"], "1.1.0");
+    assert_eq!(host.get("/api/notes/a/versions/1.2.0").status, 404);
+    assert_eq!(publish_if("1.2.0", ("If-Match", "*")).status, 201);
+    let both =
+        host.post_if("/api/notes/publish", &submission("note", "b"), &[("If-Match", "*"), ("If-None-Match", "*")]);
+    assert_eq!(
+        refused(&both),
+        (
+            400,
+            "bad-header",
+            "a publish takes If-Match with the ETag of the entry, or If-None-Match: * where it is to be new, and not both"
+        )
+    );
+    assert_eq!(publish_if("1.3.0", ("If-None-Match", "\"1\"")).status, 400);
+}
+
+#[test]
 fn a_change_of_an_entry_under_if_match_is_of_what_its_author_saw() {
     let folder = TempDir::new().expect("a folder");
     let host = host(&folder, Options::new());

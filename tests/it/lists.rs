@@ -132,6 +132,57 @@ fn a_mirror_follows_what_changes() {
 }
 
 #[test]
+fn a_mirror_follows_every_kind_at_once() {
+    let host = host();
+    let agent =
+        std::fs::read(crate::support::host::root().join("examples/manifests/valid/agent.yaml")).expect("a file");
+    assert_eq!(host.send("/api/agents/publish", "application/yaml", &agent).status, 201);
+    let follow = |query: &str| {
+        let (mut seen, mut path) = (Vec::new(), format!("/api/changes?{query}&limit=2"));
+        loop {
+            let page = host.get(&path);
+            assert_eq!(page.status, 200, "{page:?}");
+            seen.extend(page.body["items"].as_array().expect("items").clone());
+            let resume = page.body["resumeSince"].as_str().expect("an instant").to_owned();
+            let Some(link) = page.header("link") else { return (seen, resume) };
+            path = link[1..].split('>').next().expect("a link").to_owned();
+        }
+    };
+    let named = |seen: &[Value]| -> Vec<String> {
+        let name = |item: &Value| {
+            let id = item["entry"].get("agentId").or(item["entry"].get("templateId")).and_then(Value::as_str);
+            format!("{}/{}", item["kind"].as_str().expect("a kind"), id.expect("an id"))
+        };
+        seen.iter().map(name).collect()
+    };
+    let (seen, resume) = follow("updated_since=2020-01-01");
+    assert_eq!(
+        named(&seen),
+        ["templates/invoice", "templates/reminder", "templates/thanks", "agents/release-notes"],
+        "in the order in which they were published"
+    );
+    assert_eq!(named(&follow("updated_since=2020-01-01&kind=agents").0), ["agents/release-notes"]);
+    assert_eq!(follow("updated_since=2020-01-01&kind=agents,templates").0, seen);
+
+    assert_eq!(host.post("/api/templates/invoice/disable", &json!({"reason": "so"})).status, 200);
+    let (seen, _) = follow(&format!("updated_since={resume}"));
+    let last = seen.last().expect("a change");
+    assert_eq!((&last["entry"]["templateId"], &last["entry"]["status"]), (&json!("invoice"), &json!("disabled")));
+    assert_eq!(last["entry"]["withdrawnVersions"], json!([]));
+
+    assert_eq!(
+        host.get("/api/changes").body["detail"],
+        "updated_since is missing: say from when on, as in 2026-01-01; a mirror begins before the first"
+    );
+    assert_eq!(host.get("/api/changes?updated_since=2020-01-01&kind=none").status, 404);
+    let many = vec!["agents"; 101].join(",");
+    assert_eq!(
+        host.get(&format!("/api/changes?updated_since=2020-01-01&kind={many}")).body["detail"],
+        "kind names 100 kinds at most; without it, all"
+    );
+}
+
+#[test]
 fn a_search_goes_over_kinds() {
     let host = host();
     let agent =
@@ -183,7 +234,56 @@ fn versions_are_compared() {
 }
 
 #[test]
-fn a_rating_is_1_to_5_and_one_for_each_name() {
+fn nobody_rates_in_the_name_of_another_who_may_not_speak_for_others() {
+    let host = host();
+    let token = |name: &str, more: Value| {
+        let mut request = json!({"name": name, "roles": ["reader"]});
+        request.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        let made = host.post("/api/tokens", &request);
+        made.body["token"].as_str().expect("a token").to_owned()
+    };
+    let rate = |token: &str, rating: i64, submitted_by: Value| {
+        let body = json!({"templateId": "thanks", "rating": rating, "submittedBy": submitted_by});
+        host.by(token).post("/api/templates/rate", &body)
+    };
+    let told = |answer: &Answer| (answer.status, answer.body["average"].as_f64(), answer.body["count"].as_i64());
+    let (ada, mallory) = (token("ada", json!({})), token("mallory", json!({})));
+    let bound = token("bound", json!({"roles": ["publisher"], "entries": ["templates/thanks"]}));
+    assert_eq!(told(&rate(&ada, 5, json!(null))), (201, Some(5.0), Some(1)));
+    for (token, name) in [(&mallory, "mallory"), (&bound, "bound")] {
+        let refused = rate(token, 1, json!("ada"));
+        let detail = format!(
+            "the token '{name}' rates in its own name: leave submittedBy out, or ask an admin for one that may speak \
+             for others"
+        );
+        assert_eq!((refused.status, &refused.body["code"]), (403, &json!("forbidden")));
+        assert_eq!(refused.body["detail"], detail);
+    }
+    assert_eq!(told(&rate(&mallory, 1, json!(null))), (201, Some(3.0), Some(2)));
+    assert_eq!(
+        told(&rate(&mallory, 3, json!("mallory"))),
+        (200, Some(4.0), Some(2)),
+        "heard once, by its own name too"
+    );
+    // What somebody else says in ada's name stands beside what she said.
+    let portal = token("portal", json!({"roles": ["publisher"]}));
+    assert_eq!(told(&rate(&portal, 2, json!("ada"))), (201, Some(3.33), Some(3)));
+    assert_eq!(told(&rate(&portal, 4, json!("ada"))), (200, Some(4.0), Some(3)));
+    let listed = host.get("/api/templates/thanks/ratings").body["items"].clone();
+    let listed: Vec<_> = listed.as_array().expect("items").iter().collect();
+    let who = |item: &Value| (item["submittedBy"].clone(), item["ratedBy"].clone(), item["rating"].as_i64());
+    assert_eq!(
+        listed.into_iter().map(who).collect::<Vec<_>>(),
+        [
+            (json!("ada"), json!("portal"), Some(4)),
+            (json!("mallory"), json!("mallory"), Some(3)),
+            (json!("ada"), json!("ada"), Some(5)),
+        ]
+    );
+}
+
+#[test]
+fn a_rating_is_1_to_5_and_one_for_each_name_that_an_admin_speaks_for() {
     let host = host();
     let rate = |body: Value| host.post("/api/templates/rate", &body);
     let first = rate(json!({"templateId": "thanks", "rating": 5, "comment": "Good.", "submittedBy": "ada"}));
@@ -197,6 +297,7 @@ fn a_rating_is_1_to_5_and_one_for_each_name() {
         (&listed[0]["submittedBy"], &listed[0]["rating"], &listed[1]["rating"]),
         (&json!("ada"), &json!(1), &json!(4))
     );
+    assert_eq!((&listed[0]["ratedBy"], &listed[1]["submittedBy"]), (&json!("admin"), &json!(null)));
     let long = "x".repeat(501);
     for (body, detail) in [
         (json!({"templateId": "thanks", "rating": 6}), "a rating is a whole number from 1 to 5, not 6"),

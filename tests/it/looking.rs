@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use hallmark::clock::Millis;
 use hallmark::config::Limits;
+use hallmark::registry::access::{Grants, Role};
 use hallmark::registry::decode::Format;
 use hallmark::registry::exemptions::ExemptionWanted;
 use hallmark::registry::reading::ListWanted;
-use hallmark::registry::{Published, RegistryError};
+use hallmark::registry::{Actor, Published, RegistryError};
 use serde_json::json;
 
 use crate::support::ground::{Ground, Member, limits, notes, on_both_engines};
@@ -14,6 +15,7 @@ use crate::support::ground::{Ground, Member, limits, notes, on_both_engines};
 on_both_engines! {
     a_kind_is_published_to_the_moment_it_is_in_force,
     nobody_is_asked_for_what_only_retired_rules_demand,
+    nobody_is_kept_out_by_the_id_that_retired_rules_read,
     a_kind_is_read_the_moment_it_is_in_force,
     what_is_exempted_is_known_the_moment_it_is_in_force,
     a_kind_that_is_none_is_told_so_with_those_there_are_now,
@@ -54,6 +56,26 @@ async fn nobody_is_asked_for_what_only_retired_rules_demand(ground: Ground) {
     assert!(matches!(published, Ok(Published::Created { .. })), "{published:?}");
 }
 
+async fn nobody_is_kept_out_by_the_id_that_retired_rules_read(ground: Ground) {
+    let [first, other] = hosts(&ground).await;
+    let known_by = |id_field: &str, field: &str| {
+        let mut rules = notes(json!(true));
+        rules["kinds"][0]["idField"] = json!(id_field);
+        rules["kinds"][0]["fields"] = json!({ field: {"type": "string"} });
+        rules
+    };
+    let grants = Grants::new(vec![Role::Publisher], vec!["notes/mine-*".parse().expect("a pattern")]).expect("a role");
+    let actor = Actor { grants, ..other.actor.clone() };
+    let body = json!({"noteId": "mine-a", "memoId": "theirs-a", "name": "a", "version": "1.0.0", "manifest": {}});
+    let publish = || other.registry.publish(&actor, "notes", Bytes::from(body.to_string()), Format::Json);
+    first.apply(known_by("memoId", "noteId")).await;
+    let refused = publish().await;
+    assert!(matches!(refused, Err(RegistryError::OutOfReach { .. })), "it is theirs: {refused:?}");
+    first.apply(known_by("noteId", "memoId")).await;
+    let published = publish().await;
+    assert!(matches!(published, Ok(Published::Created { .. })), "it is theirs no more: {published:?}");
+}
+
 async fn a_kind_is_read_the_moment_it_is_in_force(ground: Ground) {
     let [first, lists, shows, lists_versions, shows_version] = hosts(&ground).await;
     first.apply(notes(json!(true))).await;
@@ -81,6 +103,7 @@ async fn what_is_exempted_is_known_the_moment_it_is_in_force(ground: Ground) {
         binding: None,
         until: Millis(now.0 + 1),
         reason: "moving house".to_owned(),
+        undocumented: true,
     };
     other.registry.exempt(&other.actor, wanted, now).await.expect("it is made");
 }

@@ -16,6 +16,7 @@ use crate::support::command::argument;
 use crate::support::host::{Host, Options, root, until};
 use crate::support::promql::{Matcher, Series, asked, series};
 use crate::support::rules::{module, own_binding, submission};
+use crate::support::tls::Pair;
 
 /// What Prometheus itself puts on every series.
 const OF_PROMETHEUS: [&str; 2] = ["instance", "job"];
@@ -36,7 +37,9 @@ fn used(folder: &Path) -> Host {
     let modules = folder.join("modules");
     module(&modules, "broken", &own_binding(&modules, "own", "validate", "hostile", "{ break = \"panic\" }"));
     module(&modules, "note", &own_binding(&modules, "well", "validate", "hostile", "{ break = \"none\" }"));
-    let host = Options::new().modules(&modules).limit("metrics_sample_ms", 20).start();
+    let pair = Pair::write(folder, 2040);
+    let host =
+        Options::new().modules(&modules).tls(&pair.certificate, &pair.key).limit("metrics_sample_ms", 20).start();
     assert_eq!(host.post("/api/brokens/publish", &submission("broken", "a")).status, 503);
     let mut note = submission("note", "a");
     for version in ["1.0.0", "2.0.0"] {

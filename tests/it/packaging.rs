@@ -121,9 +121,21 @@ fn three_hosts_share_a_database_and_nothing_that_is_their_own() {
         knows("serve", &served);
         assert!(served.contains("--database-file /run/secrets/database_url "), "{served}");
         assert!(served.contains("database_connections_max 16 "), "{served}");
+        for shared in ["session", "webhook"] {
+            assert!(served.contains(&format!("--{shared}-key /run/secrets/{shared}_key ")), "{served}");
+            assert!(host["secrets"].as_array().expect("secrets").contains(&json!(format!("{shared}_key"))));
+        }
+        let subnet = compose["networks"]["inside"]["ipam"]["config"][0]["subnet"].as_str().expect("a network");
+        assert!(served.contains(&format!("--trusted-proxies {subnet} ")), "the proxy is believed: {served}");
         let volumes: Vec<&str> =
             host["volumes"].as_array().expect("volumes").iter().filter_map(Value::as_str).collect();
-        assert!(volumes.contains(&"objects:/var/lib/hallmark-objects"), "{volumes:?}");
+        assert!(served.contains("--objects s3://hallmark/components "), "{served}");
+        for secret in ["s3-secret-access-key-file", "signing-key", "webhook-key"] {
+            assert!(served.contains(&format!("--{secret} /run/secrets/")), "what hosts share is a secret: {secret}");
+        }
+        for secret in host["secrets"].as_array().expect("secrets").iter().filter_map(Value::as_str) {
+            assert!(compose["secrets"].get(secret).is_some(), "the secret {secret} is not declared");
+        }
         homes.extend(volumes.iter().filter(|volume| volume.ends_with(":/var/lib/hallmark")).map(|it| (*it).to_owned()));
         let period = host["stop_grace_period"].as_str().expect("a time").trim_end_matches('s').parse::<u64>();
         let drain = served.split_once("shutdown_drain_ms ").map_or("0", |(_, rest)| rest.trim());
@@ -178,6 +190,7 @@ fn containers_can_write_nothing_and_become_nobody() {
         assert!(proxy.contains(&format!("server {name} {name}:8080\n")), "the proxy knows {name}");
     }
     assert!(proxy.contains("option httpchk GET /readyz\n"));
+    assert!(proxy.contains("    http-request del-header x-forwarded-for\n    option forwardfor\n"));
 }
 
 #[test]

@@ -158,9 +158,16 @@ async fn a_scope_has_one_shadow(ground: Ground) {
             one.registry.start_shadow(&one.actor, &scope, wanted, Millis::now()).await.expect_err("refused").to_string()
         }
     };
-    assert_eq!(refusal(1, 100, "module:notes").await, "release 1 of module:notes says what the active one says");
+    assert_eq!(
+        refusal(1, 100, "module:notes").await,
+        "release 1 of module:notes is the active one, and would be compared with itself: name another (`hallmark module \
+         releases notes`)"
+    );
     assert_eq!(refusal(2, 0, "module:notes").await, "percent is 1 to 100, not 0");
-    assert_eq!(refusal(9, 100, "module:notes").await, "no release '9'");
+    assert_eq!(
+        refusal(9, 100, "module:notes").await,
+        "no release 9 of module:notes: `hallmark module releases notes` lists those there are"
+    );
     let policies = one.release(json!({"scope": "policies", "description": "none"})).await;
     assert_eq!(
         refusal(policies, 100, "policies").await,

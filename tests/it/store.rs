@@ -12,6 +12,7 @@ mod inbox;
 mod keys;
 mod life;
 mod listing;
+mod publishers;
 mod publishing;
 mod reading;
 mod rules;
@@ -26,7 +27,7 @@ use hallmark::registry::publish::Approved;
 use hallmark::registry::release::ReleaseRef;
 use hallmark::registry::store::{
     Activate, Activation, ActivationStore as _, Commit, Committed, DecisionRow, EntryStatus, EventRow, EventStore as _,
-    NewEvent, NewRelease, Shown, Store as _, StoreError, VersionRow,
+    Expected, NewEvent, NewRelease, Shown, Store as _, StoreError, VersionRow,
 };
 use hallmark::registry::words::EntryText;
 use hallmark::sql::Database;
@@ -87,9 +88,12 @@ on_every_engine! {
         keeps_keys_and_what_they_signed,
         raises_a_number_with_every_change_of_trust,
         refuses_an_activation_whose_keys_changed;
+    publishers:
+        keeps_whom_a_tenant_trusts_to_publish;
     publishing:
         writes_everything_of_a_publish,
         archives_the_version_before,
+        publishes_to_what_is_expected_of_the_entry_alone,
         tells_all_but_one_of_400_publishes_that_the_version_exists,
         keeps_every_version_of_one_entry_published_at_once,
         lets_different_entries_be_published_at_once,
@@ -112,6 +116,7 @@ on_every_engine! {
     listing:
         lists_by_what_is_asked,
         follows_changes_without_missing_one,
+        follows_several_kinds_at_once,
         orders_by_what_people_think,
         finds_the_same_on_every_engine,
         finds_the_version_that_is_active,
@@ -294,6 +299,7 @@ pub fn commit<'a>(tenant: &'a Tenant, approved: &'a Approved, id: &str, version:
         inbox_key: format!("registry:agent:{}:{}", version.id, version.version),
         shown: shown(id, &format!("{id} {}", version.version)),
         status: EntryStatus::Active,
+        expected: Expected::Anything,
         references: Vec::new(),
         decision: DecisionRow {
             id: version.decision.clone(),

@@ -11,6 +11,7 @@ use crate::support::command::{argument, hallmark, text};
 use crate::support::engines::{Place, through_the_binary};
 use crate::support::events::Stream;
 use crate::support::host::{Caller, Host, component, until};
+use crate::support::issuer::{AUDIENCE, Issuer, SigningKey};
 
 const PUBLISHED: &str = "dev.hallmark.entry.published.v1";
 
@@ -60,6 +61,51 @@ fn listed(caller: &Caller<'_>, path: &str, field: &str) -> Vec<String> {
     assert_eq!(page.status, 200, "{path}: {page:?}");
     let items = page.body["items"].as_array().expect("items").clone();
     items.iter().map(|item| item[field].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// A host with a tenant `acme` beside its own, and an issuer.
+struct Vouching {
+    host: Host,
+    acme: String,
+    issuer: Issuer,
+    key: SigningKey,
+    _folder: TempDir,
+}
+
+impl Vouching {
+    fn at(place: &Place, settings: &str) -> Self {
+        let (key, folder) = (SigningKey::ec("a"), TempDir::new().expect("a folder"));
+        let issuer = Issuer::start(&[&key]);
+        let file = folder.path().join("issuers.toml");
+        let url = &issuer.url;
+        let grants = "[[issuer.grants]]\nclaims = { team = \"search\" }\nroles = [\"reader\"]\n";
+        let text = format!(
+            "[[issuer]]\nname = \"ci\"\nissuer = \"{url}\"\naudiences = [\"{AUDIENCE}\"]\n{settings}\n{grants}"
+        );
+        std::fs::write(&file, text).expect("written");
+        let host = place.options().flag("--issuers", argument(&file)).start();
+        let acme = made(place, "acme");
+        with_notes(&host.by(&host.token));
+        with_notes(&host.by(&acme));
+        Self { host, acme, issuer, key, _folder: folder }
+    }
+
+    fn token(&self, claims: Value) -> String {
+        self.issuer.token(&self.key, claims)
+    }
+
+    /// What a request with the token is answered that means this tenant.
+    fn asked(&self, token: &str, meant: &str) -> (u16, String, String) {
+        let headers = [("authorization", format!("Bearer {token}")), ("hallmark-tenant", meant.to_owned())];
+        let headers: Vec<(&str, &str)> = headers
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let answer = self.host.ask("GET", "/api/session", &headers);
+        let field = |name: &str| answer.body[name].as_str().unwrap_or_default().to_owned();
+        (answer.status, field("tenant"), field("detail"))
+    }
 }
 
 /// A host with two tenants, each of which has a note `a`; the first has a note `b` and a plugin besides.
@@ -255,7 +301,78 @@ fn the_operator_makes_and_lists_tenants(place: &Place) {
     }
 }
 
+fn a_session_is_of_its_tokens_tenant(place: &Place) {
+    let two = Two::at(place);
+    for (caller, tenant, notes) in [(two.ours(), "default", 2), (two.theirs(), "acme", 1)] {
+        let begun = caller.post("/api/session", &json!(null));
+        assert_eq!((begun.status, &begun.body["tenant"]), (201, &json!(tenant)), "{begun:?}");
+        let cookie = begun.header("set-cookie").expect("a cookie");
+        let cookie = cookie.split(';').next().expect("its value");
+        let asked = |path: &str| two.host.ask("GET", path, &[("cookie", cookie)]);
+        assert_eq!(asked("/api/session").body["tenant"], tenant);
+        assert_eq!(asked("/api/notes").body["items"].as_array().map(Vec::len), Some(notes), "{tenant}");
+        let other = cookie.replace(&format!(".{tenant}."), ".other.");
+        assert_eq!(two.host.ask("GET", "/api/notes", &[("cookie", &other)]).status, 401);
+    }
+}
+
+fn a_token_of_an_issuer_is_of_the_tenant_that_it_names(place: &Place) {
+    let vouching = Vouching::at(place, "tenant_claim = \"organisation\"");
+    let token = |tenant: &str| vouching.token(json!({"organisation": tenant}));
+    let answered = |status: u16, tenant: &str, detail: &str| (status, tenant.to_owned(), detail.to_owned());
+    assert_eq!(vouching.asked(&token("acme"), ""), answered(200, "acme", ""));
+    assert_eq!(vouching.asked(&token("acme"), "acme"), answered(200, "acme", ""));
+    assert_eq!(vouching.asked(&token("default"), ""), answered(200, "default", ""));
+    let another =
+        "the token is for another tenant, or does not name one: ask its issuer for one of the tenant that you mean";
+    assert_eq!(vouching.asked(&token("acme"), "default"), answered(401, "", another));
+    assert_eq!(vouching.asked(&vouching.token(json!({})), "default"), answered(401, "", another));
+    let missing = "the token is for the tenant 'nobody', which is not here: ask the operator of this registry";
+    assert_eq!(vouching.asked(&token("nobody"), ""), answered(403, "", missing));
+}
+
+fn a_ci_publishes_in_the_tenants_that_trust_it_and_in_no_other(place: &Place) {
+    let vouching = Vouching::at(place, "");
+    let host = &vouching.host;
+    let trusted = host.by(&vouching.acme).post(
+        "/api/trusted-publishers",
+        &json!({"name": "ci", "issuer": "ci", "claims": {"repository": "acme/notes"}, "entries": ["notes/*"]}),
+    );
+    assert_eq!(trusted.status, 201, "{trusted:?}");
+    let token = vouching.token(json!({"repository": "acme/notes", "team": "others"}));
+    let publish = |tenant: &[&str]| {
+        let (folder, note) = (TempDir::new().expect("a folder"), note("ci", "built"));
+        let file = folder.path().join("note.json");
+        std::fs::write(&file, note.to_string()).expect("written");
+        let server = [argument(&file), "--kind", "notes", "--server", &host.url, "--token", &token];
+        let published = hallmark(&[&["publish"], &server[..], tenant].concat());
+        (published.status.code(), text(&published.stderr))
+    };
+    let published = publish(&["--tenant", "acme"]);
+    assert_eq!(published.0, Some(0), "{published:?}");
+    assert_eq!(listed(&host.by(&vouching.acme), "/api/notes", "noteId"), ["ci"]);
+    let (code, said) = publish(&[]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("the token is believed, and nothing is granted to its holder here: ask an admin"), "{said}");
+    assert_eq!(listed(&host.by(&host.token), "/api/notes", "noteId"), [""; 0]);
+    // What the settings grant holds in the issuer's own tenant alone.
+    let granted = vouching.token(json!({"repository": "others/notes", "team": "search"}));
+    assert_eq!(vouching.asked(&granted, "").0, 200);
+    assert_eq!(vouching.asked(&granted, "acme").0, 403);
+    // A token of the registry's own says whose it is, and a header takes it nowhere else.
+    let own = "the header Hallmark-Tenant asks for 'default', and the token is one of 'acme': leave it out";
+    assert_eq!(vouching.asked(&vouching.acme, "default"), (403, String::new(), own.to_owned()));
+    assert_eq!(vouching.asked(&vouching.acme, "acme").1, "acme");
+    let (status, _, said) = vouching.asked(&vouching.acme, "No Tenant");
+    let form = "the header Hallmark-Tenant names no tenant: 'No Tenant' is not a valid tenant: lower case letters, digits \
+                and dashes, a letter first, at most 63";
+    assert_eq!((status, said.as_str()), (400, form));
+}
+
 through_the_binary!(
+    a_session_is_of_its_tokens_tenant,
+    a_token_of_an_issuer_is_of_the_tenant_that_it_names,
+    a_ci_publishes_in_the_tenants_that_trust_it_and_in_no_other,
     two_tenants_publish_the_same_entry_and_see_their_own_alone,
     no_route_reaches_what_is_another_tenants,
     a_stream_has_the_events_of_its_own_tenant,

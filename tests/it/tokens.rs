@@ -146,7 +146,7 @@ async fn a_token_that_a_host_has_seen_ends_in_time(ground: Ground) {
     };
     let made = registry.create_token(&member.actor, wanted, now).await.expect("a token");
     for (after_ms, holds) in [(0, true), (999, true), (1_000, false)] {
-        let known = registry.authenticate(&made.token, Millis(now.0 + after_ms)).await.expect("an answer");
+        let known = registry.authenticate(&made.token, None, Millis(now.0 + after_ms)).await.expect("an answer");
         assert_eq!(known.is_ok(), holds, "{after_ms} {known:?}");
     }
 }

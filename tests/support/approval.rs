@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use hallmark::clock::Millis;
 use hallmark::config::Limits;
 use hallmark::names::Scope;
-use hallmark::plugin::{Facts, FactsError, Sandbox, Summary};
+use hallmark::plugin::{EmptyRegistry, Sandbox};
 use hallmark::registry::exemptions::Exemptions;
 use hallmark::registry::gate::{Bench, Judgement, judge};
 use hallmark::registry::publish::Approved;
@@ -20,19 +20,6 @@ static SANDBOX: LazyLock<Arc<Sandbox>> = LazyLock::new(|| {
     let limits = Limits { gate_threads: 1, ..Limits::default() };
     Sandbox::start(Arc::new(limits), None).expect("a sandbox")
 });
-
-/// Nothing is published.
-pub struct Nothing;
-
-impl Facts for Nothing {
-    fn lookup(&self, _: &str, _: &str, _: Option<&str>) -> Result<Option<Summary>, FactsError> {
-        Ok(None)
-    }
-
-    fn manifest(&self, _: &str, _: &str, _: Option<&str>) -> Result<Option<Arc<str>>, FactsError> {
-        Ok(None)
-    }
-}
 
 /// An approval by these releases, one of which is a module's.
 pub fn approve(judged: &[ReleaseRef]) -> Approved {
@@ -48,12 +35,12 @@ pub fn approve_under(judged: &[ReleaseRef], exemptions: i64) -> Approved {
     let kind = loaded.kinds().next().expect("one of the releases is a module's");
     let limits = Arc::new(Limits::default());
     let document = json!({"thingId": "a", "name": "A", "version": "1.0.0", "manifest": {}});
-    let submission = Submission::read(kind, document, &Nothing, &limits).expect("a submission");
+    let submission = Submission::read(kind, document, &EmptyRegistry, &limits).expect("a submission");
     let bench = Bench {
         tenant: "default".to_owned(),
         publisher: "test".to_owned(),
         at: Millis(0),
-        facts: Arc::new(Nothing),
+        facts: Arc::new(EmptyRegistry),
         limits,
     };
     match judge(submission, &bench) {

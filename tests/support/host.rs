@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::description;
+use super::tls::believing;
+
 /// The repository.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the host lies in the workspace").to_owned()
@@ -114,10 +117,11 @@ mod warm {
 }
 
 impl Options {
-    /// No modules, no policies, SQLite, and time enough for everything.
+    /// No modules, no policies, SQLite, time enough for everything and any number of requests.
     pub fn new() -> Self {
         let options = Self { arguments: Vec::new(), environment: Vec::new(), data: None, log: None };
-        LIMITS_OF_TIME.into_iter().fold(options, |options, name| options.limit(name, AMPLE_MS))
+        let options = LIMITS_OF_TIME.into_iter().fold(options, |options, name| options.limit(name, AMPLE_MS));
+        options.limit("requests_per_token_max", 0).limit("requests_per_address_max", 0)
     }
 
     /// The modules and policies in `examples/`.
@@ -146,6 +150,12 @@ impl Options {
         self.argument("--objects").argument(&folder.display().to_string())
     }
 
+    /// The certificate that it shows, and its key.
+    pub fn tls(self, certificate: &Path, key: &Path) -> Self {
+        let options = self.argument("--tls-certificate").argument(&certificate.display().to_string());
+        options.argument("--tls-key").argument(&key.display().to_string())
+    }
+
     /// The key that decisions are signed with.
     pub fn signing_key(self, file: &Path) -> Self {
         self.argument("--signing-key").argument(&file.display().to_string())
@@ -172,6 +182,11 @@ impl Options {
         self.log = Some(File::create(file).expect("a file"));
         self.environment.push(("RUST_LOG".to_owned(), "hallmark=trace,sqlx=debug,hyper=debug,axum=debug".to_owned()));
         self
+    }
+
+    /// A flag with its value.
+    pub fn flag(self, name: &str, value: &str) -> Self {
+        self.argument(name).argument(value)
     }
 
     /// A variable of the environment.
@@ -235,7 +250,7 @@ impl Options {
 /// A running host. It is killed where it is dropped.
 pub struct Host {
     child: Child,
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, or `https` where it has a certificate.
     pub url: String,
     /// The admin's.
     pub token: String,
@@ -302,7 +317,7 @@ impl Caller<'_> {
             .post(format!("{}{path}", self.host.url))
             .header("Authorization", format!("Bearer {}", self.token))
             .header("Content-Type", "application/json");
-        answer(request.send(body.to_string().as_bytes()).expect("an answer"))
+        answer(("POST", path), request.send(body.to_string().as_bytes()).expect("an answer"))
     }
 }
 
@@ -315,7 +330,14 @@ impl Host {
     /// GET with a header and nothing else.
     pub fn get_with(&self, path: &str, (name, value): (&str, &str)) -> Answer {
         let request = agent().get(format!("{}{path}", self.url)).header(name, value);
-        answer(request.call().expect("an answer"))
+        answer(("GET", path), request.call().expect("an answer"))
+    }
+
+    /// A request with these headers and no body.
+    pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        answer((method, path), agent().run(request.body(()).expect("a request")).expect("an answer"))
     }
 
     /// GET with the admin's token and a header more.
@@ -324,21 +346,21 @@ impl Host {
             .get(format!("{}{path}", self.url))
             .header("Authorization", format!("Bearer {}", self.token))
             .header(name, value);
-        answer(request.call().expect("an answer"))
+        answer(("GET", path), request.call().expect("an answer"))
     }
 
     /// GET with the admin's token.
     pub fn get(&self, path: &str) -> Answer {
         let request =
             agent().get(format!("{}{path}", self.url)).header("Authorization", format!("Bearer {}", self.token));
-        answer(request.call().expect("an answer"))
+        answer(("GET", path), request.call().expect("an answer"))
     }
 
     /// DELETE with the admin's token.
     pub fn delete(&self, path: &str) -> Answer {
         let request =
             agent().delete(format!("{}{path}", self.url)).header("Authorization", format!("Bearer {}", self.token));
-        answer(request.call().expect("an answer"))
+        answer(("DELETE", path), request.call().expect("an answer"))
     }
 
     /// POST of JSON with the admin's token.
@@ -353,7 +375,7 @@ impl Host {
             .header("Authorization", format!("Bearer {}", self.token))
             .header("Content-Type", media_type)
             .header(name, value);
-        answer(request.send(body).expect("an answer"))
+        answer(("POST", path), request.send(body).expect("an answer"))
     }
 
     /// POST of bytes with the admin's token.
@@ -362,7 +384,7 @@ impl Host {
             .post(format!("{}{path}", self.url))
             .header("Authorization", format!("Bearer {}", self.token))
             .header("Content-Type", media_type);
-        answer(request.send(body).expect("an answer"))
+        answer(("POST", path), request.send(body).expect("an answer"))
     }
 
     /// POST of JSON with the admin's token, under preconditions.
@@ -372,7 +394,7 @@ impl Host {
             .header("Authorization", format!("Bearer {}", self.token))
             .header("Content-Type", "application/json");
         let request = preconditions.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        answer(request.send(body.to_string().as_bytes()).expect("an answer"))
+        answer(("POST", path), request.send(body.to_string().as_bytes()).expect("an answer"))
     }
 
     /// Sends a POST of JSON and does not wait for its answer. A stream that is dropped hangs up; the host would not see
@@ -428,11 +450,12 @@ pub fn status(url: &str) -> u16 {
     agent().get(url).call().map_or(0, |answer| answer.status().as_u16())
 }
 
-fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().http_status_as_error(false).build().into()
+/// A client that asks on connections of its own.
+pub fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().http_status_as_error(false).tls_config(believing()).build().into()
 }
 
-fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
+fn answer((method, path): (&str, &str), mut response: ureq::http::Response<ureq::Body>) -> Answer {
     let headers = response
         .headers()
         .iter()
@@ -441,5 +464,7 @@ fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
     let status = response.status().as_u16();
     let text = response.body_mut().read_to_string().expect("a text");
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    Answer { status, headers, body }
+    let answer = Answer { status, headers, body };
+    description::check(method, path, &answer);
+    answer
 }

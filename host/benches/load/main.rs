@@ -18,9 +18,11 @@ mod swap;
 #[path = "../../../tests/support"]
 #[expect(dead_code, reason = "the tests use more of it")]
 mod support {
+    pub mod description;
     pub mod host;
     pub mod postgres;
     pub mod rules;
+    pub mod tls;
 }
 
 use std::net::SocketAddr;

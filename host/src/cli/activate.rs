@@ -75,14 +75,17 @@ pub fn activate_or_stage(scope: &Scope, arguments: &Arguments) -> Outcome {
     match stage.request(*release)? {
         // The conditions of a stage are refused beside those of an activation at once.
         Some(request) => shadow::stage(scope, &request, client),
-        None => activate(scope, *release, *replaces, *if_impact_at_most, client, |_| true),
+        None => activate(scope, *release, *replaces, *if_impact_at_most, &Client::new(client)?, |_| true),
     }
 }
 
 /// Puts an earlier release in force.
 pub fn roll_back(scope: &Scope, arguments: &RollbackArguments) -> Outcome {
     let RollbackArguments { release, replaces, client } = arguments;
-    activate(scope, *release, *replaces, None, client, |active| release < &active)
+    let client = Client::new(client)?;
+    // Of a number that is nobody's it must not be said that it is not earlier.
+    client.get(&format!("{}/releases/{release}", path(scope)))?;
+    activate(scope, *release, *replaces, None, &client, |active| release < &active)
 }
 
 /// Puts a release in force where `may` allows it in place of the one that it replaces.
@@ -91,14 +94,13 @@ fn activate(
     number: i64,
     replaces: Option<Replaces>,
     at_most: Option<u64>,
-    client: &client::Arguments,
+    client: &Client,
     may: impl Fn(i64) -> bool,
 ) -> Outcome {
-    let client = Client::new(client)?;
     let active = match replaces {
         // Whether it is so is for the server to say, in the activation's own transaction.
         Some(replaces) => replaces,
-        None => Replaces::of(active_rules(&client, scope)?.map(|(active, _)| active)),
+        None => Replaces::of(active_rules(client, scope)?.map(|(active, _)| active)),
     };
     match active {
         Replaces::Release(active) if active == number && replaces.is_none() => {
@@ -120,7 +122,7 @@ fn activate(
         }
         _ => {}
     }
-    show::out(&put_in_force(&client, scope, number, &active, at_most)?);
+    show::out(&put_in_force(client, scope, number, &active, at_most)?);
     Ok(Ended::Fine)
 }
 

@@ -29,8 +29,8 @@ const LAST: &str = "backup.last";
 const ROWS_MEMBER_BYTES: usize = 4 * 1024 * 1024;
 
 /// What no archive holds, and whoever restores one wants.
-const BESIDE: &str = "It holds no secret file: keep admin.token and the signing key (signing.key, or what --signing-key names) \
-                      elsewhere, with the settings that hosts are started with.";
+const BESIDE: &str = "It holds no secret file: keep admin.token and the keys of signing, sessions and webhooks (signing.key, session.key and \
+                      webhook.key, or what the flags name) elsewhere, with the settings that hosts are started with.";
 
 /// What `backup` takes.
 #[derive(Debug, clap::Args)]
@@ -60,7 +60,7 @@ fn taken(out: &Path) -> Trouble {
 async fn back_up(arguments: &Arguments, limits: &Limits) -> Outcome {
     let Arguments { out, allow_missing, place } = arguments;
     let database = place.open_database(limits).await?;
-    let objects = place.open_objects()?;
+    let objects = place.open_objects(limits)?;
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // It has its name when it is whole; a backup that was broken off leaves nothing that looks like one.
     let file = NamedTempFile::new_in(folder).with_context(|| format!("no file can be made in {}", folder.display()))?;

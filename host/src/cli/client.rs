@@ -1,18 +1,20 @@
 //! The server, as the other subcommands reach it: one request, its answer or the problem that it tells.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use serde::Deserialize;
 use serde_json::Value;
 use ureq::http::{HeaderValue, Request, Response};
-use ureq::middleware::MiddlewareNext;
-use ureq::{Agent, Body, SendBody};
+use ureq::middleware::{Middleware, MiddlewareNext};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::typestate::WithBody;
+use ureq::{Agent, Body, RequestBuilder, SendBody};
 
 use super::{Trouble, show};
-use crate::names::{EntryId, KindName};
+use crate::names::{EntryId, KindName, Tenant};
 use crate::registry::signing::PluginSignature;
 use crate::report::{Finding, Remark};
 
@@ -20,6 +22,8 @@ use crate::report::{Finding, Remark};
 const CONNECT_MAX_MS: u64 = 5_000;
 /// Milliseconds that one request may take: a plugin that is pushed is compiled first.
 const REQUEST_MAX_MS: u64 = 120_000;
+/// Bytes of a body from which on a server is asked first whether it reads it.
+const ANNOUNCED_FROM_BYTES: usize = 64 * 1024;
 /// Bytes of an answer that are read.
 const ANSWER_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -35,6 +39,12 @@ pub struct Arguments {
     /// The file that the token is in.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Certificates (PEM) that the server's must be signed by, instead of those that everybody trusts.
+    #[arg(long, value_name = "FILE")]
+    ca_certificate: Option<PathBuf>,
+    /// The tenant that is meant, where the token is an issuer's that names none; a token of the registry's own is of one.
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<Tenant>,
 }
 
 /// What a server answers that does not do what was asked (RFC 9457).
@@ -56,9 +66,6 @@ pub struct Problem {
     /// What the operator finds it by in the log.
     #[serde(default)]
     pub correlation_id: String,
-    /// The plugin that broke.
-    #[serde(default)]
-    pub plugin: Option<String>,
     /// The decision that rejects.
     #[serde(default)]
     pub decision_id: Option<String>,
@@ -82,9 +89,6 @@ impl Problem {
         let mut text = format!("error[{}]: {}", self.code, show::plain(&self.title));
         if !self.detail.is_empty() {
             text.push_str(&format!("\n  {}", show::plain(&self.detail)));
-        }
-        if let Some(plugin) = &self.plugin {
-            text.push_str(&format!("\n  plugin: {}", show::plain(plugin)));
         }
         for remark in &self.findings {
             if let Ok(remark) = serde_json::from_value::<Remark>(remark.clone()) {
@@ -119,6 +123,26 @@ fn in_trace(mut request: Request<SendBody<'_>>, next: MiddlewareNext<'_>) -> Res
     next.handle(request)
 }
 
+/// Says with every request which tenant is meant, where one is named.
+struct ForTenant(Option<HeaderValue>);
+
+fn header(tenant: &Tenant) -> HeaderValue {
+    HeaderValue::from_str(tenant.as_str()).expect("a tenant's name has only letters, digits and dashes")
+}
+
+impl Middleware for ForTenant {
+    fn handle(
+        &self,
+        mut request: Request<SendBody<'_>>,
+        next: MiddlewareNext<'_>,
+    ) -> Result<Response<Body>, ureq::Error> {
+        if let Some(name) = &self.0 {
+            request.headers_mut().insert("hallmark-tenant", name.clone());
+        }
+        next.handle(request)
+    }
+}
+
 /// An answer of success.
 #[derive(Debug)]
 pub struct Answer {
@@ -148,7 +172,11 @@ impl Client {
             .timeout_global(Some(Duration::from_millis(REQUEST_MAX_MS)))
             .user_agent(concat!("hallmark/", env!("CARGO_PKG_VERSION")))
             .middleware(in_trace)
-            .build();
+            .middleware(ForTenant(arguments.tenant.as_ref().map(header)));
+        let config = match &arguments.ca_certificate {
+            Some(file) => config.tls_config(TlsConfig::builder().root_certs(authorities(file)?).build()).build(),
+            None => config.build(),
+        };
         let server = arguments.server.trim_end_matches('/').to_owned();
         if !server.starts_with("http://") && !server.starts_with("https://") {
             let message = format!("--server: '{server}' is not a URL: write it as in http://127.0.0.1:8080");
@@ -197,8 +225,7 @@ impl Client {
     /// The problem that the server tells, or why it cannot be asked.
     pub fn post_if(&self, path: &str, body: &Value, (header, value): (&str, &str)) -> Result<Answer, Trouble> {
         let bytes = serde_json::to_vec(body).expect("a JSON value can be written");
-        let request = self.agent.post(self.url(path)).header("authorization", &self.authorization());
-        let request = request.header("content-type", "application/json").header(header, value);
+        let request = self.sending(path, "application/json", &bytes).header(header, value);
         Ok(self.read(request.send(&bytes[..]))??)
     }
 
@@ -217,8 +244,15 @@ impl Client {
     /// # Errors
     /// Why the server cannot be asked.
     pub fn send(&self, path: &str, media_type: &str, bytes: &[u8]) -> Result<Result<Answer, Problem>, Trouble> {
+        self.read(self.sending(path, media_type, bytes).send(bytes))
+    }
+
+    /// A request with a body. A large one is sent when the server says that it reads it: one that refuses it by its head
+    /// alone may close before it is sent, and then nobody would hear why (RFC 9110, 10.1.1).
+    fn sending(&self, path: &str, media_type: &str, bytes: &[u8]) -> RequestBuilder<WithBody> {
         let request = self.agent.post(self.url(path)).header("authorization", &self.authorization());
-        self.read(request.header("content-type", media_type).send(bytes))
+        let request = request.header("content-type", media_type);
+        if bytes.len() > ANNOUNCED_FROM_BYTES { request.header("expect", "100-continue") } else { request }
     }
 
     /// Sends a component with its signature; `step` is told each step as the server begins it.
@@ -231,8 +265,8 @@ impl Client {
         signature: Option<&PluginSignature>,
         mut step: impl FnMut(&str),
     ) -> Result<Result<Value, Problem>, Trouble> {
-        let request = self.agent.post(self.url("/api/plugins")).header("authorization", &self.authorization());
-        let mut request = request.header("content-type", "application/wasm").header("accept", "application/x-ndjson");
+        let request = self.sending("/api/plugins", "application/wasm", component);
+        let mut request = request.header("accept", "application/x-ndjson");
         if let Some(PluginSignature { key_id, signature, .. }) = signature {
             request = request.header("plugin-signature", format!("{key_id} {signature}"));
         }
@@ -266,6 +300,11 @@ impl Client {
     }
 
     fn no_answer(&self, error: ureq::Error) -> anyhow::Error {
+        if error.to_string().contains("invalid peer certificate") {
+            let server = &self.server;
+            let help = "name who signed it with --ca-certificate FILE";
+            return anyhow!(error).context(format!("the certificate of {server} is not believed: {help}"));
+        }
         anyhow!(error).context(format!("no answer from {}: does 'hallmark serve' run there? (--server)", self.server))
     }
 
@@ -313,6 +352,22 @@ impl Client {
         let mut problem: Problem = serde_json::from_slice(&bytes).map_err(|_| self.foreign(&status.to_string()))?;
         problem.status = status;
         Ok(Err(problem))
+    }
+}
+
+/// Whom the server's certificate is believed from.
+fn authorities(file: &Path) -> Result<RootCerts, Trouble> {
+    let wrong = |why: &str| Trouble::Usage(format!("--ca-certificate: {}: {why}", file.display()));
+    let pem = std::fs::read(file).map_err(|error| wrong(&error.to_string()))?;
+    let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    match certificates.is_empty() {
+        true => Err(wrong("it holds no certificate (PEM)")),
+        false => Ok(RootCerts::new_with_certs(&certificates)),
     }
 }
 
@@ -365,7 +420,7 @@ mod tests {
             "detail": "plugin cel overran its deadline (plugin_deadline_ms = 250)"}));
         assert_eq!(
             broken.text(),
-            "error[plugin-failed]: A plugin broke\n  plugin cel overran its deadline (plugin_deadline_ms = 250)\n  plugin: cel"
+            "error[plugin-failed]: A plugin broke\n  plugin cel overran its deadline (plugin_deadline_ms = 250)"
         );
         assert!(!broken.is_about_what_was_sent());
     }
@@ -375,6 +430,8 @@ mod tests {
             server: server.to_owned(),
             token: token.map(str::to_owned),
             token_file: token_file.map(PathBuf::from),
+            ca_certificate: None,
+            tenant: None,
         };
         match Client::new(&arguments) {
             Err(Trouble::Usage(message)) => message,
@@ -402,8 +459,13 @@ mod tests {
             "the token is empty or has characters that no token has"
         );
         // Port 1 is nobody's.
-        let arguments =
-            Arguments { server: "http://127.0.0.1:1/".to_owned(), token: Some("hm_1".into()), token_file: None };
+        let arguments = Arguments {
+            server: "http://127.0.0.1:1/".to_owned(),
+            token: Some("hm_1".into()),
+            token_file: None,
+            ca_certificate: None,
+            tenant: None,
+        };
         let asked = Client::new(&arguments).expect("a client").get("/api/modules");
         let Err(Trouble::CouldNotRun(error)) = asked else { panic!("{asked:?}") };
         assert_eq!(error.to_string(), "no answer from http://127.0.0.1:1: does 'hallmark serve' run there? (--server)");

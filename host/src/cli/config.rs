@@ -137,7 +137,7 @@ fn value(key: &Key, matches: &ArgMatches) -> Option<String> {
     Some(match key.form {
         Form::Secret => MASK.to_owned(),
         Form::Address => without_password(&value),
-        Form::Text | Form::Path | Form::Flag => value,
+        Form::Text | Form::Path | Form::Location | Form::Flag => value,
     })
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::client::{self, Client};
 use super::judged::{self, Judged};
+use super::pages::Paging;
 use super::{Ended, Outcome, Output, Trouble, diff, explain, pages, publish, report, show};
 use crate::names::{DecisionId, EntryId, KindName};
 use crate::registry;
@@ -46,12 +47,8 @@ pub struct ListArguments {
     /// Of submissions from this instant on, in UTC: 2026-11-20 or 2026-11-20T17:40:00Z.
     #[arg(long, value_name = "INSTANT")]
     since: Option<String>,
-    /// Decisions of the page, 1 to 100.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
-    limit: Option<u32>,
-    /// Where the page begins: the cursor that the page before ended with.
-    #[arg(long)]
-    cursor: Option<String>,
+    #[command(flatten)]
+    paging: Paging,
     #[command(flatten)]
     client: client::Arguments,
     /// How the page is written.
@@ -137,9 +134,8 @@ fn list(arguments: &ListArguments) -> Outcome {
         ("outcome", outcome.map(|outcome| outcome.as_str().to_owned())),
         ("release", arguments.release.clone()),
         ("since", arguments.since.clone()),
-        ("limit", arguments.limit.map(|limit| limit.to_string())),
-        ("cursor", arguments.cursor.clone()),
     ];
+    let parameters = [&parameters[..], &arguments.paging.parameters()].concat();
     let page = Client::new(&arguments.client)?.get(&pages::path("/api/decisions", &parameters))?.body;
     if arguments.output == Output::Json {
         show::out(&report::pretty(&page));

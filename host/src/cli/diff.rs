@@ -11,8 +11,16 @@ use crate::registry::difference::{self, Change};
 /// Characters of a value that are shown.
 const SHOWN_MAX: usize = 100;
 
+/// Characters of a plugin's digest that are shown, its algorithm included: enough to tell one from another.
+const DIGEST_SHOWN: usize = "sha256:".len() + 12;
+
+/// What a plugin is called, by its digest; nothing where that is not known.
+pub type Named<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
 /// The lines that tell the rules `after` from the rules `before`; none where they say the same.
-pub fn lines(before: &Value, after: &Value) -> Vec<String> {
+pub fn lines(before: &Value, after: &Value, plugin: &Named<'_>) -> Vec<String> {
+    let [before, after] = [before, after].map(|rules| with_plugins(rules, plugin));
+    let (before, after) = (&before, &after);
     let mut lines = Vec::new();
     for (section, one) in [("kinds", "kind"), ("placeholders", "placeholder"), ("bindings", "binding")] {
         let (old, new) = (named(before, section), named(after, section));
@@ -20,7 +28,12 @@ pub fn lines(before: &Value, after: &Value) -> Vec<String> {
         for name in names {
             let shown = show::plain(name);
             match (old.get(name), new.get(name)) {
-                (None, _) => lines.push(format!("+ {one} {shown}")),
+                (None, new) => {
+                    lines.push(format!("+ {one} {shown}"));
+                    if let (Some(binding), "bindings") = (new, section) {
+                        whole(binding, &mut lines);
+                    }
+                }
                 (_, None) => lines.push(format!("- {one} {shown}")),
                 (Some(old), Some(new)) if old != new => {
                     lines.push(format!("~ {one} {shown}"));
@@ -45,6 +58,37 @@ pub fn lines(before: &Value, after: &Value) -> Vec<String> {
         changes("", &or_null(before), &or_null(after), &mut lines);
     }
     lines
+}
+
+/// The rules, with each binding's plugin by its name and version, and the beginning of its digest.
+fn with_plugins(rules: &Value, plugin: &Named<'_>) -> Value {
+    let mut rules = rules.clone();
+    let bindings = rules.get_mut("bindings").and_then(Value::as_array_mut);
+    for binding in bindings.into_iter().flatten().filter_map(Value::as_object_mut) {
+        let Some(digest) = binding.get("plugin").and_then(Value::as_str) else { continue };
+        let short: String = digest.chars().take(DIGEST_SHOWN).collect();
+        let told = plugin(digest).map_or_else(|| short.clone(), |name| format!("{name} ({short})"));
+        binding.insert("plugin".to_owned(), Value::String(told));
+    }
+    rules
+}
+
+/// Everything that a binding says, in the order in which a folder says it; of its settings each member, and of those that
+/// are lists each element.
+fn whole(binding: &Value, lines: &mut Vec<String>) {
+    for member in ["stage", "plugin", "mode", "percent", "kinds"] {
+        match &binding[member] {
+            Value::Null => {}
+            Value::Array(kinds) if kinds.is_empty() => {}
+            Value::String(word) => lines.push(line("", &format!("{member}: {word}"))),
+            value => lines.push(line("", &format!("{member}: {}", text(value)))),
+        }
+    }
+    if let Some(settings) = binding["settings"].as_object() {
+        let lists = settings.iter().filter(|(_, value)| value.is_array());
+        let without = lists.map(|(name, _)| (name.clone(), Value::Array(Vec::new()))).collect();
+        changes("/settings", &Value::Object(without), &binding["settings"], lines);
+    }
 }
 
 fn named(rules: &Value, section: &str) -> Map<String, Value> {
@@ -109,7 +153,7 @@ mod tests {
             ],
         });
         assert_eq!(
-            lines(&before, &after),
+            lines(&before, &after, &|_| None),
             [
                 "+ kind notes",
                 "- placeholder GONE",
@@ -125,13 +169,53 @@ mod tests {
                 "    \"old\" -> null",
             ]
         );
-        assert!(lines(&after, &after).is_empty());
+        assert!(lines(&after, &after, &|_| None).is_empty());
+    }
+
+    #[test]
+    fn shows_the_whole_of_a_binding_that_comes_and_plugins_by_their_names() {
+        let digest = |of: char| format!("sha256:{}", of.to_string().repeat(64));
+        let known = |asked: &str| (asked == digest('a')).then(|| "cel 0.1.0".to_owned());
+        let binding = json!({
+            "name": "house", "stage": "policy", "plugin": digest('a'), "mode": "observe", "percent": 25, "kinds": ["agents"],
+            "settings": {"rules": [{"id": "a", "title": "A"}, {"id": "b"}], "list": [1], "strict": true},
+        });
+        let plain = json!({
+            "name": "plain", "stage": "policy", "plugin": digest('b'), "mode": "enforce", "percent": null, "kinds": [],
+            "settings": {},
+        });
+        let none = json!({"bindings": []});
+        assert_eq!(
+            lines(&none, &json!({"bindings": [binding, plain]}), &known),
+            [
+                "+ binding house",
+                "    stage: policy",
+                "    plugin: cel 0.1.0 (sha256:aaaaaaaaaaaa)",
+                "    mode: observe",
+                "    percent: 25",
+                "    kinds: [\"agents\"]",
+                "    /settings/list/0: added 1",
+                "    /settings/rules[id=a]: added {\"id\":\"a\",\"title\":\"A\"}",
+                "    /settings/rules[id=b]: added {\"id\":\"b\"}",
+                "    /settings/strict: added true",
+                "+ binding plain",
+                "    stage: policy",
+                "    plugin: sha256:bbbbbbbbbbbb",
+                "    mode: enforce",
+            ]
+        );
+        let mut newer = plain.clone();
+        newer["plugin"] = json!(digest('a'));
+        assert_eq!(
+            lines(&json!({"bindings": [plain]}), &json!({"bindings": [newer]}), &known),
+            ["~ binding plain", "    /plugin: \"sha256:bbbbbbbbbbbb\" -> \"cel 0.1.0 (sha256:aaaaaaaaaaaa)\""]
+        );
     }
 
     #[test]
     fn keeps_long_and_strange_values_from_the_terminal() {
         let rules = |text: String| json!({"bindings": [{"name": "a", "settings": text}]});
-        let told = lines(&rules("x".repeat(500)), &rules("\u{1b}[2J".to_owned()));
+        let told = lines(&rules("x".repeat(500)), &rules("\u{1b}[2J".to_owned()), &|_| None);
         assert_eq!(told[0], "~ binding a");
         assert!(told[1].chars().count() < 300 && told[1].contains("xx…") && !told[1].contains('\u{1b}'), "{}", told[1]);
     }

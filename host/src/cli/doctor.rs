@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::configuration::Configuration;
 use super::place::Place;
-use super::{Ended, Outcome, Output, Trouble, report, show};
+use super::{Ended, Outcome, Output, Trouble, certificate, report, show};
 use crate::config::Limits;
 
 /// What `doctor` takes.
@@ -22,6 +22,11 @@ pub struct Arguments {
     /// The private key that decisions are signed with; without it the one in the data folder.
     #[arg(long, value_name = "FILE")]
     signing_key: Option<PathBuf>,
+    /// The key that webhooks' secrets are made from; without it the one in the data folder.
+    #[arg(long, value_name = "FILE")]
+    webhook_key: Option<PathBuf>,
+    #[command(flatten)]
+    tls: certificate::Arguments,
     /// Sets a limit, as for `serve`; may be given often.
     #[arg(long = "limit", value_name = "NAME=VALUE")]
     limits: Vec<String>,
@@ -85,7 +90,7 @@ pub fn run(arguments: &Arguments, configuration: &Configuration, misread: Option
     let limits = configured(arguments, configuration, misread, &mut checks);
     folders::look(arguments, &mut checks);
     let outcome = super::on_one_thread(async {
-        store::look(&arguments.place, &limits, &mut checks).await;
+        store::look(arguments, &limits, &mut checks).await;
         Ok(Ended::Fine)
     });
     outcome?;

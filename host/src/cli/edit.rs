@@ -4,9 +4,10 @@
 
 use std::ops::Range;
 
+use json_patch::PatchOperation;
 use serde_json::Value;
 
-use super::patch::{self, Operation};
+use super::patch;
 use super::source::Source;
 use crate::config::Limits;
 use crate::names::pointer;
@@ -39,7 +40,7 @@ impl<'a> Document<'a> {
     ///
     /// # Errors
     /// Why it cannot be done, or not in this text.
-    pub fn patched(&self, operations: &[Operation]) -> Result<Self, String> {
+    pub fn patched(&self, operations: &[PatchOperation]) -> Result<Self, String> {
         let mut expected = self.value.clone();
         patch::apply(&mut expected, operations).map_err(|why| format!("the patch does not fit: {why}"))?;
         let mut edited = self.again();
@@ -56,14 +57,16 @@ impl<'a> Document<'a> {
         Self { source: self.source.clone(), value: self.value.clone(), limits: self.limits }
     }
 
-    fn after(&self, operation: &Operation) -> Result<Self, String> {
+    fn after(&self, operation: &PatchOperation) -> Result<Self, String> {
+        let path = operation.path().as_str();
         match operation {
-            Operation::Test { .. } => Ok(self.again()),
-            Operation::Add { path, value } => self.with(self.addition(path, value)?),
-            Operation::Replace { path, value } => self.with(self.replacement(path, value)?),
-            Operation::Remove { path } => self.with(self.removal(path)?),
-            Operation::Copy { from, path } => self.with(self.addition(path, self.there(from)?)?),
-            Operation::Move { from, path } => {
+            PatchOperation::Test(_) => Ok(self.again()),
+            PatchOperation::Add(add) => self.with(self.addition(path, &add.value)?),
+            PatchOperation::Replace(replace) => self.with(self.replacement(path, &replace.value)?),
+            PatchOperation::Remove(_) => self.with(self.removal(path)?),
+            PatchOperation::Copy(copy) => self.with(self.addition(path, self.there(copy.from.as_str())?)?),
+            PatchOperation::Move(moving) => {
+                let from = moving.from.as_str();
                 let without = self.with(self.removal(from)?)?;
                 without.with(without.addition(path, self.there(from)?)?)
             }
@@ -292,7 +295,7 @@ mod tests {
     fn patched(format: Format, text: &str, patch: Value) -> Result<String, String> {
         let limits = Limits::default();
         let document = Document::read("a", text, format, &limits).expect("a document");
-        let patch: Vec<Operation> = serde_json::from_value(patch).expect("a patch");
+        let patch: Vec<PatchOperation> = serde_json::from_value(patch).expect("a patch");
         document.patched(&patch).map(|edited| edited.text().to_owned())
     }
 

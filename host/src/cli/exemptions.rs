@@ -29,6 +29,9 @@ pub struct Exempt {
     /// Only findings of this binding.
     #[arg(long, value_name = "NAME")]
     binding: Option<String>,
+    /// Even where no plugin documents the code: one gives it all the same.
+    #[arg(long)]
+    undocumented: bool,
     #[command(flatten)]
     client: client::Arguments,
 }
@@ -60,7 +63,7 @@ pub struct List {
 
 /// Makes an exemption, or takes one back.
 pub fn exempt(arguments: &Exempt) -> Outcome {
-    let Exempt { action, entries, code, until, reason, binding, client } = arguments;
+    let Exempt { action, entries, code, until, reason, binding, undocumented, client } = arguments;
     let exemption = match action {
         Some(Action::Revoke { id, client }) => {
             if !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
@@ -70,12 +73,17 @@ pub fn exempt(arguments: &Exempt) -> Outcome {
             Client::new(client)?.post(&format!("{PATH}/{id}/revoke"), &json!({}))?.body
         }
         None => {
-            let request =
-                json!({"entries": entries, "code": code, "until": until, "reason": reason, "binding": binding});
+            let request = json!({
+                "entries": entries, "code": code, "until": until, "reason": reason, "binding": binding,
+                "undocumented": undocumented,
+            });
             Client::new(client)?.post(PATH, &request)?.body
         }
     };
     show::out(&line(&exemption));
+    if let Some(note) = exemption["note"].as_str() {
+        show::err(&show::plain(&format!("note: {note}")));
+    }
     Ok(Ended::Fine)
 }
 

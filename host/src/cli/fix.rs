@@ -6,13 +6,13 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use json_patch::PatchOperation;
 use similar::{ChangeTag, TextDiff};
 
 use super::edit::Document;
-use super::patch::Operation;
 use super::report::Verdict;
 use super::source::Candidate;
-use super::{Trouble, show};
+use super::{Trouble, patch, show};
 use crate::config::Limits;
 use crate::report::Finding;
 
@@ -67,7 +67,7 @@ impl Mended {
         let format = fixes[0].0.source.format;
         let mut document = Document::read(name, text, format, limits).map_err(anyhow::Error::msg)?;
         let mut touched: Vec<Touch> = Vec::new();
-        let mut done: Vec<Vec<Operation>> = Vec::new();
+        let mut done: Vec<Vec<PatchOperation>> = Vec::new();
         for (candidate, finding) in fixes {
             let remark = &finding.remark;
             let what = format!("{name}: {} at {}", remark.code, show::place(&remark.path));
@@ -116,14 +116,14 @@ impl Mended {
 }
 
 /// A finding's fix in the pointers of the file.
-fn operations(candidate: &Candidate, finding: &Finding) -> Result<Vec<Operation>, String> {
+fn operations(candidate: &Candidate, finding: &Finding) -> Result<Vec<PatchOperation>, String> {
     if candidate.source.name == "<stdin>" {
         return Err("the standard input cannot be changed".to_owned());
     }
     let fix = finding.remark.fix.clone().unwrap_or_default();
-    let operations: Vec<Operation> =
+    let operations: Vec<PatchOperation> =
         serde_json::from_value(fix).map_err(|error| format!("the fix is no JSON Patch: {error}"))?;
-    let moved = |operation: &Operation| operation.moved(|path| candidate.exactly_in_file(path));
+    let moved = |operation: &PatchOperation| patch::moved(operation, |path| candidate.exactly_in_file(path));
     operations
         .iter()
         .map(moved)
@@ -139,18 +139,20 @@ enum Touch {
 }
 
 impl Touch {
-    fn of(operation: &Operation) -> Vec<Self> {
+    fn of(operation: &PatchOperation) -> Vec<Self> {
         let of = |path: &str| match path.rsplit_once('/') {
             Some((list, "-")) => Self::End(list.to_owned()),
             // What goes into or out of a list moves its other elements.
             Some((list, token)) if token.bytes().all(|byte| byte.is_ascii_digit()) => Self::Place(list.to_owned()),
             _ => Self::Place(path.to_owned()),
         };
+        let path = operation.path().as_str();
         match operation {
-            Operation::Test { .. } => Vec::new(),
-            Operation::Replace { path, .. } => vec![Self::Place(path.clone())],
-            Operation::Add { path, .. } | Operation::Remove { path } => vec![of(path)],
-            Operation::Move { from, path } | Operation::Copy { from, path } => vec![of(from), of(path)],
+            PatchOperation::Test(_) => Vec::new(),
+            PatchOperation::Replace(_) => vec![Self::Place(path.to_owned())],
+            PatchOperation::Add(_) | PatchOperation::Remove(_) => vec![of(path)],
+            PatchOperation::Move(from) => vec![of(from.from.as_str()), of(path)],
+            PatchOperation::Copy(copy) => vec![of(copy.from.as_str()), of(path)],
         }
     }
 
@@ -222,7 +224,7 @@ mod tests {
         ] {
             assert_eq!((one.meets(&other), other.meets(&one)), (meets, meets), "{one:?} {other:?}");
         }
-        let remove = Operation::Remove { path: "/list/1".to_owned() };
+        let remove = serde_json::from_str(r#"{"op": "remove", "path": "/list/1"}"#).expect("an operation");
         assert_eq!(Touch::of(&remove), [place("/list")]);
     }
 }

@@ -4,6 +4,7 @@
 pub(super) mod table;
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -46,11 +47,23 @@ impl FolderError {
     }
 }
 
-/// Reads every module folder in `path`, by name, or the one that it is.
+/// Reads the folders that `--modules` and `--policies` name.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn read_all(modules: Option<&Path>, policies: Option<&Path>, limits: &Limits) -> Result<Vec<Folder>, FolderError> {
+    let mut folders = modules.map_or(Ok(Vec::new()), |modules| read_modules(modules, limits, "--policies"))?;
+    if let Some(policies) = policies {
+        folders.push(read_policies(policies, limits, "--modules")?);
+    }
+    Ok(folders)
+}
+
+/// Reads every module folder in `path`, by name, or the one that it is. `policies` is what takes the policies' folder.
 ///
 /// # Errors
 /// There is none, or what is wrong with those that are there.
-pub fn read_modules(path: &Path, limits: &Limits) -> Result<Vec<Folder>, FolderError> {
+pub fn read_modules(path: &Path, limits: &Limits, policies: &str) -> Result<Vec<Folder>, FolderError> {
     let folders = if path.join(MODULE_FILE).is_file() {
         vec![path.to_owned()]
     } else {
@@ -60,7 +73,10 @@ pub fn read_modules(path: &Path, limits: &Limits) -> Result<Vec<Folder>, FolderE
     };
     if folders.is_empty() {
         let message = format!("{}: no {MODULE_FILE} here or one folder below", path.display());
-        return Err(FolderError::one(message));
+        return Err(FolderError::one(match path.join(POLICY_FILE).is_file() {
+            true => format!("{message}; it is a folder of policies ({POLICY_FILE}): give it to {policies}"),
+            false => message,
+        }));
     }
     let mut read = Vec::new();
     let mut problems = Vec::new();
@@ -75,7 +91,14 @@ pub fn read_modules(path: &Path, limits: &Limits) -> Result<Vec<Folder>, FolderE
 
 fn list(path: &Path) -> Result<Vec<PathBuf>, FolderError> {
     let entries = std::fs::read_dir(path).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
-    let entries = entries.map_err(|error| FolderError::one(format!("{}: {error}", path.display())))?;
+    let entries = entries.map_err(|error| {
+        let shown = path.display();
+        FolderError::one(match error.kind() {
+            ErrorKind::NotFound => format!("{shown}: there is no such folder"),
+            ErrorKind::NotADirectory => format!("{shown}: it is a file: name the folder with the {MODULE_FILE}"),
+            _ => format!("{shown}: {error}"),
+        })
+    })?;
     let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
     paths.sort();
     Ok(paths)
@@ -101,11 +124,25 @@ pub fn read_module(folder: &Path, limits: &Limits) -> Result<Folder, FolderError
     })
 }
 
-/// Reads the folder of the tenant's policies.
+/// Reads the folder of the tenant's policies. `modules` is what takes a module's folder.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn read_policies(folder: &Path, limits: &Limits) -> Result<Folder, FolderError> {
+pub fn read_policies(folder: &Path, limits: &Limits, modules: &str) -> Result<Folder, FolderError> {
+    let file = folder.join(POLICY_FILE);
+    if !file.exists() {
+        let shown = folder.display();
+        return Err(FolderError::one(match (folder.is_dir(), folder.join(MODULE_FILE).is_file()) {
+            (false, _) if folder.exists() => {
+                format!("{shown}: it is a file: name the folder with the {POLICY_FILE}")
+            }
+            (false, _) => format!("{shown}: there is no such folder"),
+            (true, true) => {
+                format!("{shown}: no {POLICY_FILE} here; it is a module's folder ({MODULE_FILE}): give it to {modules}")
+            }
+            (true, false) => format!("{shown}: no {POLICY_FILE} here: name the folder that has it"),
+        }));
+    }
     read(folder, POLICY_FILE, limits, |root, reader| {
         let description = root.text("description").map(str::to_owned);
         let bindings = reader.bindings(root, &POLICY_STAGES);
@@ -268,10 +305,10 @@ impl Reader<'_> {
         let size = match std::fs::metadata(&path) {
             Ok(metadata) if metadata.is_file() => metadata.len(),
             Ok(_) => return Err(format!("{file} is not a file")),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.ends_with(".wasm") => {
+            Err(error) if error.kind() == ErrorKind::NotFound && file.ends_with(".wasm") => {
                 return Err(format!("there is no {file}: build it first with 'hallmark plugin build'"));
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(format!("there is no {file}")),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(format!("there is no {file}")),
             Err(error) => return Err(format!("{file}: {error}")),
         };
         if usize::try_from(size).unwrap_or(usize::MAX) > size_max {

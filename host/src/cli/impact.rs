@@ -1,5 +1,7 @@
-//! `hallmark module|policy impact`: what other rules would say of what is stored, before they are in force.
+//! `hallmark module|policy impact`: what other rules would say of what is stored, before they are in force; and `hallmark
+//! impact`, which looks at previews again.
 
+mod runs;
 mod sarif;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -16,6 +18,10 @@ use super::client::{self, Client};
 use super::folder::{Folder, FolderError};
 use super::{Ended, Outcome, Trouble, rules, show};
 use crate::names::Scope;
+pub use runs::{Command, run};
+
+/// Where the API has runs.
+const PATH: &str = "/api/impacts";
 
 /// Between two looks at a run.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -30,12 +36,8 @@ pub struct Options {
     /// Judge the active versions of as many entries, the same ones each time.
     #[arg(long, value_name = "NUMBER")]
     sample: Option<u32>,
-    /// How the report is written.
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
-    /// The file that the report is written to.
-    #[arg(short = 'o', long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    report: ReportOptions,
     /// Wait for the report, which is what happens unless told otherwise. Ctrl-C cancels the preview.
     #[arg(long, overrides_with = "no_wait")]
     wait: bool,
@@ -44,6 +46,17 @@ pub struct Options {
     no_wait: bool,
     #[command(flatten)]
     client: client::Arguments,
+}
+
+/// How a report is written, and where.
+#[derive(Debug, clap::Args)]
+pub struct ReportOptions {
+    /// How the report is written.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+    /// The file that the report is written to.
+    #[arg(short = 'o', long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
 /// How a report is written.
@@ -62,7 +75,7 @@ enum Output {
 
 /// Previews what a folder says.
 pub fn of_folder(folders: Result<Vec<Folder>, FolderError>, options: &Options) -> Outcome {
-    let folders = folders.map_err(|error| Trouble::Wrong(error.to_string()))?;
+    let folders = folders?;
     let [folder] = &folders[..] else {
         return Err(Trouble::Usage(format!("the folder has {} modules: name the folder of one", folders.len())));
     };
@@ -89,25 +102,35 @@ fn preview(client: &Client, scope: &Scope, mut request: Value, options: &Options
         return Err(Trouble::CouldNotRun(anyhow::anyhow!("the server's answer names no preview")));
     };
     if options.no_wait {
-        write(options, &format!("{}\n", show::plain(id)))?;
+        write(&options.report, &format!("{}\n", show::plain(id)))?;
         return Ok(Ended::Fine);
     }
     let ended = wait(client, id)?;
+    report(client, &ended, &options.report)?;
+    Ok(end_of(&ended))
+}
+
+/// Writes what a run found.
+fn report(client: &Client, run: &Value, options: &ReportOptions) -> Result<(), Trouble> {
     let text = match options.output {
-        Output::Text => text(&ended),
-        Output::Json => format!("{:#}\n", ended),
-        Output::Sarif => format!("{:#}\n", sarif::of(&ended)),
-        Output::Html => client.get_text(&format!("/api/impacts/{id}/page"))?,
+        Output::Text => text(run),
+        Output::Json => format!("{run:#}\n"),
+        Output::Sarif => format!("{:#}\n", sarif::of(run)),
+        Output::Html => client.get_text(&format!("{PATH}/{}/page", run["id"].as_str().unwrap_or("?")))?,
     };
-    write(options, &text)?;
-    match ended["state"].as_str() {
-        Some("done") if count(&ended, "newlyFail") + count(&ended, "notJudged") == 0 => Ok(Ended::Fine),
-        Some("done") => Ok(Ended::Findings),
-        _ => Ok(Ended::CouldNotRun),
+    write(options, &text)
+}
+
+/// What a command that waited for a run ends with.
+fn end_of(run: &Value) -> Ended {
+    match run["state"].as_str() {
+        Some("done") if count(run, "newlyFail") + count(run, "notJudged") == 0 => Ended::Fine,
+        Some("done") => Ended::Findings,
+        _ => Ended::CouldNotRun,
     }
 }
 
-fn write(options: &Options, text: &str) -> Result<(), Trouble> {
+fn write(options: &ReportOptions, text: &str) -> Result<(), Trouble> {
     match &options.out {
         Some(file) => {
             std::fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))?;
@@ -117,21 +140,38 @@ fn write(options: &Options, text: &str) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Looks at the run until it has ended, and says how far it is where somebody watches.
+/// Waits for a run that this command began: Ctrl-C cancels it.
 fn wait(client: &Client, id: &str) -> Result<Value, Trouble> {
     let interrupted = on_interrupt();
-    let mut progress = Progress::new();
+    let ended = look_until_ended(client, id, " (Ctrl-C cancels)", || interrupted.load(Ordering::Relaxed))?;
+    match ended {
+        Some(run) => Ok(run),
+        None => {
+            client.post(&format!("{PATH}/{id}/cancel"), &json!({}))?;
+            Err(Trouble::Refused(format!("preview {} is cancelled", show::plain(id))))
+        }
+    }
+}
+
+/// Looks at the run until it has ended, and says how far it is where somebody watches; none where it was told to stop
+/// looking before.
+fn look_until_ended(
+    client: &Client,
+    id: &str,
+    hint: &'static str,
+    stop: impl Fn() -> bool,
+) -> Result<Option<Value>, Trouble> {
+    let mut progress = Progress::new(hint);
     loop {
-        let run = client.get(&format!("/api/impacts/{id}"))?.body;
+        let run = client.get(&format!("{PATH}/{id}"))?.body;
         if run["state"] != "running" {
             progress.end();
-            return Ok(run);
+            return Ok(Some(run));
         }
         progress.show(&run["progress"]);
-        if interrupted.load(Ordering::Relaxed) {
+        if stop() {
             progress.end();
-            client.post(&format!("/api/impacts/{id}/cancel"), &json!({}))?;
-            return Err(Trouble::Refused(format!("preview {} is cancelled", show::plain(id))));
+            return Ok(None);
         }
         std::thread::sleep(LOOK_EVERY);
     }
@@ -154,17 +194,18 @@ fn on_interrupt() -> Arc<AtomicBool> {
 struct Progress {
     is_watched: bool,
     has_line: bool,
+    hint: &'static str,
 }
 
 impl Progress {
-    fn new() -> Self {
-        Self { is_watched: std::io::stderr().is_terminal(), has_line: false }
+    fn new(hint: &'static str) -> Self {
+        Self { is_watched: std::io::stderr().is_terminal(), has_line: false, hint }
     }
 
     fn show(&mut self, progress: &Value) {
         if self.is_watched {
             let (judged, versions) = (&progress["judged"], &progress["versions"]);
-            let _ = write!(std::io::stderr(), "\r\u{1b}[Kjudged {judged} of {versions} (Ctrl-C cancels)");
+            let _ = write!(std::io::stderr(), "\r\u{1b}[Kjudged {judged} of {versions}{}", self.hint);
             let _ = std::io::stderr().flush();
             self.has_line = true;
         }
@@ -195,9 +236,10 @@ fn text(run: &Value) -> String {
         .map(|release| format!("{} release {}", word(&release["scope"]), release["number"]))
         .collect();
     let mut text = format!(
-        "{}: {candidate} beside {}\n",
+        "{}: {candidate} beside {} (preview {})\n",
         word(&run["scope"]),
-        if beside.is_empty() { "nothing".to_owned() } else { beside.join(", ") }
+        if beside.is_empty() { "nothing".to_owned() } else { beside.join(", ") },
+        word(&run["id"])
     );
     match run["exemptions"].as_i64() {
         None | Some(0) => {}

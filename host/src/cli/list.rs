@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::client::{self, Client};
+use super::pages::Paging;
 use super::{Ended, Outcome, Output, pages, publish, report, show};
 use crate::names::KindName;
 
@@ -26,12 +27,8 @@ pub struct Arguments {
     /// The order: id, recent, popular or rating.
     #[arg(long, value_name = "ORDER")]
     sort: Option<String>,
-    /// Entries of the page, 1 to 100.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
-    limit: Option<u32>,
-    /// Where the page begins: the cursor that the page before ended with.
-    #[arg(long)]
-    cursor: Option<String>,
+    #[command(flatten)]
+    paging: Paging,
     #[command(flatten)]
     client: client::Arguments,
     /// How the page is written.
@@ -47,9 +44,8 @@ pub fn run(arguments: &Arguments) -> Outcome {
         ("category", arguments.category.clone()),
         ("search", arguments.search.clone()),
         ("sort", arguments.sort.clone()),
-        ("limit", arguments.limit.map(|limit| limit.to_string())),
-        ("cursor", arguments.cursor.clone()),
     ];
+    let parameters = [&parameters[..], &arguments.paging.parameters()].concat();
     let path = pages::path(&format!("/api/{}", arguments.kind), &parameters);
     let client = Client::new(&arguments.client)?;
     let page = client.get(&path)?.body;

@@ -9,6 +9,24 @@ use super::{Trouble, show};
 /// Items of a page where all of them are read.
 const ITEMS_AT_ONCE: &str = "100";
 
+/// Which page of a list.
+#[derive(Debug, clap::Args)]
+pub struct Paging {
+    /// Items of the page, 1 to 100.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    limit: Option<u32>,
+    /// Where the page begins: the cursor that the page before ended with.
+    #[arg(long)]
+    cursor: Option<String>,
+}
+
+impl Paging {
+    /// What asks for it.
+    pub fn parameters(&self) -> [(&'static str, Option<String>); 2] {
+        [("limit", self.limit.map(|limit| limit.to_string())), ("cursor", self.cursor.clone())]
+    }
+}
+
 /// The path with those of the parameters that are given.
 pub fn path(path: &str, parameters: &[(&str, Option<String>)]) -> String {
     let mut query = Serializer::new(String::new());

@@ -1,148 +1,66 @@
 //! JSON Patch (RFC 6902) on a value. It says what an edited text must say; `edit` does the same to the text.
 
-use serde::Deserialize;
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{PatchErrorKind, PatchOperation};
 use serde_json::Value;
 
-/// One operation.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(tag = "op", rename_all = "lowercase")]
-pub enum Operation {
-    /// Puts a value into an object or an array.
-    Add {
-        /// Where.
-        path: String,
-        /// What.
-        value: Value,
-    },
-    /// Takes a value out.
-    Remove {
-        /// Where.
-        path: String,
-    },
-    /// Puts a value in the place of another.
-    Replace {
-        /// Where.
-        path: String,
-        /// What.
-        value: Value,
-    },
-    /// Takes a value out and puts it elsewhere.
-    Move {
-        /// From where.
-        from: String,
-        /// To where.
-        path: String,
-    },
-    /// Puts a value elsewhere too.
-    Copy {
-        /// From where.
-        from: String,
-        /// To where.
-        path: String,
-    },
-    /// Goes on only where a value is as it says.
-    Test {
-        /// Where.
-        path: String,
-        /// What.
-        value: Value,
-    },
-}
-
-impl Operation {
-    /// The operation with each of its pointers as `to` gives it; none where one has no such.
-    pub fn moved(&self, to: impl Fn(&str) -> Option<String>) -> Option<Self> {
-        let mut moved = self.clone();
-        match &mut moved {
-            Self::Add { path, .. } | Self::Remove { path } | Self::Replace { path, .. } | Self::Test { path, .. } => {
-                *path = to(path)?;
-            }
-            Self::Move { from, path } | Self::Copy { from, path } => {
-                (*from, *path) = (to(from)?, to(path)?);
-            }
-        }
-        Some(moved)
+/// The operation with each of its pointers as `to` gives it; none where one has no such.
+pub fn moved(operation: &PatchOperation, to: impl Fn(&str) -> Option<String>) -> Option<PatchOperation> {
+    use PatchOperation as Operation;
+    let to = |pointer: &PointerBuf| PointerBuf::parse(to(pointer.as_str())?).ok();
+    let mut moved = operation.clone();
+    match &mut moved {
+        Operation::Add(add) => add.path = to(&add.path)?,
+        Operation::Remove(remove) => remove.path = to(&remove.path)?,
+        Operation::Replace(replace) => replace.path = to(&replace.path)?,
+        Operation::Test(test) => test.path = to(&test.path)?,
+        Operation::Move(from) => (from.from, from.path) = (to(&from.from)?, to(&from.path)?),
+        Operation::Copy(from) => (from.from, from.path) = (to(&from.from)?, to(&from.path)?),
     }
+    Some(moved)
 }
 
 /// Does the operations to a value.
 ///
 /// # Errors
-/// One does not fit.
-pub fn apply(document: &mut Value, operations: &[Operation]) -> Result<(), String> {
+/// One does not fit, and those before it are done.
+pub fn apply(document: &mut Value, operations: &[PatchOperation]) -> Result<(), String> {
     for operation in operations {
-        match operation {
-            Operation::Add { path, value } => add(document, path, value.clone())?,
-            Operation::Remove { path } => remove(document, path).map(drop)?,
-            Operation::Replace { path, value } => {
-                *document.pointer_mut(path).ok_or_else(|| nothing(path))? = value.clone();
-            }
-            Operation::Move { from, path } => {
-                if path.strip_prefix(from.as_str()).is_some_and(|rest| rest.starts_with('/')) {
-                    return Err(format!("{from} would be moved into itself"));
-                }
-                let value = remove(document, from)?;
-                add(document, path, value)?;
-            }
-            Operation::Copy { from, path } => {
-                let value = document.pointer(from).ok_or_else(|| nothing(from))?.clone();
-                add(document, path, value)?;
-            }
-            Operation::Test { path, value } => {
-                if document.pointer(path) != Some(value) {
-                    return Err(format!("{path} is not {value}"));
-                }
-            }
-        }
+        // One at a time: where one fails, the value is as that one found it, and tells more than the library.
+        json_patch::patch(document, std::slice::from_ref(operation))
+            .map_err(|error| why(document, operation, &error.kind))?;
     }
     Ok(())
 }
 
-fn nothing(path: &str) -> String {
-    format!("nothing stands at {path}")
-}
-
-/// The pointer of what is around, and the last token as a name.
-fn parent(path: &str) -> Option<(&str, String)> {
-    let (parent, token) = path.rsplit_once('/')?;
-    Some((parent, token.replace("~1", "/").replace("~0", "~")))
-}
-
-/// An index has no sign and no leading zeros.
-fn index(token: &str) -> Option<usize> {
-    let is_number = token.bytes().all(|byte| byte.is_ascii_digit()) && (token == "0" || !token.starts_with('0'));
-    token.parse().ok().filter(|_| is_number)
-}
-
-fn add(document: &mut Value, path: &str, value: Value) -> Result<(), String> {
-    let Some((around, name)) = parent(path) else {
-        *document = value;
-        return Ok(());
-    };
-    match document.pointer_mut(around).ok_or_else(|| nothing(around))? {
-        Value::Object(members) => {
-            members.insert(name, value);
-            Ok(())
+/// Why an operation does not fit a value.
+fn why(document: &Value, operation: &PatchOperation, kind: &PatchErrorKind) -> String {
+    use PatchOperation as Operation;
+    let path = operation.path().as_str();
+    match (operation, kind) {
+        (Operation::Move(wanted), PatchErrorKind::CannotMoveInsideItself) => {
+            format!("{} would be moved into itself", wanted.from)
         }
-        Value::Array(elements) => {
-            let end = elements.len();
-            let at = if name == "-" { Some(end) } else { index(&name) };
-            let at = at.filter(|at| *at <= end).ok_or_else(|| format!("{around} has no place {name}"))?;
-            elements.insert(at, value);
-            Ok(())
+        (Operation::Move(json_patch::MoveOperation { from, .. }), PatchErrorKind::InvalidFromPointer)
+        | (Operation::Copy(json_patch::CopyOperation { from, .. }), PatchErrorKind::InvalidFromPointer) => {
+            nothing(from.as_str())
         }
-        _ => Err(format!("{around} is no object and no array")),
+        (Operation::Test(test), _) => format!("{path} is not {}", test.value),
+        (Operation::Remove(_), _) if path.is_empty() => "the whole document would be removed".to_owned(),
+        (Operation::Remove(_) | Operation::Replace(_), _) => nothing(path),
+        _ => {
+            let (around, name) = path.rsplit_once('/').unwrap_or_default();
+            match document.pointer(around) {
+                None => nothing(around),
+                Some(Value::Array(_)) => format!("{around} has no place {name}"),
+                Some(_) => format!("{around} is no object and no array"),
+            }
+        }
     }
 }
 
-fn remove(document: &mut Value, path: &str) -> Result<Value, String> {
-    let (around, name) = parent(path).ok_or_else(|| "the whole document would be removed".to_owned())?;
-    let removed = match document.pointer_mut(around) {
-        Some(Value::Object(members)) => members.remove(&name),
-        Some(Value::Array(elements)) => index(&name).filter(|at| *at < elements.len()).map(|at| elements.remove(at)),
-        _ => None,
-    };
-    removed.ok_or_else(|| nothing(path))
+fn nothing(path: &str) -> String {
+    format!("nothing stands at {path}")
 }
 
 #[cfg(test)]
@@ -154,7 +72,7 @@ mod tests {
     use crate::registry::difference;
 
     fn patched(mut document: Value, patch: Value) -> Result<Value, String> {
-        let operations: Vec<Operation> = serde_json::from_value(patch).expect("a patch");
+        let operations: Vec<PatchOperation> = serde_json::from_value(patch).expect("a patch");
         apply(&mut document, &operations).map(|()| document)
     }
 
@@ -172,8 +90,9 @@ mod tests {
     proptest! {
         #[test]
         fn what_tells_two_versions_apart_makes_one_the_other(before in values(), after in values()) {
-            let steps = serde_json::to_value(difference::patch(&before, &after)).expect("plain data");
-            prop_assert_eq!(patched(before, steps), Ok(after));
+            let mut patched = before.clone();
+            let applied = apply(&mut patched, &difference::patch(&before, &after));
+            prop_assert_eq!(applied.map(|()| patched), Ok(after));
         }
     }
 
@@ -225,6 +144,12 @@ mod tests {
             (json!({"foo": ["a"]}), json!([{"op": "remove", "path": "/foo/01"}]), "nothing stands at /foo/01"),
             (json!({"foo": ["a"]}), json!([{"op": "add", "path": "/foo/2", "value": 1}]), "/foo has no place 2"),
             (json!({"a": {}}), json!([{"op": "move", "from": "/a", "path": "/a/b"}]), "/a would be moved into itself"),
+            (json!({"a": 1}), json!([{"op": "move", "from": "/b", "path": "/a"}]), "nothing stands at /b"),
+            (json!({"a": 1}), json!([{"op": "copy", "from": "/b", "path": "/a"}]), "nothing stands at /b"),
+            (json!({"a": 1}), json!([{"op": "copy", "from": "/a", "path": "/a/b"}]), "/a is no object and no array"),
+            (json!({"a": 1}), json!([{"op": "replace", "path": "/b", "value": 1}]), "nothing stands at /b"),
+            (json!({"a": 1}), json!([{"op": "test", "path": "/b", "value": 1}]), "/b is not 1"),
+            (json!({"a": 1}), json!([{"op": "remove", "path": ""}]), "the whole document would be removed"),
         ] {
             assert_eq!(patched(document, patch.clone()), Err(why.to_owned()), "{patch}");
         }

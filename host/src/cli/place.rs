@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
-use super::{Trouble, database};
+use super::{Trouble, database, objects};
 use crate::config::Limits;
-use crate::registry::blobs::Blobs;
+use crate::registry::blobs::{Blobs, Location};
 use crate::sql::{Database, is_there};
 
 /// What names them.
@@ -18,9 +18,8 @@ pub struct Place {
     pub data: PathBuf,
     #[command(flatten)]
     database: database::Arguments,
-    /// The folder of the components; without it the one in the data folder.
-    #[arg(long, value_name = "DIR")]
-    objects: Option<PathBuf>,
+    #[command(flatten)]
+    objects: objects::Arguments,
 }
 
 impl Place {
@@ -33,9 +32,12 @@ impl Place {
         Ok(self.database.url()?.unwrap_or_else(own))
     }
 
-    /// The components' folder.
-    pub fn folder_of_objects(&self) -> PathBuf {
-        self.objects.clone().unwrap_or_else(|| self.data.join("objects"))
+    /// Where the components are.
+    ///
+    /// # Errors
+    /// What is said of it cannot be.
+    pub fn objects(&self) -> Result<Location, Trouble> {
+        self.objects.location(&self.data)
     }
 
     /// The database, which must be there: to look into it must not make it.
@@ -51,8 +53,8 @@ impl Place {
         Ok(open.await?)
     }
 
-    /// The components; their folder is made where it is missing.
-    pub fn open_objects(&self) -> anyhow::Result<Blobs> {
-        Ok(Blobs::in_folder(&self.folder_of_objects())?)
+    /// The components; a folder is made where it is missing.
+    pub fn open_objects(&self, limits: &Limits) -> Result<Blobs, Trouble> {
+        self.objects.open(&self.data, limits)
     }
 }

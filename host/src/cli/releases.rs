@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::client::{self, Client};
+use super::pages::Paging;
 use super::rules::path;
 use super::{Ended, Outcome, Output, pages, report, show};
 use crate::names::Scope;
@@ -13,12 +14,8 @@ const DIGEST_SHOWN: usize = "sha256:".len() + 12;
 /// What `releases` takes.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Releases of the page, 1 to 100.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
-    limit: Option<u32>,
-    /// Where the page begins: the cursor that the page before ended with.
-    #[arg(long)]
-    cursor: Option<String>,
+    #[command(flatten)]
+    paging: Paging,
     #[command(flatten)]
     client: client::Arguments,
     /// How the page is written.
@@ -28,8 +25,7 @@ pub struct Arguments {
 
 /// Asks, writes, and gives the exit code.
 pub fn run(scope: &Scope, arguments: &Arguments) -> Outcome {
-    let parameters = [("limit", arguments.limit.map(|limit| limit.to_string())), ("cursor", arguments.cursor.clone())];
-    let list = pages::path(&format!("{}/releases", path(scope)), &parameters);
+    let list = pages::path(&format!("{}/releases", path(scope)), &arguments.paging.parameters());
     let page = Client::new(&arguments.client)?.get(&list)?.body;
     if arguments.output == Output::Json {
         show::out(&report::pretty(&page));

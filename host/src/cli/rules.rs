@@ -159,15 +159,15 @@ pub struct Arguments {
 /// Runs what is asked of modules.
 pub fn run_module(command: &ModuleCommand) -> Outcome {
     match command {
-        ModuleCommand::Apply(arguments) => apply(arguments, modules(&arguments.folder)),
-        ModuleCommand::Release(arguments) => release_only(arguments, modules(&arguments.folder)),
+        ModuleCommand::Apply(arguments) => apply(arguments, modules(&arguments.folder, "apply")),
+        ModuleCommand::Release(arguments) => release_only(arguments, modules(&arguments.folder, "release")),
         ModuleCommand::Diff { what, client } => match &what[..] {
-            [folder] => diff_folders(modules(Path::new(folder)), client),
+            [folder] => diff_folders(modules(Path::new(folder), "diff"), client),
             [module, releases @ ..] => diff_releases(&scope_of(module)?, releases, client),
             [] => Err(Trouble::Usage("say what to compare: DIR, or MODULE FROM [TO]".to_owned())),
         },
         ModuleCommand::Impact { what, options } => match &what[..] {
-            [folder] => impact::of_folder(modules(Path::new(folder)), options),
+            [folder] => impact::of_folder(modules(Path::new(folder), "impact"), options),
             [module, release] => impact::of_release(&scope_of(module)?, release_number(release)?, options),
             _ => Err(Trouble::Usage("say what to preview: DIR, or MODULE RELEASE".to_owned())),
         },
@@ -184,14 +184,14 @@ pub fn run_module(command: &ModuleCommand) -> Outcome {
 /// Runs what is asked of the policies.
 pub fn run_policies(command: &PolicyCommand) -> Outcome {
     match command {
-        PolicyCommand::Apply(arguments) => apply(arguments, policies(&arguments.folder)),
-        PolicyCommand::Release(arguments) => release_only(arguments, policies(&arguments.folder)),
+        PolicyCommand::Apply(arguments) => apply(arguments, policies(&arguments.folder, "apply")),
+        PolicyCommand::Release(arguments) => release_only(arguments, policies(&arguments.folder, "release")),
         PolicyCommand::Diff { what, client } => match &what[..] {
-            [folder] if folder.parse::<i64>().is_err() => diff_folders(policies(Path::new(folder)), client),
+            [folder] if folder.parse::<i64>().is_err() => diff_folders(policies(Path::new(folder), "diff"), client),
             releases => diff_releases(&Scope::Policies, releases, client),
         },
         PolicyCommand::Impact { what, options } => match &what[..] {
-            [folder] if impact::is_folder(folder) => impact::of_folder(policies(Path::new(folder)), options),
+            [folder] if impact::is_folder(folder) => impact::of_folder(policies(Path::new(folder), "impact"), options),
             [release] => impact::of_release(&Scope::Policies, release_number(release)?, options),
             _ => Err(Trouble::Usage("say what to preview: DIR, or RELEASE".to_owned())),
         },
@@ -207,12 +207,14 @@ pub fn run_policies(command: &PolicyCommand) -> Outcome {
     }
 }
 
-fn modules(folder: &Path) -> Result<Vec<Folder>, FolderError> {
-    folder::read_modules(folder, &Limits::default())
+/// The modules in a folder, of which `verb` is to be done.
+fn modules(folder: &Path, verb: &str) -> Result<Vec<Folder>, FolderError> {
+    folder::read_modules(folder, &Limits::default(), &format!("`hallmark policy {verb}`"))
 }
 
-fn policies(folder: &Path) -> Result<Vec<Folder>, FolderError> {
-    folder::read_policies(folder, &Limits::default()).map(|folder| vec![folder])
+/// The policies in a folder, of which `verb` is to be done.
+fn policies(folder: &Path, verb: &str) -> Result<Vec<Folder>, FolderError> {
+    folder::read_policies(folder, &Limits::default(), &format!("`hallmark module {verb}`")).map(|folder| vec![folder])
 }
 
 pub fn scope_of(module: &str) -> Result<Scope, Trouble> {
@@ -226,7 +228,7 @@ fn release_number(text: &str) -> Result<i64, Trouble> {
 
 /// Shows what each folder would change.
 fn diff_folders(folders: Result<Vec<Folder>, FolderError>, client: &client::Arguments) -> Outcome {
-    let folders = folders.map_err(|error| Trouble::Wrong(error.to_string()))?;
+    let folders = folders?;
     let client = Client::new(client)?;
     for folder in &folders {
         let scope = &folder.rules.scope;
@@ -235,7 +237,7 @@ fn diff_folders(folders: Result<Vec<Folder>, FolderError>, client: &client::Argu
             None => ("nothing".to_owned(), Value::Null),
         };
         let folder = serde_json::to_value(&folder.rules).map_err(anyhow::Error::from)?;
-        show_changes(&format!("{scope}: {number} -> the folder"), &rules, &folder);
+        show_changes(&client, &format!("{scope}: {number} -> the folder"), &rules, &folder);
     }
     Ok(Ended::Fine)
 }
@@ -255,12 +257,17 @@ fn diff_releases(scope: &Scope, releases: &[String], client: &client::Arguments)
             Trouble::Refused(format!("error: {scope} has no active release: name the one to compare with"))
         })?,
     };
-    show_changes(&format!("{scope}: release {from} -> release {to}"), &rules_of(from)?, &after);
+    show_changes(&client, &format!("{scope}: release {from} -> release {to}"), &rules_of(from)?, &after);
     Ok(Ended::Fine)
 }
 
-fn show_changes(title: &str, before: &Value, after: &Value) {
-    let lines = diff::lines(before, after);
+fn show_changes(client: &Client, title: &str, before: &Value, after: &Value) {
+    // One that the server has not, as a folder's may be, is told by its digest alone.
+    let plugin = |digest: &str| {
+        let plugin = client.try_get(&format!("/api/plugins/{digest}")).ok()?.ok()?.body;
+        Some(format!("{} {}", plugin["name"].as_str()?, plugin["version"].as_str()?))
+    };
+    let lines = diff::lines(before, after, &plugin);
     if lines.is_empty() {
         show::out(&format!("{title}: nothing changes"));
     } else {
@@ -286,8 +293,20 @@ fn apply(arguments: &Arguments, folders: Result<Vec<Folder>, FolderError>) -> Ou
         Made { number, active: Some(active), .. } if active == number => {
             Ok(format!("{scope}: unchanged, release {number} is active and says the same"))
         }
-        Made { number, active, .. } => put_in_force(client, scope, number, &Replaces::of(active), None),
+        Made { number, active, .. } => put_in_force(client, scope, number, &Replaces::of(active), None)
+            .map_err(|trouble| trouble.after(&made_only(scope, number))),
     })
+}
+
+/// What a release whose activation did not go well leaves behind: it is there, and is not made again.
+fn made_only(scope: &Scope, number: i64) -> String {
+    let activate = match scope {
+        Scope::Policies => format!("hallmark policy activate {number}"),
+        Scope::Module(module) => format!("hallmark module activate {module} {number}"),
+    };
+    format!(
+        "{scope}: release {number} is made and stays: once what is told above is settled, `{activate}` puts it in force"
+    )
 }
 
 fn release_only(arguments: &Arguments, folders: Result<Vec<Folder>, FolderError>) -> Outcome {
@@ -314,7 +333,7 @@ fn each_release(
     folders: Result<Vec<Folder>, FolderError>,
     then: impl Fn(&Client, &Scope, Made) -> Result<String, Trouble>,
 ) -> Outcome {
-    let folders = folders.map_err(|error| Trouble::Wrong(error.to_string()))?;
+    let folders = folders?;
     let client = Client::new(&arguments.client)?;
     for folder in &folders {
         upload_missing(&client, folder)?;

@@ -1,4 +1,4 @@
-//! What no request tells and only the process as a whole can: how full its pools, its outbox and its disk are, and when
+//! What no request tells and only the process as a whole can: how full its pools, its outbox, its deliveries and its disk are, and when
 //! the last backup was. Looked at every `metrics_sample_ms`.
 
 use std::io::ErrorKind;
@@ -29,6 +29,7 @@ pub async fn keep_sampled(database: Arc<Database>, data: Arc<Path>, every_ms: u6
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Troubles {
     outbox: Option<String>,
+    deliveries: Option<String>,
     disk: Option<String>,
     backup: Option<String>,
 }
@@ -37,6 +38,7 @@ impl Troubles {
     fn tell(&self, before: &Self) {
         let parts = [
             ("the outbox", &self.outbox, &before.outbox),
+            ("the deliveries", &self.deliveries, &before.deliveries),
             ("the disk", &self.disk, &before.disk),
             (BACKUP_FILE, &self.backup, &before.backup),
         ];
@@ -54,9 +56,11 @@ async fn sample(database: &Database, data: &Path) -> Troubles {
     }
     let disk = disk(data).map(|(free, size)| telemetry::disk_measured(free, size)).err();
     let backup = backup(data).map(|at| at.into_iter().for_each(telemetry::backup_found)).err();
+    let waiting = database.deliveries_waiting().await;
+    let deliveries = waiting.map(telemetry::deliveries_counted).err().map(|error| error.to_string());
     let waiting = database.events_waiting().await;
     let outbox = waiting.map(telemetry::outbox_counted).err().map(|error| error.to_string());
-    Troubles { outbox, disk, backup }
+    Troubles { outbox, deliveries, disk, backup }
 }
 
 /// Bytes that may still be written beside the folder, and all there are.

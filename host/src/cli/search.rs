@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::client::{self, Client};
+use super::pages::Paging;
 use super::{Ended, Outcome, Output, pages, report, show};
 use crate::names::KindName;
 
@@ -18,12 +19,8 @@ pub struct Arguments {
     /// Only entries in these statuses: draft, active, deprecated, disabled, or all. Without it, active and deprecated ones.
     #[arg(long, value_name = "STATUS,…")]
     status: Option<String>,
-    /// Entries of the page, 1 to 100.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
-    limit: Option<u32>,
-    /// Where the page begins: the cursor that the page before ended with.
-    #[arg(long)]
-    cursor: Option<String>,
+    #[command(flatten)]
+    paging: Paging,
     #[command(flatten)]
     client: client::Arguments,
     /// How the page is written.
@@ -37,9 +34,8 @@ pub fn run(arguments: &Arguments) -> Outcome {
         ("q", Some(arguments.words.join(" "))),
         ("kind", arguments.kind.as_ref().map(ToString::to_string)),
         ("status", arguments.status.clone()),
-        ("limit", arguments.limit.map(|limit| limit.to_string())),
-        ("cursor", arguments.cursor.clone()),
     ];
+    let parameters = [&parameters[..], &arguments.paging.parameters()].concat();
     let page = Client::new(&arguments.client)?.get(&pages::path("/api/search", &parameters))?.body;
     if arguments.output == Output::Json {
         show::out(&report::pretty(&page));

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use self::tending::Tending;
 use super::configuration::Configuration;
 use super::folder::{self, Folder};
-use super::{Ended, Outcome, Trouble, database, sampling, show};
+use super::{Ended, Outcome, Trouble, access, certificate, database, objects, sampling, show};
 use crate::clock::Millis;
 use crate::config::Limits;
 use crate::http;
@@ -24,7 +24,6 @@ use crate::names::{Digest, Scope, Tenant};
 use crate::plugin::{Sandbox, Unfit};
 use crate::registry::access::new_token;
 use crate::registry::activation::Frozen;
-use crate::registry::blobs::Blobs;
 use crate::registry::signing::SigningKey;
 use crate::registry::tenants::Tenants;
 use crate::registry::webhooks::WebhookSettings;
@@ -41,7 +40,7 @@ pub(super) const TOKEN_FILE: &str = "admin.token";
 pub(super) const SIGNING_KEY_FILE: &str = "signing.key";
 
 /// The file in the data folder that holds the key that webhooks' secrets are made from.
-const WEBHOOK_KEY_FILE: &str = "webhook.key";
+pub(super) const WEBHOOK_KEY_FILE: &str = "webhook.key";
 
 /// Bytes of a thread's stack beside a guest's.
 const RUNTIME_STACK_BYTES: usize = 2 * 1024 * 1024;
@@ -56,14 +55,17 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", default_value = "./data")]
     data: PathBuf,
     #[command(flatten)]
+    tls: certificate::Arguments,
+    #[command(flatten)]
     database: database::Arguments,
-    /// The folder of the components; without it one in the data folder. Hosts that share a database share it.
-    #[arg(long, value_name = "DIR")]
-    objects: Option<PathBuf>,
+    #[command(flatten)]
+    objects: objects::Arguments,
     /// The private key (PKCS#8, PEM) that decisions are signed with when they are exported; without it one in the data
     /// folder, made at the first start. Hosts that share a database share it.
     #[arg(long, value_name = "FILE")]
     signing_key: Option<PathBuf>,
+    #[command(flatten)]
+    access: access::Arguments,
     /// The key (64 hexadecimal digits) that webhooks' secrets are made from; without it one in the data folder, made at the
     /// first start. Hosts that share a database share it.
     #[arg(long, value_name = "FILE")]
@@ -106,18 +108,20 @@ pub fn run(arguments: &Arguments, configuration: &Configuration) -> Outcome {
 }
 
 async fn serve(arguments: &Arguments, limits: Arc<Limits>, exporter: Option<&Exporter>) -> Outcome {
-    let folders = read_folders(arguments, &limits)?;
+    let folders = folder::read_all(arguments.modules.as_deref(), arguments.policies.as_deref(), &limits)?;
     prepare_folder(&arguments.data)?;
     let shutdown = http::stop_signals().context("signals cannot be listened to")?;
     let metrics = Metrics::start(limits.metric_label_values_max, exporter).map_err(|text| anyhow!(text))?;
+    let tls = arguments.tls.load(&limits)?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let listener = TcpListener::bind(&arguments.listen)
         .await
         .with_context(|| format!("cannot listen on {}: name another address with --listen", arguments.listen))?;
     let address = listener.local_addr().context("the address listened on cannot be told")?;
 
     // It answers from here on, that it is alive and not ready, and can be told to stop: compiling takes its time.
-    let host = http::Host::new(Arc::clone(&limits), metrics);
-    let mut serving = tokio::spawn(http::serve(listener, Arc::clone(&host), shutdown));
+    let host = http::Host::behind(arguments.access.proxies()?, Arc::clone(&limits), metrics);
+    let mut serving = tokio::spawn(http::serve(listener, tls, Arc::clone(&host), shutdown));
     let opened = tokio::select! {
         opened = open(arguments, &limits, folders) => opened?,
         ended = &mut serving => {
@@ -127,7 +131,7 @@ async fn serve(arguments: &Arguments, limits: Arc<Limits>, exporter: Option<&Exp
     };
     host.open(Arc::clone(&opened.tenants));
     keep(&opened, &limits, arguments);
-    greet(&format!("http://{address}"), &opened.token_file, opened.tenants.first());
+    greet(&format!("{scheme}://{address}"), &opened.token_file, opened.tenants.first());
     serving.await.context("the server broke off")?.context("the server ended")?;
 
     // What was accepted is answered; now the events of those answers go out, and the database is left tidy.
@@ -167,6 +171,9 @@ async fn open(arguments: &Arguments, limits: &Arc<Limits>, folders: Vec<Folder>)
     let registry = open_registry(arguments, limits, Arc::clone(&database)).await?;
     let token_file = admit_admin(&registry, &arguments.data).await?;
     registry.sign_with(signing_key(arguments)?);
+    registry.sign_sessions_with(arguments.access.session_key(&arguments.data)?);
+    let issuers = arguments.access.issuers()?;
+    registry.believe(issuers).map_err(|what| Trouble::Usage(format!("--issuers: {what}")))?;
     registry.send_webhooks_with(webhook_settings(arguments)?);
     for folder in folders {
         apply(&registry, folder).await?;
@@ -175,18 +182,6 @@ async fn open(arguments: &Arguments, limits: &Arc<Limits>, folders: Vec<Folder>)
     let tend = Arc::clone(&tending);
     let tenants = Tenants::open(registry, move |registry| tend.begin(&registry)).await.map_err(anyhow::Error::from)?;
     Ok(Opened { database, tenants, tending, token_file })
-}
-
-fn read_folders(arguments: &Arguments, limits: &Limits) -> Result<Vec<Folder>, Trouble> {
-    let wrong = |error: folder::FolderError| Trouble::Wrong(error.to_string());
-    let mut folders = match &arguments.modules {
-        Some(modules) => folder::read_modules(modules, limits).map_err(wrong)?,
-        None => Vec::new(),
-    };
-    if let Some(policies) = &arguments.policies {
-        folders.push(folder::read_policies(policies, limits).map_err(wrong)?);
-    }
-    Ok(folders)
 }
 
 /// Makes the data folder, for its owner alone. One that everybody may write to is refused: the token and the database
@@ -221,14 +216,14 @@ async fn open_registry(
     arguments: &Arguments,
     limits: &Arc<Limits>,
     database: Arc<Database>,
-) -> anyhow::Result<Arc<Registry>> {
-    let blobs = match &arguments.objects {
-        Some(folder) => Blobs::in_folder(folder)?,
-        None => Blobs::in_folder(&arguments.data.join("objects"))?,
-    };
+) -> Result<Arc<Registry>, Trouble> {
+    let blobs = arguments.objects.open(&arguments.data, limits)?;
+    // What a person can get wrong about it is told now, and not at the first push.
+    blobs.answer().await.map_err(|illness| anyhow!(illness.why).context("the object store cannot be used"))?;
     let cache = arguments.data.join("cache");
     let sandbox = Sandbox::start(Arc::clone(limits), Some(&cache)).map_err(|text| anyhow!(text))?;
-    Ok(Registry::open(database, blobs, sandbox, Arc::clone(limits), Tenant::default_tenant()).await?)
+    let opened = Registry::open(database, blobs, sandbox, Arc::clone(limits), Tenant::default_tenant()).await;
+    Ok(opened.map_err(anyhow::Error::from)?)
 }
 
 /// Makes the admin's token at the first start and makes sure that the registry knows it.

@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow};
 
 use super::configuration::Configuration;
 use super::fix::{self, Mended};
-use super::folder::{self, Folder, FolderError};
+use super::folder::{self, Folder};
 use super::report::{self, Verdict};
 use super::source::Candidate;
 use super::{Outcome, Trouble, facts, input, show};
@@ -68,7 +68,7 @@ pub fn run(arguments: &Arguments, configuration: &Configuration) -> Outcome {
 }
 
 fn judge_all(arguments: &Arguments, limits: &Arc<Limits>) -> Outcome {
-    let folders = read_folders(&arguments.modules, arguments.policies.as_deref(), limits)?;
+    let folders = folder::read_all(Some(&arguments.modules), arguments.policies.as_deref(), limits)?;
     let kinds: Vec<Arc<Kind>> =
         folders.iter().flat_map(|folder| &folder.rules.kinds).map(|kind| Arc::new(kind.clone())).collect();
     let published = match &arguments.registry {
@@ -113,19 +113,6 @@ fn judge_each(
         (candidate, verdict)
     });
     judged.collect()
-}
-
-/// The rules of every folder.
-///
-/// # Errors
-/// What is wrong with them, as findings are.
-pub fn read_folders(modules: &Path, policies: Option<&Path>, limits: &Limits) -> Result<Vec<Folder>, Trouble> {
-    let wrong = |error: FolderError| Trouble::Wrong(error.to_string());
-    let mut folders = folder::read_modules(modules, limits).map_err(wrong)?;
-    if let Some(policies) = policies {
-        folders.push(folder::read_policies(policies, limits).map_err(wrong)?);
-    }
-    Ok(folders)
 }
 
 fn read_registry(folder: &Path, kinds: &[Arc<Kind>], limits: &Limits) -> Result<Vec<Candidate>, Trouble> {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Ended, Outcome, Output, Trouble, report, show};
 use crate::config::Limits;
+use crate::http::ADDED;
 use crate::names::Digest;
 use crate::registry::decode::{Format, decode};
 use crate::registry::signing::{Envelope, PublicKey};
@@ -89,32 +90,13 @@ fn digest_of(value: &Value) -> Digest {
     Digest::of(serde_json_canonicalizer::to_string(value).expect("what was decoded has a canonical form").as_bytes())
 }
 
-/// Members that the server adds to a version when it shows it.
-const SHOWN: [&str; 15] = [
-    "status",
-    "statusReason",
-    "replacement",
-    "withdrawal",
-    "withdrawnVersions",
-    "ratings",
-    "uses",
-    "highestVersion",
-    "digest",
-    "createdAt",
-    "updatedAt",
-    "publishedAt",
-    "publishedBy",
-    "decisionId",
-    "versions",
-];
-
 /// What the file may stand for: a resolved submission, one as the server shows it, and one as it was sent.
 fn readings(value: Value) -> Vec<Value> {
     let Value::Object(mut fields) = value else { return vec![value] };
     let variables = fields.remove("variables");
     let mut readings = vec![Value::Object(fields.clone())];
     let sent = json!({"submission": fields, "variables": variables.map(as_kept).unwrap_or_default()});
-    SHOWN.iter().for_each(|name| drop(fields.remove(*name)));
+    ADDED.iter().for_each(|name| drop(fields.remove(*name)));
     readings.push(Value::Object(fields.clone()));
     // The server shows an empty one where the submission has none.
     let without = |fields: &Map<String, Value>, name: &str, empty: &Value| {

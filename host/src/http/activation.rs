@@ -3,10 +3,12 @@
 use axum::http::HeaderName;
 use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::call::Call;
 use super::error::{Code, Problem, Success};
 use super::journal;
+use super::openapi::told::{Tagged, Told};
 use super::reply::{Answer, Reply};
 use super::view::ReleaseView;
 use crate::clock::Instant;
@@ -14,8 +16,9 @@ use crate::names::{Reason, Scope};
 use crate::registry::store::{Freeze, ScopeState};
 
 /// What holds of a scope, whatever its rules say.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ScopeState)]
 pub struct StateView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     activated_by: Option<&'a str>,
@@ -24,7 +27,8 @@ pub struct StateView<'a> {
     frozen: Option<FreezeView<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Freeze)]
 struct FreezeView<'a> {
     by: &'a str,
     at: Instant,
@@ -44,7 +48,7 @@ impl<'a> StateView<'a> {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct ActivateRequest {
     release: i64,
@@ -104,17 +108,18 @@ pub async fn activate(call: Call) -> Answer {
     Ok(Reply::json(Success::Found, &ReleaseView::beside(&row, number))?.of_release(number))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct FreezeRequest {
     reason: Reason,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct UnfreezeRequest {}
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ScopeHeld)]
 struct Held<'a> {
     scope: &'a Scope,
     release: Option<i64>,
@@ -143,4 +148,39 @@ pub async fn unfreeze(call: Call) -> Answer {
     let result = call.registry.unfreeze(&call.actor, &scope).await;
     journal::unfrozen(&call, &scope.to_string(), &result);
     held(&scope, &result?)
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    let of_modules = of_scope("/api/modules/{name}", "Module");
+    of_modules.into_iter().chain(of_scope("/api/policies", "Policies")).collect()
+}
+
+fn of_scope(at: &str, noun: &str) -> [Told; 3] {
+    let activate = Told::post(format!("{at}/activate"), format!("activate{noun}Release"))
+        .header("If-Match", "The number of the release that may be replaced, in quotes: `\"3\"`.")
+        .header("If-None-Match", "`*`: only where no release is active.")
+        .takes::<ActivateRequest>(json!({"release": 1, "ifImpactAtMost": 0}))
+        .gives::<ReleaseView<'_>>(Success::Found)
+        .tagged(Tagged::Release)
+        .refuses(&[
+            Code::BadHeader,
+            Code::NotFound,
+            Code::ScopeFrozen,
+            Code::ReleaseMoved,
+            Code::ImpactTooLarge,
+            Code::BadRules,
+            Code::BadImpact,
+            Code::PluginUnfit,
+            Code::PluginUnsigned,
+        ]);
+    let freeze = Told::post(format!("{at}/freeze"), format!("freeze{noun}"))
+        .takes::<FreezeRequest>(json!({"reason": "release week"}))
+        .gives::<Held<'_>>(Success::Found)
+        .refuses(&[Code::NotFound, Code::ScopeFrozen]);
+    let unfreeze = Told::post(format!("{at}/unfreeze"), format!("unfreeze{noun}"))
+        .takes::<UnfreezeRequest>(json!({}))
+        .gives::<Held<'_>>(Success::Found)
+        .refuses(&[Code::NotFound]);
+    [activate, freeze, unfreeze]
 }

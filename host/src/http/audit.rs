@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::cursor;
 use super::error::{Code, Problem, Success};
+use super::openapi::told::{self, Told};
 use super::page::{self, Asked, PageView, asked, size};
 use super::reply::{Answer, Reply};
 use crate::clock::{Instant, Millis, NoInstant};
@@ -39,7 +40,8 @@ fn instant(name: &str, given: Option<String>) -> Result<Option<Millis>, Problem>
     Ok(Some(instant.0))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = AuditedVersion)]
 struct VersionView<'a> {
     subject: String,
     digest: &'a str,
@@ -59,13 +61,15 @@ pub async fn versions(call: Call) -> Answer {
     page::answer(&call, &PageView::of(VERSIONS, &page, |version| &version.place, VersionView::of))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = AuditStatus)]
 struct StatusView {
     head: Option<HeadView>,
     waiting: i64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = AuditHead)]
 struct HeadView {
     place: i64,
     hash: Digest,
@@ -76,4 +80,29 @@ pub async fn status(call: Call) -> Answer {
     let status = call.registry.audit_status(&call.actor).await?;
     let head = status.head().map(|head| HeadView { place: head.place, hash: head.hash });
     Reply::json(Success::Found, &StatusView { head, waiting: status.waiting })
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    let mut list = Told::get("/api/audit", "listAuditRows");
+    let (place, digest, at) = (told::whole(), list.named::<Digest>(), list.named::<Instant>());
+    // A row is written member by member: what is hashed must not change with a type.
+    let words = ["tenant", "id", "what", "actor", "subject"].map(|name| (name, told::text().into()));
+    let members = [("place", place.into()), ("hash", digest), ("at", at), ("body", told::anything().into())];
+    let row = told::object(words.into_iter().chain(members));
+    let list = list
+        .lists()
+        .query(
+            "since",
+            told::instant(),
+            "From the first row at or after it; not beside `cursor`, which keeps the span.",
+        )
+        .query("until", told::instant(), "To the last row before it; not beside `cursor`.")
+        .gives_form(Success::Found, told::page(row.into()))
+        .with_header("Link");
+    vec![
+        list,
+        Told::get("/api/audit/status", "showAuditStatus").gives::<StatusView>(Success::Found),
+        Told::get("/api/audit/versions", "listAuditedVersions").pages::<VersionView<'_>>(),
+    ]
 }

@@ -14,6 +14,7 @@ use super::error::{Code, Problem};
 use crate::clock::{Millis, new_id};
 use crate::config::{Limits, unknown};
 use crate::names::Scope;
+use crate::registry::access::Session;
 use crate::registry::decode::{Format, Malformed, decode};
 use crate::registry::{Actor, Registry, RegistryError};
 use crate::telemetry::Trace;
@@ -55,6 +56,8 @@ pub struct Call {
     pub registry: Arc<Registry>,
     /// Who asks.
     pub actor: Actor,
+    /// By which session; none where a token asks.
+    pub session: Option<Session>,
     /// The request.
     pub correlation: Correlation,
     /// The trace that it is part of.
@@ -110,6 +113,11 @@ impl Call {
         // take the last of two equal keys.
         let limits = Limits { document_size_max_bytes: self.body.len(), ..(*self.host.limits).clone() };
         decode(&self.body, Format::Json, &limits).map_err(RegistryError::from)?;
+        // To the types a list of an object's members in their order is as good as the object.
+        if self.body.trim_ascii_start().first() == Some(&b'[') {
+            let message = "invalid type: a list, expected an object".to_owned();
+            return Err(Malformed { message, line: 1, column: 1 }.into());
+        }
         serde_json::from_slice(&self.body).map_err(|error| {
             let text = error.to_string();
             let place = format!(" at line {} column {}", error.line(), error.column());

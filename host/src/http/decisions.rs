@@ -7,15 +7,17 @@ use serde_json::Value;
 use super::call::Call;
 use super::error::{Code, Problem, Success};
 use super::journal;
+use super::openapi::told::{Told, instant, text_like, word_of};
 use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
 use super::view::{DecisionHead, DecisionView, ReleaseRefView};
 use crate::clock::Millis;
-use crate::names::{Digest, Scope};
+use crate::names::{Digest, EntryId, KindName, Scope};
 use crate::plugin::FindingCode;
 use crate::registry::Outcome;
 use crate::registry::explain::Explained;
 use crate::registry::replay::Replay;
+use crate::registry::signing::Envelope;
 use crate::registry::store::DecisionFilter;
 use crate::report::Finding;
 
@@ -75,14 +77,16 @@ pub async fn show(call: Call) -> Answer {
     Reply::json(Success::Found, &DecisionView::of(&decision))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Explanation)]
 struct ExplanationView<'a> {
     decision: DecisionView<'a>,
     submission: Option<&'a Value>,
     findings: Vec<ExplainedView<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ExplainedFinding)]
 struct ExplainedView<'a> {
     #[serde(flatten)]
     finding: &'a Finding,
@@ -91,7 +95,8 @@ struct ExplainedView<'a> {
     documentation: Option<&'a FindingCode>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Speaker)]
 struct SpeakerView<'a> {
     name: &'a str,
     version: &'a str,
@@ -124,7 +129,8 @@ pub async fn explain(call: Call) -> Answer {
     Reply::json(Success::Found, &view)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Replay)]
 struct ReplayView<'a> {
     decision: &'a str,
     verdict: &'static str,
@@ -161,4 +167,32 @@ pub async fn statement(call: Call) -> Answer {
 /// `GET /api/signing-key`
 pub async fn signing_key(call: Call) -> Answer {
     Ok(Reply::text("application/x-pem-file", call.registry.public_key()?.to_pem()))
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    let mut list = Told::get("/api/decisions", "listDecisions");
+    let (kind, entry) = (list.named::<KindName>(), list.named::<EntryId>());
+    let list = list
+        .query("kind", kind, "Those about a kind.")
+        .query("entry", entry, "Those about an entry; with `kind`.")
+        .query("outcome", word_of(&["approved", "rejected", "failed"]), "Those that ended so.")
+        .query(
+            "release",
+            text_like("^(policies|module:[a-z0-9-]+)#[1-9][0-9]*$"),
+            "Those by a release: `SCOPE#NUMBER`.",
+        )
+        .query("since", instant(), "Those made at this instant or later.")
+        .pages::<DecisionHead<'_>>()
+        .refuses(&[Code::BadName]);
+    vec![
+        Told::get("/api/signing-key", "showSigningKey").gives_text("application/x-pem-file"),
+        list,
+        Told::get("/api/decisions/{id}", "showDecision").gives::<DecisionView<'_>>(Success::Found),
+        Told::get("/api/decisions/{id}/explanation", "explainDecision").gives::<ExplanationView<'_>>(Success::Found),
+        Told::post("/api/decisions/{id}/replay", "replayDecision")
+            .gives::<ReplayView<'_>>(Success::Found)
+            .refuses(&[Code::PluginUnfit]),
+        Told::get("/api/decisions/{id}/statement", "showStatement").gives::<Envelope>(Success::Found),
+    ]
 }

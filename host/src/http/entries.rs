@@ -1,29 +1,35 @@
 //! Entries and versions of every kind: publish, validate and read. What else changes them is in `life`.
 
 use serde::Serialize;
+use serde_json::json;
+use utoipa::openapi::schema::{AdditionalProperties, Array, Object, ObjectBuilder};
 
 use super::call::Call;
 use super::error::{Code, Problem, Success};
 use super::journal;
+use super::life::expected_of_publish;
+use super::openapi::told::{self, Told, anything, object, word_of};
 use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
 use super::view::{DecisionView, EntryView, Named, Stored, VersionView};
+use crate::registry::publish::PublishWanted;
 use crate::registry::store::{EntryStatus, VersionHead};
 use crate::registry::{Published, RegistryError, Report};
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct Decided<'a> {
     pub(super) decision: DecisionView<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct Skipped<'a> {
     pub(super) status: &'static str,
     pub(super) reason: &'static str,
     pub(super) decision: Id<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = DecisionName)]
 pub(super) struct Id<'a> {
     pub(super) id: &'a str,
 }
@@ -40,7 +46,8 @@ pub async fn publish(call: Call) -> Answer {
         }
     };
     let sent = (call.body.clone(), call.format);
-    let published = call.registry.publish_as(&call.actor, call.word("kind"), sent, status).await;
+    let wanted = PublishWanted { status, expected: expected_of_publish(&call)? };
+    let published = call.registry.publish_as(&call.actor, call.word("kind"), sent, wanted).await;
     journal::published(&call, &published);
     match published? {
         Published::Created { kind, entry, version, decision, .. } => {
@@ -49,7 +56,7 @@ pub async fn publish(call: Call) -> Answer {
             let more = Decided { decision: DecisionView::of(&decision) };
             let location = format!("/api/{}/{}/versions/{}", kind.name, version.id, version.version);
             let named = Named { singular: &kind.singular, thing, more };
-            Ok(Reply::json(Success::Created, &named)?.at(&location))
+            Ok(Reply::json(Success::Created, &named)?.at(&location).now_at(entry.revision()))
         }
         Published::Skipped { kind, existing } => {
             let stored = Stored::of(&existing)?;
@@ -117,4 +124,74 @@ pub async fn manifest(call: Call) -> Answer {
 /// What a caller wrote, as far as it is worth showing.
 pub(super) fn short(text: &str) -> String {
     text.chars().take(80).collect()
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    let example = json!({
+        "agentId": "weather-agent", "name": "Weather agent", "version": "1.0.0", "tags": ["weather"],
+        "manifest": {
+            "apiVersion": "v1", "kind": "AgentManifest", "metadata": {"name": "weather-agent", "version": "1.0.0"},
+            "spec": {},
+        },
+        "variables": {"REGION": "eu-west"},
+    });
+    let mut publish = Told::post("/api/{kind}/publish", "publish");
+    let (created, skipped) = (Named::<Decided<'_>>::told(&mut publish), Named::<Skipped<'_>>::told(&mut publish));
+    let publish = publish
+        .query("status", word_of(&["draft"]), "An entry that is new begins as a draft.")
+        .header("If-Match", "The entry's `ETag`, or `*` where it is to be there: it is published only where it is so.")
+        .header("If-None-Match", "`*`: it is published only where the entry is new.")
+        .takes_form(submission(), example.clone())
+        .gives_form(Success::Created, created)
+        .with_header("Location")
+        .gives_form(Success::Skipped, skipped)
+        .meaning("The same content is published already, and nothing was written.")
+        .refuses(&[
+            Code::Forbidden,
+            Code::VersionExists,
+            Code::EntryDisabled,
+            Code::EntryChanged,
+            Code::Rejected,
+            Code::Unidentified,
+            Code::BadChange,
+            Code::PluginFailed,
+        ]);
+    let validate = Told::post("/api/{kind}/validate", "validate")
+        .takes_form(submission(), example)
+        .gives::<Report>(Success::Found)
+        .meaning("What the gate says of it; `valid` says whether it would be let in.")
+        .refuses(&[Code::PluginFailed]);
+    let entry =
+        |path: &str, id: &str| Told::get(path, id).gives::<EntryView<'_>>(Success::Found).refuses(&[Code::NotFound]);
+    vec![
+        publish,
+        validate,
+        entry("/api/{kind}/publish", "showEntryCalledPublish"),
+        entry("/api/{kind}/validate", "showEntryCalledValidate"),
+        entry("/api/{kind}/rate", "showEntryCalledRate"),
+        entry("/api/{kind}/use", "showEntryCalledUse"),
+        entry("/api/{kind}/{id}", "showEntry"),
+        Told::get("/api/{kind}/{id}/versions", "listVersions").pages::<VersionView<'_>>(),
+        entry("/api/{kind}/{id}/versions/{version}", "showVersion"),
+        Told::get("/api/{kind}/{id}/versions/{version}/manifest", "showManifest")
+            .gives_form(Success::Found, object([])),
+    ]
+}
+
+/// What a kind's submissions are is in its module's rules: the members that every kind has, and others.
+fn submission() -> Object {
+    let member = |name: &str| (name.to_owned(), told::text());
+    let texts = ["name", "version", "description", "sourceCommit"].map(member);
+    let tags = Array::new(told::text());
+    let object = ObjectBuilder::new()
+        .description(Some(
+            "The kind's id field, `name`, `version` (unless the registry counts the kind's versions), the kind's document \
+             field, and what else it declares: `GET /api/modules/{name}` shows its JSON Schema.",
+        ))
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+        .property("tags", tags)
+        .property("metadata", anything())
+        .property("variables", object([]));
+    texts.into_iter().fold(object, |object, (name, form)| object.property(name, form)).build()
 }

@@ -2,6 +2,8 @@
 
 use axum::http::StatusCode;
 use serde::Serialize;
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::{AnyOfBuilder, Array, Schema};
 
 use crate::names::{DecisionId, NameError};
 use crate::plugin::{Cause, Failure, Unfit};
@@ -21,7 +23,6 @@ macro_rules! codes {
 
         impl Code {
             /// Every code.
-            #[cfg(test)]
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
             /// The stable word.
@@ -38,7 +39,8 @@ macro_rules! codes {
                 }
             }
 
-            fn title(self) -> &'static str {
+            /// What it is called.
+            pub fn title(self) -> &'static str {
                 match self {
                     $(Self::$name => $title,)+
                 }
@@ -60,6 +62,8 @@ codes! {
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "A valid token is needed";
     /// The token is not for this.
     Forbidden = "forbidden", FORBIDDEN, "The token is not for this";
+    /// A change by a browser's session may come from somebody else's page.
+    CrossSite = "cross-site", FORBIDDEN, "The change may come from another site";
     /// Nothing is served at this path.
     NoRoute = "no-route", NOT_FOUND, "Nothing is served here";
     /// No module declares the kind.
@@ -116,6 +120,8 @@ codes! {
     BadKey = "bad-key", UNPROCESSABLE_ENTITY, "The key cannot be trusted";
     /// What is to be previewed cannot be.
     BadImpact = "bad-impact", UNPROCESSABLE_ENTITY, "The preview cannot be made";
+    /// The caller has sent as many requests as it may.
+    QuotaExceeded = "quota-exceeded", TOO_MANY_REQUESTS, "Too many requests";
     /// A defect of the host.
     Internal = "internal", INTERNAL_SERVER_ERROR, "The host failed";
     /// The host has as much to do as it can hold.
@@ -130,10 +136,10 @@ codes! {
 
 impl Code {
     /// Seconds after which it is worth trying again.
-    fn retry_after_s(self) -> Option<&'static str> {
+    pub fn retry_after_s(self) -> Option<u64> {
         match self {
-            Self::Busy | Self::NotReady | Self::Unavailable | Self::IdempotencyRunning => Some("1"),
-            Self::PluginFailed => Some("5"),
+            Self::Busy | Self::NotReady | Self::Unavailable | Self::IdempotencyRunning => Some(1),
+            Self::PluginFailed => Some(5),
             _ => None,
         }
     }
@@ -183,14 +189,18 @@ struct Inner {
     code: Code,
     detail: String,
     more: More,
+    retry_after_s: Option<u64>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 /// The members that only some problems have.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ProblemMore)]
 struct More {
+    /// Every reason at once.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = findings_schema)]
     findings: Option<Findings>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decision_id: Option<DecisionId>,
@@ -201,9 +211,14 @@ struct More {
     #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    binding: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     plugin: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<&'static str>,
+    /// As draft-ietf-httpapi-ratelimit-headers spells it.
+    #[serde(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
+    violated_policies: Option<[&'static str; 1]>,
 }
 
 #[derive(Debug, Serialize)]
@@ -213,9 +228,16 @@ enum Findings {
     Remarks(Vec<Remark>),
 }
 
-#[derive(Serialize)]
+/// A finding is a remark as well, so that both may be true of one.
+fn findings_schema() -> Schema {
+    let of = |name| Array::new(Ref::from_schema_name(name));
+    Schema::AnyOf(AnyOfBuilder::new().item(of("Finding")).item(of("Remark")).build())
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+#[schema(as = Problem)]
+pub struct Document<'a> {
     #[serde(rename = "type")]
     kind: String,
     title: &'a str,
@@ -230,7 +252,16 @@ struct Document<'a> {
 impl Problem {
     /// A problem with a sentence that says what to change.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self(Box::new(Inner { code, detail: detail.into(), more: More::default(), cause: None }))
+        let (more, retry_after_s) = (More::default(), code.retry_after_s());
+        Self(Box::new(Inner { code, detail: detail.into(), more, retry_after_s, cause: None }))
+    }
+
+    /// The caller has sent as many requests as the policy allows.
+    pub fn quota_exceeded(detail: String, policy: &'static str, limit: &'static str, retry_after_s: u64) -> Self {
+        let mut problem = Self::new(Code::QuotaExceeded, detail).limited_by(limit);
+        problem.0.more.violated_policies = Some([policy]);
+        problem.0.retry_after_s = Some(retry_after_s);
+        problem
     }
 
     /// The body is larger than the limit of this name.
@@ -284,7 +315,7 @@ impl Problem {
         };
         let body = serde_json::to_vec(&document).expect("a problem holds only strings, numbers and JSON values");
         let www_authenticate = (code == Code::Unauthenticated).then_some("Bearer realm=\"hallmark\"");
-        (body, Headers { retry_after: code.retry_after_s(), www_authenticate })
+        (body, Headers { retry_after_s: self.0.retry_after_s, www_authenticate })
     }
 
     /// Writes the cause to the log, where the operator must act or will be asked. Called once, where it is answered.
@@ -309,7 +340,7 @@ impl Problem {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Headers {
     /// `Retry-After`.
-    pub retry_after: Option<&'static str>,
+    pub retry_after_s: Option<u64>,
     /// `WWW-Authenticate`.
     pub www_authenticate: Option<&'static str>,
 }
@@ -378,7 +409,8 @@ pub fn limit_of(cause: &Cause) -> Option<&'static str> {
         Cause::Lookups { .. } => Some("plugin_lookups_max"),
         Cause::Busy { .. } => Some("plugin_turn_wait_max_ms"),
         Cause::Quarantined { .. } => Some("plugin_failures_max"),
-        Cause::Trap { .. } | Cause::Nonsense { .. } | Cause::Refused { .. } | Cause::Facts | Cause::Start => None,
+        Cause::Trap { .. } | Cause::Panic { .. } | Cause::Nonsense { .. } | Cause::Refused { .. } => None,
+        Cause::Facts | Cause::Start => None,
     }
 }
 
@@ -409,12 +441,18 @@ impl From<RegistryError> for Problem {
             RegistryError::Malformed(malformed) => malformed.into(),
             RegistryError::Name(name) => name.into(),
             RegistryError::Store(store) => store.into(),
-            RegistryError::PluginFailed { failure, .. } => failure.into(),
+            RegistryError::PluginFailed { broken, decision } => {
+                let mut problem = Self::from(broken.failure);
+                problem.0.detail = text;
+                problem.0.more.binding = Some(broken.name);
+                problem.0.more.decision_id = decision.map(|decision| decision.id);
+                problem
+            }
             RegistryError::Unfit { binding, unfit: why } => unfit(binding, why),
             RegistryError::TooLarge { limit_bytes } => Self::too_large("document_size_max_bytes", limit_bytes),
             RegistryError::NoKind { .. } => Self::new(Code::NoKind, text),
-            RegistryError::NotFound { .. } => Self::new(Code::NotFound, text),
-            RegistryError::OutOfReach { .. } => Self::new(Code::Forbidden, text),
+            RegistryError::NotFound { .. } | RegistryError::NoRelease { .. } => Self::new(Code::NotFound, text),
+            RegistryError::OutOfReach { .. } | RegistryError::OtherName { .. } => Self::new(Code::Forbidden, text),
             RegistryError::Rejected { decision } => {
                 let mut problem = Self::new(Code::Rejected, text).found(Findings::Gate(decision.findings));
                 problem.0.more.decision_id = Some(decision.id);
@@ -425,7 +463,9 @@ impl From<RegistryError> for Problem {
             }
             RegistryError::VersionExists { .. } => Self::new(Code::VersionExists, text),
             RegistryError::EntryDisabled { .. } => Self::new(Code::EntryDisabled, text),
-            RegistryError::EntryChanged { .. } => Self::new(Code::EntryChanged, text),
+            RegistryError::EntryChanged { .. } | RegistryError::EntryPresence { .. } => {
+                Self::new(Code::EntryChanged, text)
+            }
             RegistryError::VersionWithdrawn { .. } => Self::new(Code::VersionWithdrawn, text),
             RegistryError::BadList(_) => Self::new(Code::BadQuery, text),
             RegistryError::BadRules(remarks) => Self::new(Code::BadRules, text).found(Findings::Remarks(remarks)),
@@ -448,6 +488,7 @@ impl From<RegistryError> for Problem {
             RegistryError::BadImpact(_) => Self::new(Code::BadImpact, text),
             RegistryError::Busy { .. } | RegistryError::RulesKeptMoving { .. } => Self::new(Code::Busy, text),
             RegistryError::NotReady { .. } => Self::new(Code::NotReady, format!("{text}: try again")),
+            RegistryError::IssuerUnreachable(_) => Self::new(Code::Unavailable, text),
             RegistryError::Blobs(_) => {
                 Self::new(Code::Unavailable, "the object store cannot be used: try again").caused_by(error)
             }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::call::Call;
 use super::error::{Code, Problem};
+use super::openapi::told::{Tagged, Told, text, text_like};
 use super::reply::{Answer, Reply};
 use crate::clock::Millis;
 use crate::config::Limits;
@@ -116,12 +117,16 @@ impl Feed {
         let mut placed = self.registry.placed();
         let heartbeat = Duration::from_millis(self.limits.event_heartbeat_ms.max(10));
         let poll = Duration::from_millis(self.limits.event_poll_ms.max(10));
-        let mut told = Instant::now();
+        let (mut told, mut checked) = (Instant::now(), Instant::now());
         self.say(format!("retry: {RETRY_MS}\nid: {}\n\n", self.after)).await?;
         loop {
             let is_last = self.tell_page(&mut told).await?;
+            // However much there is to tell.
+            if checked.elapsed() >= heartbeat {
+                self.check_reader().await?;
+                checked = Instant::now();
+            }
             if told.elapsed() >= heartbeat {
-                self.check_token().await?;
                 // Without data it is no event, and its id is remembered all the same.
                 self.say(format!(": {}\nid: {}\n\n", Millis::now().rfc3339(), self.after)).await?;
                 told = Instant::now();
@@ -160,7 +165,7 @@ impl Feed {
         Ok(events.len() < usize::try_from(PAGE).unwrap_or(usize::MAX))
     }
 
-    async fn check_token(&self) -> Result<(), Over> {
+    async fn check_reader(&self) -> Result<(), Over> {
         match self.registry.still_holds(&self.actor, Millis::now()).await {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => Err(Over),
@@ -180,4 +185,20 @@ impl Feed {
 fn frame(placed: &PlacedEvent) -> String {
     let (kind, data) = (type_of(&placed.event.what), CloudEvent::of(placed).to_json());
     format!("id: {}\nevent: {kind}\ndata: {data}\n\n", placed.place)
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    vec![
+        Told::get("/api/events", "streamEvents")
+            .more("Each event's `data` is a CloudEvent 1.0 (docs/EVENTS.md); the stream goes on until the reader hangs up.")
+            .query("after", text_like("^[0-9]+$"), "The id of the event to go on after; `0` for the oldest that is kept.")
+            .query("type", text(), "Types of events, with commas between them.")
+            .query("kind", text(), "Kinds of entries, with commas between them.")
+            .header("Last-Event-ID", "The same as `after`, as browsers send it; it wins.")
+            .gives_text("text/event-stream")
+            .with_header("Cache-Control")
+            .tagged(Tagged::Never)
+            .refuses(&[Code::EventsGone]),
+    ]
 }

@@ -1,5 +1,5 @@
-//! What every request passes: its id, the count of requests in flight, the token, the media type, the body; then one
-//! handler; then the answer, the metrics and the log. The route table says which of these a route has.
+//! What every request passes: its id, the count of requests in flight and of the caller's, who asks, the media type, the
+//! body; then one handler; then the answer, the metrics and the log. The route table says which of these a route has.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -8,26 +8,22 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, RawPathParams, Request, State};
-use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, Uri};
 use futures_util::FutureExt as _;
 use tokio::sync::SemaphorePermit;
 use tracing::Instrument as _;
 
-use super::Host;
+use super::address::Peer;
 use super::call::{Call, Correlation, REQUEST_ID, no_route as nothing_at};
 use super::error::{Code, Problem};
 use super::idempotency;
-use super::intake::Intake;
+use super::intake::{Incoming, Intake};
+use super::rates::Told;
 use super::reply::{Answer, Known, refusal};
-use crate::clock::Millis;
+use super::{Host, caller};
 use crate::registry::access::Role;
-use crate::registry::{Actor, Registry};
 use crate::telemetry::{self, Caller, Trace};
-
-/// Another header for a token.
-static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The headers of W3C Trace Context.
 static TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -57,6 +53,8 @@ struct Asked {
     started: Instant,
     correlation: Correlation,
     trace: Arc<Trace>,
+    /// What its answer tells of how many may follow.
+    told: Told,
 }
 
 impl Asked {
@@ -67,7 +65,7 @@ impl Asked {
         let parent = parents.next().filter(|_| parents.next().is_none()).and_then(|value| value.to_str().ok());
         let state = headers.get(&TRACE_STATE).and_then(|value| value.to_str().ok());
         let trace = Trace::begin(Caller { parent, state }, label.method, label.path, correlation.as_str());
-        Self { label, started, correlation, trace: Arc::new(trace) }
+        Self { label, started, correlation, trace: Arc::new(trace), told: Told::default() }
     }
 }
 
@@ -77,9 +75,9 @@ where
     H: FnOnce(Arc<Host>, Uri) -> F,
     F: Future<Output = Answer>,
 {
-    let asked = Asked::of(label, request.headers());
+    let (asked, known) = (Asked::of(label, request.headers()), Known::of(request.headers()));
     let uri = request.into_parts().0.uri;
-    conclude(&asked, handler(host, uri)).await
+    conclude(&asked, async { Ok(handler(host, uri).await?.unless_known(&known)) }).await
 }
 
 /// Serves a route that takes a token.
@@ -89,24 +87,33 @@ where
     F: Future<Output = Answer> + Send + 'static,
 {
     let asked = Asked::of(label, request.headers());
+    let (parts, body) = request.into_parts();
+    let mut unread = Incoming::of(body, &parts.headers);
     let work = async {
-        // Held until the answer is made. What outlives a client that hangs up is counted where it runs: by the gate's
-        // own limits, and by the store's.
-        let _permit = host.in_flight.try_acquire().map_err(|_| {
-            let limit = host.limits.requests_in_flight_max;
-            let detail = format!("the host is busy (requests_in_flight_max = {limit}): try again");
-            Problem::new(Code::Busy, detail).limited_by("requests_in_flight_max")
-        })?;
-        let _change = guard.intake.is_change().then(|| change(&host)).transpose()?;
-        let call = admit(Arc::clone(&host), guard, request, &asked).await?;
-        if label.method == "GET" {
-            let known = Known::of(&call.headers);
-            return Ok(handler(call).await?.unless_known(&known));
+        let answer = async {
+            // Held until the answer is made. What outlives a client that hangs up is counted where it runs: by the gate's
+            // own limits, and by the store's.
+            let _permit = host.in_flight.try_acquire().map_err(|_| {
+                let limit = host.limits.requests_in_flight_max;
+                let detail = format!("the host is busy (requests_in_flight_max = {limit}): try again");
+                Problem::new(Code::Busy, detail).limited_by("requests_in_flight_max")
+            })?;
+            let _change = guard.intake.is_change().then(|| change(&host)).transpose()?;
+            let call = admit(Arc::clone(&host), guard, parts, &mut unread, &asked).await?;
+            if label.method == "GET" {
+                let known = Known::of(&call.headers);
+                return Ok(handler(call).await?.unless_known(&known));
+            }
+            match idempotency::key(&call.headers)? {
+                Some(key) => idempotency::once(key, label, call, handler).await,
+                None => handler(call).await,
+            }
         }
-        match idempotency::key(&call.headers)? {
-            Some(key) => idempotency::once(key, label, call, handler).await,
-            None => handler(call).await,
+        .await;
+        if answer.is_err() {
+            unread.discard().await;
         }
+        answer
     };
     conclude(&asked, work).await
 }
@@ -114,22 +121,25 @@ where
 async fn admit(
     host: Arc<Host>,
     Guard { role, intake }: Guard,
-    request: Request,
+    mut parts: Parts,
+    unread: &mut Incoming,
     asked: &Asked,
 ) -> Result<Call, Problem> {
-    let (mut parts, body) = request.into_parts();
-    let token = token(&parts)?;
-    let actor = authenticate(host.registry().ok_or_else(starting)?, token).await?;
-    demand(&actor, role)?;
-    let registry = host.registry_of(&actor).await?.ok_or_else(starting)?;
+    if let Some(Peer(peer)) = parts.extensions.get() {
+        host.rates.count_address(host.proxies.client(*peer, &parts.headers), &asked.told)?;
+    }
+    let (actor, session) = caller::identify(&host, &parts).await?;
+    host.rates.count_token(actor.token.as_deref().unwrap_or(&actor.name), &asked.told)?;
+    caller::demand(&actor, role)?;
+    let registry = host.registry_of(&actor).await?.ok_or_else(|| caller::no_such_tenant(&actor))?;
     let format = intake.format(&parts.headers)?;
     let words = RawPathParams::from_request_parts(&mut parts, &())
         .await
         .map_err(|_| Problem::new(Code::BadName, "the path is not UTF-8 when its percent-encoding is undone"))?;
-    let body = intake.read(body, &host.limits).await?;
+    let body = intake.read(unread.take(), &host.limits).await?;
     let Parts { headers, uri, .. } = parts;
     let (correlation, trace, started) = (asked.correlation.clone(), Arc::clone(&asked.trace), asked.started);
-    Ok(Call { host, registry, actor, correlation, trace, started, format, headers, body, words, uri })
+    Ok(Call { host, registry, actor, session, correlation, trace, started, format, headers, body, words, uri })
 }
 
 /// Their bodies are up to 32 times as large as a document: they have a number of their own.
@@ -141,74 +151,27 @@ fn change(host: &Host) -> Result<SemaphorePermit<'_>, Problem> {
     })
 }
 
-fn starting() -> Problem {
-    Problem::new(Code::NotReady, "the host is starting: try again")
-}
-
-/// The token: of the `Authorization` header (RFC 6750, 2.1), or of `X-API-Key`.
-fn token(parts: &Parts) -> Result<&str, Problem> {
-    match (parts.headers.get(AUTHORIZATION), parts.headers.get(&API_KEY)) {
-        (Some(value), None) => bearer(value),
-        (None, Some(key)) => key
-            .to_str()
-            .ok()
-            .map(str::trim)
-            .filter(|key| !key.is_empty())
-            .ok_or_else(|| Problem::new(Code::Unauthenticated, "the X-API-Key header holds no token")),
-        (Some(_), Some(_)) => {
-            let detail = "the request has two tokens: send 'Authorization' or 'X-API-Key', not both";
-            Err(Problem::new(Code::Unauthenticated, detail))
-        }
-        (None, None) => {
-            let detail = "the request has no token: send the header 'Authorization: Bearer TOKEN'";
-            Err(Problem::new(Code::Unauthenticated, detail))
-        }
-    }
-}
-
-fn bearer(value: &HeaderValue) -> Result<&str, Problem> {
-    value
-        .to_str()
-        .ok()
-        .and_then(|text| text.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim())
-        .filter(|token| !token.is_empty())
-        .ok_or_else(|| {
-            let detail = "the Authorization header is not of the form 'Bearer TOKEN'";
-            Problem::new(Code::Unauthenticated, detail)
-        })
-}
-
-async fn authenticate(registry: &Registry, token: &str) -> Result<Actor, Problem> {
-    let known = registry.authenticate(token, Millis::now()).await?;
-    known.map_err(|why| Problem::new(Code::Unauthenticated, why.to_string()))
-}
-
-/// Makes sure that who asks has the role.
-fn demand(actor: &Actor, role: Role) -> Result<(), Problem> {
-    if actor.grants.include(role) {
-        return Ok(());
-    }
-    let (name, held) = (&actor.name, actor.grants.roles_text());
-    let asked = if role == Role::Admin { "admin".to_owned() } else { format!("{role} or admin") };
-    let detail = format!("this asks for the role {asked}, and the token '{name}' has {held}: use another token");
-    Err(Problem::new(Code::Forbidden, detail))
-}
-
 /// Answers a path that no route has.
 pub async fn no_route(State(_): State<Arc<Host>>, request: Request) -> Response<Body> {
-    let label = Label { method: method_word(request.method()), path: "none" };
-    let path = request.uri().path();
-    conclude(&Asked::of(label, request.headers()), async { Err(nothing_at(path)) }).await
+    let problem = nothing_at(request.uri().path());
+    refuse(request, problem).await
 }
 
 /// Answers a method that a route does not have; the router adds `Allow`.
 pub async fn no_method(State(_): State<Arc<Host>>, request: Request) -> Response<Body> {
-    let label = Label { method: method_word(request.method()), path: "none" };
     let detail = format!("{} is not served here: the Allow header says what is", method_word(request.method()));
-    let refused = async { Err(Problem::new(Code::NoMethod, detail)) };
-    conclude(&Asked::of(label, request.headers()), refused).await
+    refuse(request, Problem::new(Code::NoMethod, detail)).await
+}
+
+async fn refuse(request: Request, problem: Problem) -> Response<Body> {
+    let label = Label { method: method_word(request.method()), path: "none" };
+    let asked = Asked::of(label, request.headers());
+    let (parts, body) = request.into_parts();
+    let work = async {
+        Incoming::of(body, &parts.headers).discard().await;
+        Err(problem)
+    };
+    conclude(&asked, work).await
 }
 
 /// A caller may invent methods; a metric's labels are ours.
@@ -227,7 +190,7 @@ fn method_word(method: &Method) -> &'static str {
 
 /// Turns whatever came of the work, a panic included, into a response.
 async fn conclude(asked: &Asked, work: impl Future<Output = Answer>) -> Response<Body> {
-    let Asked { label, started, correlation, trace } = asked;
+    let Asked { label, started, correlation, trace, told } = asked;
     let work = work.instrument(trace.span().clone());
     // A handler shares nothing mutable with the next request, so nothing half-changed is seen after a panic.
     let answer = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
@@ -242,6 +205,7 @@ async fn conclude(asked: &Asked, work: impl Future<Output = Answer>) -> Response
             refusal(&problem, correlation.as_str())
         }
     };
+    told.write(response.headers_mut());
     response.headers_mut().insert(&REQUEST_ID, correlation.header());
     if let Some(parent) = trace.parent().and_then(|parent| HeaderValue::try_from(parent).ok()) {
         response.headers_mut().insert(&TRACE_PARENT, parent);

@@ -10,8 +10,10 @@ use tokio::sync::Mutex;
 use super::Host;
 use super::call::Call;
 use super::error::{Code, Problem, Success};
+use super::openapi::told::{Told, anything};
 use super::reply::{Answer, Reply};
 use crate::registry::Health;
+use crate::registry::blobs::Ill;
 use crate::registry::fleet::Behind;
 
 /// Milliseconds for which what the parts said is believed. Everybody may ask for health, and asking the parts costs
@@ -22,18 +24,22 @@ const BELIEVED_MS: u64 = 250;
 #[derive(Default)]
 pub struct Watch(Mutex<Option<(Instant, Parts)>>);
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = HealthParts)]
 struct Parts {
     database: &'static str,
     object_store: &'static str,
+    /// How the object store is that is down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object_store_problem: Option<Ill>,
     rules: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     behind: Option<Behind>,
     plugins: PluginHealth,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 struct PluginHealth {
     /// `degraded` where some are in quarantine, `busy` where no thread of the gate is free, `down` where those in force
     /// are not loaded.
@@ -82,12 +88,14 @@ async fn parts(host: &Host) -> Parts {
     let Some(registry) = host.registry() else {
         let starting = "starting";
         let plugins = PluginHealth { status: starting, quarantined: Vec::new() };
-        return Parts { database: starting, object_store: starting, rules: starting, behind: None, plugins };
+        let (database, object_store, rules) = (starting, starting, starting);
+        return Parts { database, object_store, object_store_problem: None, rules, behind: None, plugins };
     };
     let health = registry.health().await;
     let parts = Parts {
         database: word(health.database),
-        object_store: word(health.object_store),
+        object_store: word(health.object_store.is_ok()),
+        object_store_problem: health.object_store.err(),
         rules: word(health.rules.is_ok()),
         plugins: PluginHealth::of(&health),
         behind: health.rules.err(),
@@ -96,7 +104,8 @@ async fn parts(host: &Host) -> Parts {
     parts
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Health)]
 struct HealthView<'a> {
     status: &'static str,
     version: &'static str,
@@ -117,9 +126,16 @@ pub async fn health(host: Arc<Host>, _: Uri) -> Answer {
     Reply::json(success, &HealthView::of(&parts))
 }
 
+/// That it is so, and no more.
+#[derive(Serialize, utoipa::ToSchema)]
+struct Alive {
+    /// `ok`.
+    status: &'static str,
+}
+
 /// `GET /livez`: the process answers.
 pub async fn livez(_: Arc<Host>, _: Uri) -> Answer {
-    Reply::json(Success::Found, &serde_json::json!({ "status": "ok" }))
+    Reply::json(Success::Found, &Alive { status: "ok" })
 }
 
 /// `GET /readyz`: requests may be sent here; `?verbose` tells of each part.
@@ -135,6 +151,9 @@ pub async fn readyz(host: Arc<Host>, uri: Uri) -> Answer {
             "not ready: database {}, object store {}, rules {}",
             parts.database, parts.object_store, parts.rules
         );
+        if let Some(problem) = parts.object_store_problem.filter(|_| verbose) {
+            detail.push_str(&format!(": the object store {}", problem.told()));
+        }
         if let Some(behind) = parts.behind.as_ref().filter(|_| verbose) {
             detail.push_str(&format!(": {behind}"));
         }
@@ -143,10 +162,27 @@ pub async fn readyz(host: Arc<Host>, uri: Uri) -> Answer {
     if verbose {
         return Reply::json(Success::Found, &HealthView::of(&parts));
     }
-    Reply::json(Success::Found, &serde_json::json!({ "status": "ok" }))
+    Reply::json(Success::Found, &Alive { status: "ok" })
 }
 
 /// `GET /metrics`: the Prometheus text.
 pub async fn metrics(call: Call) -> Answer {
     Ok(Reply::text("text/plain; version=0.0.4; charset=utf-8", call.host.metrics.render()))
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    let ready = Told::get("/readyz", "showReadiness").query(
+        "verbose",
+        anything(),
+        "With it, whatever it says, the answer tells of each part as `/health` does.",
+    );
+    vec![
+        Told::get("/health", "showHealth")
+            .gives::<HealthView<'_>>(Success::Found)
+            .gives::<HealthView<'_>>(Success::Unwell),
+        Told::get("/livez", "showLiveness").gives::<Alive>(Success::Found),
+        ready.gives::<Alive>(Success::Found).refuses(&[Code::NotReady]),
+        Told::get("/metrics", "showMetrics").gives_text("text/plain; version=0.0.4; charset=utf-8"),
+    ]
 }

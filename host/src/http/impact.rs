@@ -3,10 +3,12 @@
 mod page_html;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::call::Call;
 use super::error::{Code, Problem, Success};
 use super::journal;
+use super::openapi::told::{Told, anything};
 use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
 use crate::clock::{Instant, Millis};
@@ -20,8 +22,9 @@ use crate::registry::store::ImpactRow;
 const IMPACTS: &str = "impacts";
 
 /// A candidate, and one of `what`, `since` and `sample`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ImpactRequest)]
 struct Request {
     release: Option<i64>,
     rules: Option<Rules>,
@@ -63,15 +66,17 @@ fn bad(detail: &str) -> Problem {
     RegistryError::BadImpact(detail.to_owned()).into()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ImpactCandidate)]
 struct CandidateView<'a> {
     digest: &'a Digest,
     /// None where the rules are no release.
     release: Option<i64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
+#[schema(as = ImpactWhat)]
 enum WhatView {
     Active { what: &'static str },
     Since { since: Instant },
@@ -88,7 +93,8 @@ impl From<What> for WhatView {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ImpactProgress)]
 struct Progress {
     versions: i64,
     judged: i64,
@@ -97,8 +103,9 @@ struct Progress {
 }
 
 /// A run as lists show it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ImpactRun)]
 struct RunView<'a> {
     id: &'a str,
     scope: &'a Scope,
@@ -146,7 +153,8 @@ impl<'a> RunView<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Impact)]
 struct ImpactView<'a> {
     #[serde(flatten)]
     run: RunView<'a>,
@@ -193,4 +201,33 @@ pub async fn page(call: Call) -> Answer {
 /// `POST /api/impacts/{id}/cancel`
 pub async fn cancel(call: Call) -> Answer {
     shown(Success::Found, &call.registry.cancel_impact(&call.actor, call.word("id")).await?)
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    let begin = |at: &str, noun: &str| {
+        Told::post(format!("{at}/impact"), format!("preview{noun}"))
+            .takes::<Request>(json!({"release": 1}))
+            .gives::<RunView<'_>>(Success::Begun)
+            .with_header("Location")
+            .refuses(&[
+                Code::BadName,
+                Code::NotFound,
+                Code::BadRules,
+                Code::BadImpact,
+                Code::PluginUnfit,
+                Code::PluginUnsigned,
+            ])
+    };
+    vec![
+        begin("/api/modules/{name}", "Module"),
+        begin("/api/policies", "Policies"),
+        Told::get("/api/impacts", "listPreviews").pages::<RunView<'_>>(),
+        Told::get("/api/impacts/{id}", "showPreview").gives::<ImpactView<'_>>(Success::Found),
+        Told::get("/api/impacts/{id}/page", "showPreviewPage").gives_text("text/html; charset=utf-8"),
+        Told::post("/api/impacts/{id}/cancel", "cancelPreview")
+            .more("The body is not read.")
+            .takes_form(anything(), json!({}))
+            .gives::<ImpactView<'_>>(Success::Found),
+    ]
 }

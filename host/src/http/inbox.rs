@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::call::Call;
 use super::error::Success;
 use super::journal;
+use super::openapi::told::{Told, text};
 use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
 use crate::clock::{Instant, Millis};
@@ -12,8 +13,9 @@ use crate::clock::{Instant, Millis};
 /// What the list is of, in its cursors.
 const INBOX: &str = "inbox";
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = InboxKey)]
 struct InboxView<'a> {
     key: &'a str,
     received_at: Instant,
@@ -34,7 +36,7 @@ pub async fn list(call: Call) -> Answer {
     page::answer(&call, &view)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Forgotten<'a> {
     forgotten: &'a str,
 }
@@ -46,4 +48,14 @@ pub async fn forget(call: Call) -> Answer {
     journal::inbox(&call, key, &result);
     result?;
     Reply::json(Success::Found, &Forgotten { forgotten: key })
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    vec![
+        Told::get("/api/inbox", "listInbox")
+            .query("prefix", text(), "Those whose keys begin so.")
+            .pages::<InboxView<'_>>(),
+        Told::delete("/api/inbox/{key}", "forgetSubmission").gives::<Forgotten<'_>>(Success::Found),
+    ]
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, HttpBody as _};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, EXPECT};
 use axum::http::{HeaderMap, HeaderValue};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -59,11 +59,21 @@ impl Intake {
         }
     }
 
+    /// The media types that are told of; others say the same.
+    pub fn media_types(self) -> &'static [&'static str] {
+        match self {
+            Self::Document => &["application/json", "application/yaml", "application/x-yaml", "text/yaml"],
+            Self::Component => &["application/wasm", "application/octet-stream"],
+            Self::Json | Self::Rules => &["application/json"],
+            Self::Nothing => &[],
+        }
+    }
+
     fn refusal(self, what: &str) -> Problem {
-        let accepted = match self {
-            Self::Document => "application/json, application/yaml, application/x-yaml or text/yaml",
-            Self::Component => "application/wasm or application/octet-stream",
-            Self::Json | Self::Rules | Self::Nothing => "application/json",
+        let accepted = match self.media_types() {
+            [one] => (*one).to_owned(),
+            [others @ .., last] => format!("{} or {last}", others.join(", ")),
+            [] => String::new(),
         };
         Problem::new(Code::MediaType, format!("{what}: send {accepted}"))
     }
@@ -74,7 +84,7 @@ impl Intake {
     }
 
     /// The limit on its body, by name.
-    fn limit(self, limits: &Limits) -> (&'static str, usize) {
+    pub fn limit(self, limits: &Limits) -> (&'static str, usize) {
         match self {
             Self::Component => ("plugin_component_max_bytes", limits.plugin_component_max_bytes),
             Self::Rules => ("rules_size_max_bytes", limits.rules_size_max_bytes),
@@ -164,6 +174,32 @@ async fn next(stream: &mut BodyDataStream) -> Result<Option<Bytes>, Unread> {
 /// connection closes often never sees the answer that says why.
 const DISCARD_MAX_BYTES: usize = 64 * 1024 * 1024;
 const DISCARD_MAX_MS: u64 = 2_000;
+
+/// A body that nobody has read yet.
+pub struct Incoming {
+    body: Body,
+    /// Its sender waits to be told to send it, and reads the answer otherwise (RFC 9110, 10.1.1).
+    is_held_back: bool,
+}
+
+impl Incoming {
+    /// The body of a request with these headers.
+    pub fn of(body: Body, headers: &HeaderMap) -> Self {
+        Self { body, is_held_back: headers.contains_key(EXPECT) }
+    }
+
+    /// What is to be read.
+    pub fn take(&mut self) -> Body {
+        std::mem::take(&mut self.body)
+    }
+
+    /// Throws away what is left where the request is refused without it.
+    pub async fn discard(&mut self) {
+        if !self.is_held_back {
+            discard(self.take().into_data_stream()).await;
+        }
+    }
+}
 
 async fn discard(mut stream: BodyDataStream) {
     let reading = async {

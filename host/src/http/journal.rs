@@ -62,11 +62,12 @@ fn not_done(error: &RegistryError) -> Told<'_> {
         | Error::BadImpact(_)
         | Error::BadList(_)
         | Error::BadChange(_) => "refused",
-        Error::NoKind { .. } | Error::NotFound { .. } => "missed",
-        Error::OutOfReach { .. } => "forbidden",
+        Error::NoKind { .. } | Error::NotFound { .. } | Error::NoRelease { .. } => "missed",
+        Error::OutOfReach { .. } | Error::OtherName { .. } => "forbidden",
         Error::VersionExists { .. }
         | Error::EntryDisabled { .. }
         | Error::EntryChanged { .. }
+        | Error::EntryPresence { .. }
         | Error::VersionWithdrawn { .. }
         | Error::ReleaseMoved(_)
         | Error::ScopeFrozen(_)
@@ -76,7 +77,7 @@ fn not_done(error: &RegistryError) -> Told<'_> {
         | Error::Busy { .. }
         | Error::NotReady { .. }
         | Error::RulesKeptMoving { .. } => "shed",
-        Error::Store(_) | Error::Blobs(_) | Error::Internal(_) => "broken",
+        Error::IssuerUnreachable(_) | Error::Store(_) | Error::Blobs(_) | Error::Internal(_) => "broken",
     };
     match error {
         Error::Rejected { decision } | Error::PluginFailed { decision: Some(decision), .. } => Told {
@@ -86,9 +87,10 @@ fn not_done(error: &RegistryError) -> Told<'_> {
             decision: decision.id.as_str(),
             stages: stages(&decision.timings),
         },
-        Error::OutOfReach { id, .. } | Error::EntryDisabled { id, .. } | Error::EntryChanged { id, .. } => {
-            Told { outcome, entry: id.as_str(), ..Told::default() }
-        }
+        Error::OutOfReach { id, .. }
+        | Error::EntryDisabled { id, .. }
+        | Error::EntryChanged { id, .. }
+        | Error::EntryPresence { id, .. } => Told { outcome, entry: id.as_str(), ..Told::default() },
         Error::VersionExists { id, version, .. } => {
             Told { outcome, entry: id.as_str(), version: version.as_str(), ..Told::default() }
         }
@@ -237,6 +239,15 @@ pub fn token<T>(call: &Call, action: &'static str, outcome: &'static str, result
         Err(error) => not_done(error),
     };
     tell(call, "token", action, &told);
+}
+
+/// A publisher that is trusted, or no more.
+pub fn publisher<T>(call: &Call, action: &'static str, outcome: &'static str, result: &Result<T, RegistryError>) {
+    let told = match result {
+        Ok(_) => Told { outcome, ..Told::default() },
+        Err(error) => not_done(error),
+    };
+    tell(call, "publisher", action, &told);
 }
 
 /// A change of a webhook, or of what is sent to it.

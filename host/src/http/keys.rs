@@ -1,10 +1,12 @@
 //! Trusted keys, what they signed, and whether a signature is asked for.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::call::Call;
 use super::error::{Code, Problem, Success};
 use super::journal;
+use super::openapi::told::{self, Told, all_of};
 use super::page::{self, PageView};
 use super::plugins::SignerView;
 use super::reply::{Answer, Reply};
@@ -17,8 +19,9 @@ use crate::registry::store::{KeyRow, Signatures};
 /// What the list is of, in its cursors.
 const KEYS: &str = "keys";
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Key)]
 struct KeyView<'a> {
     id: &'a KeyId,
     name: &'a str,
@@ -48,7 +51,8 @@ impl<'a> KeyView<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = UnsignedBinding)]
 struct UnsignedView<'a> {
     scope: &'a Scope,
     release: i64,
@@ -68,10 +72,12 @@ impl<'a> UnsignedView<'a> {
 }
 
 /// What comes beside keys: whether signatures are asked for, and what is in force without one.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(bound = "")]
 struct Trusting<'a, T> {
     #[serde(flatten)]
+    #[schema(ignore)]
     what: T,
     signatures_required: bool,
     unsigned_in_force: Vec<UnsignedView<'a>>,
@@ -93,8 +99,9 @@ pub async fn list(call: Call) -> Answer {
     Ok(trusting(&call, view).await?.followed_by(next))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(as = KeyRequest)]
 struct AddRequest {
     name: String,
     public_key: String,
@@ -118,8 +125,9 @@ pub async fn revoke(call: Call) -> Answer {
     trusting(&call, KeyView::of(&row)).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = SignaturesRequest)]
 struct RequireRequest {
     required: bool,
 }
@@ -137,7 +145,8 @@ pub async fn require(call: Call) -> Answer {
     trusting(&call, Nothing {}).await
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Signatures)]
 struct Signed<'a> {
     signatures: Vec<SignerView<'a>>,
 }
@@ -151,4 +160,36 @@ pub async fn sign(call: Call) -> Answer {
     result?;
     let signers = call.registry.signers(&call.actor, &signature.plugin).await?;
     Reply::json(Success::Created, &Signed { signatures: signers.iter().map(SignerView::of).collect() })
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    let mut list = Told::get("/api/keys", "listKeys").lists();
+    let listed = all_of([told::page(list.named::<KeyView<'_>>()).into(), list.named::<Trusting<'_, ()>>()]);
+    let mut revoke = Told::post("/api/keys/{id}/revoke", "revokeKey");
+    let revoked = all_of([revoke.named::<KeyView<'_>>(), revoke.named::<Trusting<'_, ()>>()]);
+    let (key, signature) = (
+        json!({"name": "team", "publicKey": "-----BEGIN PUBLIC KEY-----\n…\n-----END PUBLIC KEY-----\n"}),
+        json!({
+            "format": "hallmark-plugin-signature-v1", "plugin": Digest::of(b""), "keyId": Digest::of(b"").hex(),
+            "signature": "…",
+        }),
+    );
+    vec![
+        Told::post("/api/plugins/{digest}/signatures", "signPlugin")
+            .takes::<PluginSignature>(signature)
+            .gives::<Signed<'_>>(Success::Created)
+            .refuses(&[Code::PluginUnsigned]),
+        list.gives_form(Success::Found, listed).with_header("Link"),
+        Told::post("/api/keys", "trustKey")
+            .takes::<AddRequest>(key)
+            .gives::<KeyView<'_>>(Success::Created)
+            .gives::<KeyView<'_>>(Success::Found)
+            .meaning("It is trusted already.")
+            .refuses(&[Code::BadName, Code::BadKey]),
+        Told::post("/api/keys/require", "requireSignatures")
+            .takes::<RequireRequest>(json!({"required": false}))
+            .gives::<Trusting<'_, ()>>(Success::Found),
+        revoke.gives_form(Success::Found, revoked),
+    ]
 }

@@ -1,27 +1,25 @@
 //! What becomes of entries after they were published: deprecated, disabled, activated, withdrawn, rolled back; each under
 //! `If-Match`, where it is sent or must be.
 
-use axum::http::header::IF_MATCH;
+use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::call::Call;
 use super::error::{Code, Problem, Success};
 use super::journal;
+use super::openapi::told::Told;
 use super::reply::{Answer, Reply};
 use super::view::{EntryView, FailureView, Named};
 use crate::names::{EntryId, KindName, Reason, VersionName};
 use crate::registry::Report;
 use crate::registry::life::{ChangedEntry, StatusWanted};
-use crate::registry::store::{EntryName, EntryStatus};
+use crate::registry::store::{EntryName, EntryStatus, Expected};
 
 /// The revisions of which the entry must be at one, by `If-Match` (RFC 9110, 13.1.1); none where it may be at any. A tag
 /// that no entry ever had matches none.
 fn expected(call: &Call) -> Result<Option<Vec<i64>>, Problem> {
-    let mut tags = Vec::new();
-    for value in call.headers.get_all(IF_MATCH) {
-        let text = value.to_str().unwrap_or_default();
-        tags.extend(text.split(',').map(str::trim));
-    }
+    let tags = tags(call);
     if tags.is_empty() {
         if call.host.limits.require_if_match {
             let detail = "this host changes no entry unseen (require_if_match): send If-Match with the ETag of \
@@ -30,23 +28,46 @@ fn expected(call: &Call) -> Result<Option<Vec<i64>>, Problem> {
         }
         return Ok(None);
     }
-    if tags == ["*"] {
-        return Ok(None);
+    if tags == ["*"] { Ok(None) } else { revisions(&tags).map(Some) }
+}
+
+/// The same of a publish, which needs none, and may also be of an entry that must not be there (`If-None-Match: *`).
+pub(super) fn expected_of_publish(call: &Call) -> Result<Expected, Problem> {
+    let none = call.headers.get_all(IF_NONE_MATCH).iter().map(|value| value.as_bytes()).collect::<Vec<_>>();
+    let tags = tags(call);
+    match (&tags[..], &none[..]) {
+        ([], []) => Ok(Expected::Anything),
+        ([], [b"*"]) => Ok(Expected::Nothing),
+        (["*"], []) => Ok(Expected::Something),
+        (tags, []) => revisions(tags).map(Expected::Revisions),
+        _ => {
+            let detail = "a publish takes If-Match with the ETag of the entry, or If-None-Match: * where it is to be new, \
+                          and not both";
+            Err(Problem::new(Code::BadHeader, detail))
+        }
     }
+}
+
+fn tags(call: &Call) -> Vec<&str> {
+    let values = call.headers.get_all(IF_MATCH).iter().map(|value| value.to_str().unwrap_or_default());
+    values.flat_map(|text| text.split(',').map(str::trim)).collect()
+}
+
+fn revisions(tags: &[&str]) -> Result<Vec<i64>, Problem> {
     let revision = |tag: &str| -> Option<i64> {
         let bare = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))?;
         // A weak tag matches nothing here (8.8.3.2), and so does what is no number.
         Some(bare.split('-').next().and_then(|digits| digits.parse().ok()).unwrap_or(-1))
     };
     let read = |tag: &&str| if tag.starts_with("W/") { Some(-1) } else { revision(tag) };
-    tags.iter().map(read).collect::<Option<_>>().map(Some).ok_or_else(|| {
+    tags.iter().map(read).collect::<Option<_>>().ok_or_else(|| {
         let detail =
             "If-Match holds the ETag of the entry in its quotes, as in If-Match: \"1764230400000-0a1b2c3d\", or *";
         Problem::new(Code::BadHeader, detail)
     })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct DeprecateRequest {
     reason: Reason,
@@ -55,14 +76,14 @@ struct DeprecateRequest {
 }
 
 /// An entry of the same kind by its id, or one of another.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(untagged, expecting = "replacement is the id of an entry of this kind, or {\"kind\": …, \"id\": …}")]
 enum Replacement {
     Same(EntryId),
     Other(OtherEntry),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct OtherEntry {
     kind: KindName,
@@ -81,7 +102,7 @@ pub async fn deprecate(call: Call) -> Answer {
     set_status(call, ("deprecate", "deprecated"), wanted).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ReasonRequest {
     reason: Reason,
@@ -100,7 +121,8 @@ pub async fn activate(call: Call) -> Answer {
     set_status(call, ("activate", "activated"), wanted).await
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = OnlyTheEntry)]
 struct Nothing {}
 
 async fn set_status(call: Call, what: (&'static str, &'static str), wanted: StatusWanted) -> Answer {
@@ -117,8 +139,9 @@ fn answer(changed: &ChangedEntry, more: impl Serialize) -> Answer {
     Ok(Reply::json(Success::Found, &named)?.now_at(changed.entry.revision()))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Withdrawn)]
 struct WithdrawnView<'a> {
     withdrawn: &'a VersionName,
     previous_version: &'a VersionName,
@@ -136,14 +159,15 @@ pub async fn withdraw(call: Call) -> Answer {
     answer(&done, WithdrawnView { withdrawn: &withdrawn, previous_version: &done.previous })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct RollbackRequest {
     target_version: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = RolledBack)]
 struct RolledBackView<'a> {
     previous_version: &'a VersionName,
     report: Option<&'a Report>,
@@ -169,11 +193,36 @@ pub async fn roll_back(call: Call) -> Answer {
     Ok(Reply::json(Success::Found, &named)?.now_at(done.entry.revision()))
 }
 
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    let changed = |path: &str, id: &str| {
+        let mut told = Told::post(path, id).under_if_match();
+        let entry = Named::<Nothing>::told(&mut told);
+        told.gives_form(Success::Found, entry).refuses(&[Code::BadChange])
+    };
+    let mut withdraw = Told::post("/api/{kind}/{id}/versions/{version}/withdraw", "withdrawVersion").under_if_match();
+    let withdrawn = Named::<WithdrawnView<'_>>::told(&mut withdraw);
+    let mut rollback = Told::post("/api/{kind}/{id}/rollback", "rollBack").under_if_match();
+    let rolled_back = Named::<RolledBackView<'_>>::told(&mut rollback);
+    vec![
+        withdraw
+            .takes::<ReasonRequest>(json!({"reason": "it names nobody"}))
+            .gives_form(Success::Found, withdrawn)
+            .refuses(&[Code::BadChange]),
+        rollback
+            .takes::<RollbackRequest>(json!({"targetVersion": "1.0.0"}))
+            .gives_form(Success::Found, rolled_back)
+            .refuses(&[Code::EntryDisabled, Code::VersionWithdrawn, Code::BadChange]),
+        changed("/api/{kind}/{id}/deprecate", "deprecateEntry")
+            .takes::<DeprecateRequest>(json!({"reason": "one template does", "replacement": "invitation"})),
+        changed("/api/{kind}/{id}/disable", "disableEntry").takes::<ReasonRequest>(json!({"reason": "nobody uses it"})),
+        changed("/api/{kind}/{id}/activate", "activateEntry"),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-
-    use serde_json::json;
 
     use super::*;
     use crate::http::entries::{Decided, Id, Skipped};

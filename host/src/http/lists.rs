@@ -1,19 +1,21 @@
 //! How entries are found: the lists of a kind, the search over kinds, what refers to what, and what changes between versions.
 
-use std::collections::BTreeMap;
-
+use json_patch::PatchOperation;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::openapi::schema::ObjectBuilder;
 
 use super::call::Call;
+use super::changes::{self, Changes};
 use super::entries::short;
 use super::error::{Code, Problem, Success};
+use super::openapi::told::{self, Told, text, text_like, word_of};
 use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
 use super::view::EntryView;
 use crate::clock::{Instant, Millis};
-use crate::names::{Digest, EntryId, VersionName};
-use crate::registry::difference::{Change, Step};
+use crate::names::{Digest, EntryId, KindName, VersionName};
+use crate::registry::difference::Change;
 use crate::registry::reading::ListWanted;
 use crate::registry::release::Kind;
 use crate::registry::store::{
@@ -101,14 +103,6 @@ fn query(text: &str) -> Result<Query, Problem> {
     text.parse().map_err(|error: crate::registry::words::NoQuery| Problem::new(Code::BadQuery, error.to_string()))
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Changes<V> {
-    #[serde(flatten)]
-    page: V,
-    resume_since: Instant,
-}
-
 /// `GET /api/{kind}`
 pub async fn list(call: Call) -> Answer {
     let name = call.word("kind");
@@ -119,32 +113,23 @@ pub async fn list(call: Call) -> Answer {
         let place = |listed: &ListedEntry| listed.place(wanted.order, Millis(0));
         return page::answer(&call, &PageView::of(&list, &page, place, view));
     }
-    // Whoever asks again from here misses nothing that is committed late, and sees the last changes once more.
     let begun = after.map_or_else(Millis::now, |place| Millis(place.second));
-    let overlap_ms = i64::try_from(call.host.limits.follow_overlap_ms).unwrap_or(i64::MAX);
     let ids: Vec<EntryId> = page.items.iter().map(|listed| listed.entry.id.clone()).collect();
-    let mut withdrawn: BTreeMap<EntryId, Vec<VersionName>> = BTreeMap::new();
-    for (id, version) in call.registry.withdrawn_of(&call.actor, &kind, &ids).await? {
-        withdrawn.entry(id).or_default().push(version);
-    }
-    let tombs = |listed| EntryView { withdrawn: Some(of(&withdrawn, listed)), ..show(&kind, listed) };
-    let shown = PageView::of(&list, &page, |listed| listed.place(wanted.order, begun), tombs);
+    let withdrawn = changes::withdrawn(&call, &kind, &ids).await?;
+    let place = |listed: &ListedEntry| listed.place(wanted.order, begun);
+    let shown = PageView::of(&list, &page, place, |listed| changes::show(&kind, listed, &withdrawn));
     let next = shown.next(&call);
-    let resume_since = Instant(Millis(begun.0.saturating_sub(overlap_ms)));
-    Ok(Reply::json(Success::Found, &Changes { page: shown, resume_since })?.followed_by(next))
+    Ok(Reply::json(Success::Found, &Changes::of(&call, shown, begun))?.followed_by(next))
 }
 
 fn show<'a>(kind: &'a Kind, listed: &'a ListedEntry) -> EntryView<'a> {
     EntryView { standing: Some(listed.standing), ..EntryView::listed(kind, &listed.entry) }
 }
 
-fn of<'a>(withdrawn: &'a BTreeMap<EntryId, Vec<VersionName>>, listed: &ListedEntry) -> Vec<&'a VersionName> {
-    withdrawn.get(&listed.entry.id).into_iter().flatten().collect()
-}
-
 /// An entry of any kind, in short.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = EntryBrief)]
 struct BriefView<'a> {
     #[serde(flatten)]
     name: EntryName,
@@ -153,6 +138,7 @@ struct BriefView<'a> {
     #[serde(rename = "name")]
     title: &'a str,
     description: Option<&'a str>,
+    #[schema(value_type = Vec<String>)]
     tags: &'a RawValue,
     updated_at: Instant,
 }
@@ -176,7 +162,8 @@ fn raw(text: &str) -> &RawValue {
     serde_json::from_str(text).unwrap_or(RawValue::NULL)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = FoundEntry)]
 struct FoundView<'a> {
     #[serde(flatten)]
     entry: BriefView<'a>,
@@ -208,13 +195,15 @@ pub async fn search(call: Call) -> Answer {
     page::answer(&call, &PageView::of(list, &page, FoundEntry::place, FoundView::of))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Reference)]
 struct ReferenceView<'a> {
     #[serde(flatten)]
     entry: BriefView<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     asked_version: Option<&'a VersionName>,
+    #[schema(value_type = Vec<String>)]
     bindings: &'a RawValue,
 }
 
@@ -242,18 +231,34 @@ async fn follow(call: Call, what: &str, direction: Direction) -> Answer {
     page::answer(&call, &PageView::of(&list, &page, ReferenceRow::place, ReferenceView::of))
 }
 
-#[derive(Serialize)]
+/// One operation of a JSON Patch (RFC 6902, 4.1 to 4.3): the form of those that are made here.
+#[derive(utoipa::ToSchema)]
+#[serde(tag = "op", rename_all = "lowercase")]
+#[expect(dead_code, reason = "the library's own type is what is written; this tells its form")]
+enum PatchStep {
+    /// Puts a value into an object or an array.
+    Add { path: String, value: serde_json::Value },
+    /// Takes a value out.
+    Remove { path: String },
+    /// Puts a value in the place of another.
+    Replace { path: String, value: serde_json::Value },
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Difference)]
 struct DifferenceView<'a> {
     kind: &'a str,
     id: &'a EntryId,
     from: SideView<'a>,
     to: SideView<'a>,
-    patch: &'a [Step],
+    #[schema(value_type = Vec<PatchStep>)]
+    patch: &'a [PatchOperation],
     changes: &'a [Change],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = DifferenceSide)]
 struct SideView<'a> {
     version: &'a VersionName,
     status: &'a str,
@@ -279,4 +284,41 @@ pub async fn difference(call: Call) -> Answer {
         changes: &difference.changes,
     };
     Reply::json(Success::Found, &view)
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    let statuses = || text_like("^(all|(draft|active|deprecated|disabled)(,(draft|active|deprecated|disabled))*)$");
+    let about = "Statuses with commas between them, or `all`; those that are active or deprecated unless told.";
+    let words = "1 to 16 words; each stands for those that begin so.";
+    let mut search = Told::get("/api/search", "search");
+    let kind = search.named::<KindName>();
+    let search = search
+        .needs_query("q", text(), words)
+        .query("kind", kind, "Entries of one kind.")
+        .query("status", statuses(), about)
+        .pages::<FoundView<'_>>()
+        .refuses(&[Code::BadName, Code::NoKind]);
+    let mut list = Told::get("/api/{kind}", "listEntries").lists();
+    let page = told::page(list.named::<EntryView<'_>>());
+    let resume = list.named::<Instant>();
+    let page = ObjectBuilder::from(page).property("resumeSince", resume).build();
+    let list = list
+        .query("status", statuses(), about)
+        .query("tag", text(), "A whole tag.")
+        .query("category", text(), "A category, where the kind has a field of this name.")
+        .query("search", text(), words)
+        .query("sort", word_of(&ORDERS.map(|(name, _)| name)), "The order; not beside `updated_since`.")
+        .query("updated_since", told::instant(), "What changed since, oldest first; the answer then has `resumeSince`.")
+        .gives_form(Success::Found, page)
+        .with_header("Link");
+    vec![
+        search,
+        list,
+        changes::told(),
+        Told::get("/api/{kind}/{id}/references", "listReferences").pages::<ReferenceView<'_>>(),
+        Told::get("/api/{kind}/{id}/referrers", "listReferrers").pages::<ReferenceView<'_>>(),
+        Told::get("/api/{kind}/{id}/versions/{version}/diff/{other}", "diffVersions")
+            .gives::<DifferenceView<'_>>(Success::Found),
+    ]
 }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use super::call::Call;
 use super::error::{Code, Problem, Success};
 use super::journal;
+use super::openapi::told::Told;
 use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
 use super::view::PluginView;
@@ -45,7 +46,8 @@ pub async fn push(call: Call) -> Answer {
 }
 
 /// A plugin with who signed it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Plugin)]
 struct Signed<'a> {
     #[serde(flatten)]
     plugin: PluginView<'a>,
@@ -59,8 +61,9 @@ impl<'a> Signed<'a> {
 }
 
 /// A key that signed a plugin, and whether it is believed.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Signer)]
 pub struct SignerView<'a> {
     key_id: &'a KeyId,
     name: &'a str,
@@ -134,4 +137,27 @@ pub async fn show(call: Call) -> Answer {
     let row = call.registry.plugin(&call.actor, call.word("digest")).await?;
     let signers = call.registry.signers(&call.actor, &row.digest).await?;
     Reply::json(Success::Found, &Signed::of(PluginView::full(&row), &signers))
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    let push = Told::post("/api/plugins", "pushPlugin")
+        .more(
+            "With `Accept: application/x-ndjson` the answer is 200 at once, and a JSON line for each step as it begins; the \
+             last line has the `plugin` or the `problem`.",
+        )
+        .header("Plugin-Signature", "The component's signature: `KEYID SIGNATURE`, as in a `.sig` file.")
+        .takes_bytes()
+        .gives::<Signed<'_>>(Success::Created)
+        .with_header("Location")
+        .gives::<Signed<'_>>(Success::Found)
+        .with_header("Location")
+        .meaning("The same bytes were there, or steps are told as they begin.")
+        .gives_text("application/x-ndjson")
+        .refuses(&[Code::BadName, Code::PluginUnfit, Code::PluginUnsigned]);
+    vec![
+        Told::get("/api/plugins", "listPlugins").pages::<PluginView<'_>>(),
+        push,
+        Told::get("/api/plugins/{digest}", "showPlugin").gives::<Signed<'_>>(Success::Found),
+    ]
 }

@@ -2,10 +2,13 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, SchemaType, Type};
 
 use super::call::Call;
 use super::error::{Code, Problem, Success};
 use super::journal;
+use super::openapi::told::{Told, all_of};
 use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
 use super::view::{RatingsView, UsesView};
@@ -82,19 +85,21 @@ pub async fn count_use(call: Call) -> Answer {
     Reply::json(Success::Created, &about(&kind, &id, UsesView::of(standing))?)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Rating)]
 struct RatingView<'a> {
     rating: i64,
     comment: Option<&'a str>,
     submitted_by: Option<&'a str>,
+    rated_by: &'a str,
     at: Instant,
 }
 
 impl<'a> RatingView<'a> {
     fn of(row: &'a RatingRow) -> Self {
         let (comment, submitted_by) = (row.comment.as_deref(), row.submitted_by.as_deref());
-        Self { rating: row.rating, comment, submitted_by, at: Instant(row.at) }
+        Self { rating: row.rating, comment, submitted_by, rated_by: &row.actor, at: Instant(row.at) }
     }
 }
 
@@ -105,4 +110,42 @@ pub async fn list(call: Call) -> Answer {
     let asked = page::asked::<String>(&call, &list)?;
     let page = call.registry.ratings(&call.actor, of, asked.after.as_deref(), asked.limit).await?;
     page::answer(&call, &PageView::of(&list, &page, |row| &row.id, RatingView::of))
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    let mut rate = Told::post("/api/{kind}/rate", "rateEntry");
+    let rated = all_of([rate.named::<RatingsView>(), named_entry(Vec::new())]);
+    let mut count_use = Told::post("/api/{kind}/use", "countUse");
+    let used = all_of([count_use.named::<UsesView>(), named_entry(Vec::new())]);
+    let stars = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(5)).into();
+    let text = |length| {
+        let form = SchemaType::from_iter([Type::String, Type::Null]);
+        RefOr::from(ObjectBuilder::new().schema_type(form).max_length(Some(length)))
+    };
+    let yes = ObjectBuilder::new().schema_type(Type::Boolean).default(Some(true.into())).into();
+    let rating = vec![("rating", stars), ("comment", text(500)), ("submittedBy", text(200))];
+    vec![
+        rate.takes_form(
+            named_entry(rating),
+            json!({"templateId": "invitation", "rating": 5, "comment": "Guests came.", "submittedBy": "ada"}),
+        )
+        .gives_form(Success::Created, rated.clone())
+        .gives_form(Success::Found, rated)
+        .meaning("Another rating of the name was replaced.")
+        .refuses(&[Code::NotFound, Code::EntryDisabled, Code::BadChange]),
+        count_use
+            .takes_form(named_entry(vec![("success", yes)]), json!({"templateId": "invitation", "success": true}))
+            .gives_form(Success::Created, used)
+            .refuses(&[Code::NotFound, Code::EntryDisabled, Code::BadChange]),
+        Told::get("/api/{kind}/{id}/ratings", "listRatings").pages::<RatingView<'_>>(),
+    ]
+}
+
+/// An object that names an entry by its kind's id field, which no schema can name.
+fn named_entry(members: Vec<(&'static str, RefOr<Schema>)>) -> RefOr<Schema> {
+    let about = "With the kind's id field, which names the entry.";
+    let others = Some(AdditionalProperties::FreeForm(true));
+    let object = ObjectBuilder::new().description(Some(about)).additional_properties(others);
+    members.into_iter().fold(object, |object, (name, form)| object.property(name, form)).into()
 }

@@ -4,7 +4,8 @@ use std::convert::Infallible;
 
 use axum::body::Body;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, LOCATION, RETRY_AFTER, SET_COOKIE,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
@@ -49,6 +50,9 @@ pub struct Reply {
     etag: Option<HeaderValue>,
     link: Option<HeaderValue>,
     cache: Option<HeaderValue>,
+    cookie: Option<HeaderValue>,
+    /// What a page may do.
+    policy: Option<HeaderValue>,
     body: Content,
     /// It is an answer that was given before.
     is_again: bool,
@@ -81,7 +85,7 @@ impl Reply {
 
     fn of(success: Success, content_type: &'static str, body: Content) -> Self {
         let content_type = HeaderValue::from_static(content_type);
-        let (status, (location, etag, link, cache)) = (success.status(), Default::default());
+        let (status, (location, etag, link, cache, cookie)) = (success.status(), Default::default());
         Self {
             status,
             content_type,
@@ -89,6 +93,8 @@ impl Reply {
             etag,
             link,
             cache,
+            cookie,
+            policy: None,
             body,
             is_again: false,
             is_secret: false,
@@ -123,6 +129,8 @@ impl Reply {
             etag: header(kept.etag),
             link: None,
             cache: None,
+            cookie: None,
+            policy: None,
             body: Content::Whole(kept.body?.into()),
             is_again: true,
             is_secret: false,
@@ -135,6 +143,14 @@ impl Reply {
     #[must_use]
     pub fn secret(mut self) -> Self {
         self.is_secret = true;
+        self.cache = Some(HeaderValue::from_static("no-store"));
+        self
+    }
+
+    /// The same, and the browser keeps a cookie.
+    #[must_use]
+    pub fn with_cookie(mut self, cookie: HeaderValue) -> Self {
+        self.cookie = Some(cookie);
         self
     }
 
@@ -172,6 +188,26 @@ impl Reply {
         let etag = HeaderValue::try_from(format!("\"{digest}\"")).ok();
         let cache = Some(HeaderValue::from_static("private, max-age=31536000, immutable"));
         Self { etag, cache, ..Self::of(Success::Found, "application/json", Content::Whole(text)) }
+    }
+
+    /// What says the same to everybody until the host is another; any store may keep it, and asks whether it still does.
+    pub fn of_everybody(content_type: &'static str, bytes: &'static [u8]) -> Self {
+        let cache = Some(HeaderValue::from_static("public, no-cache"));
+        Self { cache, ..Self::of(Success::Found, content_type, Content::Whole(Bytes::from_static(bytes))) }
+    }
+
+    /// The same, asked for by a name that stands for nothing else.
+    #[must_use]
+    pub fn for_good(mut self) -> Self {
+        self.cache = Some(HeaderValue::from_static("public, max-age=31536000, immutable"));
+        self
+    }
+
+    /// The same as a page that may do no more than its policy says.
+    #[must_use]
+    pub fn under(mut self, policy: &str) -> Self {
+        self.policy = HeaderValue::from_str(policy).ok();
+        self
     }
 
     /// The answer to a reader who may have it already (RFC 9110, 13.1.2): a strong tag over its bytes, and no body where
@@ -248,6 +284,13 @@ impl Reply {
         if let Some(cache) = self.cache {
             response.headers_mut().insert(CACHE_CONTROL, cache);
         }
+        if let Some(cookie) = self.cookie {
+            response.headers_mut().insert(SET_COOKIE, cookie);
+        }
+        if let Some(policy) = self.policy {
+            response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+            response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        }
         if self.is_again {
             response.headers_mut().insert(&REPLAYED, HeaderValue::from_static("true"));
         }
@@ -262,8 +305,8 @@ pub fn refusal(problem: &Problem, correlation_id: &str) -> Response<Body> {
     *response.status_mut() = problem.code().status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if let Some(seconds) = extra.retry_after {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+    if let Some(seconds) = extra.retry_after_s {
+        headers.insert(RETRY_AFTER, seconds.into());
     }
     if let Some(challenge) = extra.www_authenticate {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));

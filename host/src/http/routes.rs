@@ -12,8 +12,8 @@ use super::front::{self, Guard, Label};
 use super::intake::Intake;
 use super::reply::Answer;
 use super::{
-    Host, activation, audit, decisions, entries, events, exemptions, health, impact, inbox, keys, life, lists, plugins,
-    ratings, scopes, shadow, tokens, webhooks,
+    Host, activation, audit, changes, decisions, entries, events, exemptions, health, impact, inbox, keys, life, lists,
+    openapi, plugins, publishers, ratings, scopes, session, shadow, tokens, webhooks,
 };
 use crate::registry::access::Role;
 
@@ -38,7 +38,6 @@ impl Access {
 }
 
 /// One row of the table.
-#[cfg_attr(not(test), expect(dead_code, reason = "a test holds docs/API.md to every column"))]
 pub struct Route {
     /// The method.
     pub method: &'static str,
@@ -46,6 +45,8 @@ pub struct Route {
     pub path: &'static str,
     /// Who may ask.
     pub access: Access,
+    /// What is read.
+    pub intake: Intake,
     /// The handler, behind what every request passes.
     pub service: MethodRouter<Arc<Host>>,
 }
@@ -61,6 +62,8 @@ fn of_the_host() -> Vec<Route> {
         public("/health", health::health),
         public("/livez", health::livez),
         public("/readyz", health::readyz),
+        public("/api/openapi.json", openapi::json),
+        public("/docs", openapi::page),
         get("/metrics", Role::Reader, health::metrics),
     ]
 }
@@ -100,7 +103,7 @@ fn of_rules() -> Vec<Route> {
     ]
 }
 
-/// Previews, plugins, keys, decisions, the log, the inbox and tokens.
+/// Previews, plugins, keys, decisions, the log, the inbox and who may ask.
 fn of_the_rest() -> Vec<Route> {
     use Intake::{Component, Json, Nothing};
     use Role::{Admin, Reader, Rules};
@@ -132,6 +135,12 @@ fn of_the_rest() -> Vec<Route> {
         post("/api/tokens", Admin, Json, tokens::create),
         post("/api/tokens/revoke", Admin, Json, tokens::revoke_before),
         post("/api/tokens/{id}/revoke", Admin, Nothing, tokens::revoke),
+        get("/api/trusted-publishers", Admin, publishers::list),
+        post("/api/trusted-publishers", Admin, Json, publishers::trust),
+        post("/api/trusted-publishers/{id}/remove", Admin, Nothing, publishers::remove),
+        get("/api/session", Reader, session::show),
+        post("/api/session", Reader, Nothing, session::begin),
+        delete("/api/session", Reader, session::end),
     ]
 }
 
@@ -157,6 +166,7 @@ fn of_entries() -> Vec<Route> {
     use Role::{Publisher, Reader};
     vec![
         get("/api/search", Reader, lists::search),
+        get("/api/changes", Reader, changes::list),
         get("/api/{kind}", Reader, lists::list),
         post("/api/{kind}/publish", Publisher, Document, entries::publish),
         post("/api/{kind}/validate", Reader, Document, entries::validate),
@@ -192,7 +202,7 @@ where
     let service = on(MethodFilter::GET, move |State(host): State<Arc<Host>>, request: Request| {
         front::public(label, host, request, handler)
     });
-    Route { method: "GET", path, access: Access::Public, service }
+    Route { method: "GET", path, access: Access::Public, intake: Intake::Nothing, service }
 }
 
 fn get<H, F>(path: &'static str, role: Role, handler: H) -> Route
@@ -200,9 +210,9 @@ where
     H: Fn(Call) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
-    let service =
-        guarded(MethodFilter::GET, Label { method: "GET", path }, Guard { role, intake: Intake::Nothing }, handler);
-    Route { method: "GET", path, access: Access::Role(role), service }
+    let guard = Guard { role, intake: Intake::Nothing };
+    let service = guarded(MethodFilter::GET, Label { method: "GET", path }, guard, handler);
+    Route { method: "GET", path, access: Access::Role(role), intake: Intake::Nothing, service }
 }
 
 fn post<H, F>(path: &'static str, role: Role, intake: Intake, handler: H) -> Route
@@ -211,7 +221,7 @@ where
     F: Future<Output = Answer> + Send + 'static,
 {
     let service = guarded(MethodFilter::POST, Label { method: "POST", path }, Guard { role, intake }, handler);
-    Route { method: "POST", path, access: Access::Role(role), service }
+    Route { method: "POST", path, access: Access::Role(role), intake, service }
 }
 
 fn delete<H, F>(path: &'static str, role: Role, handler: H) -> Route
@@ -221,7 +231,7 @@ where
 {
     let guard = Guard { role, intake: Intake::Nothing };
     let service = guarded(MethodFilter::DELETE, Label { method: "DELETE", path }, guard, handler);
-    Route { method: "DELETE", path, access: Access::Role(role), service }
+    Route { method: "DELETE", path, access: Access::Role(role), intake: Intake::Nothing, service }
 }
 
 fn guarded<H, F>(method: MethodFilter, label: Label, guard: Guard, handler: H) -> MethodRouter<Arc<Host>>

@@ -1,11 +1,14 @@
 //! The rules of modules and of the tenant's policies: one set of handlers, since a path names a module or it does not.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::openapi::schema::{Object, ObjectBuilder, OneOfBuilder, Type};
 
 use super::activation::StateView;
 use super::call::Call;
 use super::error::{Code, Problem, Success};
 use super::journal;
+use super::openapi::told::{self, Tagged, Told, all_of, object};
 use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
 use super::shadow::ShadowView;
@@ -75,13 +78,16 @@ pub async fn show(call: Call) -> Answer {
     Ok(Reply::json(Success::Found, &shown)?.of_release(number))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ReleasesBeside)]
 struct ReleasesView<'a> {
     #[serde(flatten)]
+    #[schema(ignore)]
     page: PageView<ReleaseView<'a>>,
     active: Option<i64>,
     #[serde(flatten)]
     state: StateView<'a>,
+    #[schema(ignore)]
     shadow: Option<ShadowView<'a>>,
 }
 
@@ -106,7 +112,7 @@ pub async fn show_release(call: Call) -> Answer {
     Reply::json(Success::Found, &WithRules { view: ReleaseView::of(&row), rules: &rules })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ReleaseRequest {
     rules: Rules,
@@ -114,7 +120,8 @@ struct ReleaseRequest {
     message: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Released)]
 struct ReleasedView<'a> {
     #[serde(flatten)]
     release: ReleaseView<'a>,
@@ -137,4 +144,53 @@ pub async fn release(call: Call) -> Answer {
     let view = ReleasedView { release: ReleaseView::of(&released.release), created: released.created };
     let location = format!("{}/{}", call.uri.path(), released.release.release.number);
     Ok(Reply::json(success, &view)?.at(&location))
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    let list = Told::get("/api/modules", "listModules").pages::<ScopeView<'_>>();
+    let of_modules = of_scope("/api/modules/{name}", "Module");
+    std::iter::once(list).chain(of_modules).chain(of_scope("/api/policies", "Policies")).collect()
+}
+
+fn of_scope(at: &str, noun: &str) -> impl Iterator<Item = Told> {
+    let mut list = Told::get(format!("{at}/releases"), format!("list{noun}Releases")).lists();
+    let shadow = OneOfBuilder::new().item(null()).item(list.named::<ShadowView<'_>>()).into();
+    let page = told::page(list.named::<ReleaseView<'_>>()).into();
+    let parts = [page, list.named::<ReleasesView<'_>>(), object([("shadow", shadow)]).into()];
+    let mut one = Told::get(format!("{at}/releases/{{number}}"), format!("show{noun}Release"));
+    let with_rules = all_of([one.named::<ReleaseView<'_>>(), object([("rules", one.named::<Rules>())]).into()]);
+    let example = json!({
+        "message": "no policies",
+        "rules": {"scope": if at == "/api/policies" { "policies" } else { "module:agents" }, "bindings": []},
+    });
+    let make = Told::post(format!("{at}/releases"), format!("release{noun}"))
+        .takes::<ReleaseRequest>(example)
+        .gives::<ReleasedView<'_>>(Success::Created)
+        .with_header("Location")
+        .gives::<ReleasedView<'_>>(Success::Found)
+        .with_header("Location")
+        .meaning("The active release has the same rules: none was made.")
+        .refuses(&[Code::BadName, Code::BadRules, Code::PluginUnfit, Code::PluginUnsigned]);
+    [
+        shown(at, noun),
+        list.gives_form(Success::Found, all_of(parts)).with_header("Link").refuses(&[Code::NotFound]),
+        one.gives_form(Success::Found, with_rules).refuses(&[Code::NotFound]),
+        make,
+    ]
+    .into_iter()
+}
+
+fn shown(at: &str, noun: &str) -> Told {
+    let mut told = Told::get(at, format!("show{noun}")).tagged(Tagged::Release);
+    let state = told.named::<StateView<'_>>();
+    let rules = object([("rules", told.named::<Rules>())]).into();
+    let active = all_of([told.named::<ScopeView<'_>>(), rules, state.clone()]);
+    let idle = object([("scope", told.named::<Scope>()), ("release", null().into()), ("rules", null().into())]);
+    let either = OneOfBuilder::new().item(active).item(all_of([idle.into(), state]));
+    told.gives_form(Success::Found, either)
+}
+
+fn null() -> Object {
+    ObjectBuilder::new().schema_type(Type::Null).build()
 }

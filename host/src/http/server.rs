@@ -1,4 +1,5 @@
-//! Connections: accepted up to a number, given a time to send each head, and finished before the host stops.
+//! Connections: accepted up to a number, greeted with TLS where the host has a certificate, given a time to send each head,
+//! and finished before the host stops.
 
 use std::io;
 use std::pin::pin;
@@ -10,9 +11,12 @@ use futures_util::{Stream, StreamExt as _, stream};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::address::OfPeer;
+use super::tls::{Tls, keep_read};
 use super::{Host, router};
 
 /// Bytes of one request's head, and of what is read ahead of its body.
@@ -25,21 +29,28 @@ const ACCEPT_PAUSE_MS: u64 = 100;
 ///
 /// # Errors
 /// The listener's address cannot be told.
-pub async fn serve(listener: TcpListener, host: Arc<Host>, shutdown: impl Stream<Item = ()>) -> io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    host: Arc<Host>,
+    shutdown: impl Stream<Item = ()>,
+) -> io::Result<()> {
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening");
     let app = router(Arc::clone(&host));
     let connections = Arc::new(Semaphore::new(host.limits.connections_max.min(Semaphore::MAX_PERMITS)));
     let (stopping, stopped) = watch::channel(());
     let mut drained = pin!(drain(&host, shutdown));
+    let mut reading = pin!(keep_read(tls.as_deref()));
     let mut folding = pin!(host.metrics.keep_folded());
     loop {
         tokio::select! {
             (stream, permit) = accept(&listener, &connections) => {
                 let read_max = Duration::from_millis(host.limits.request_read_max_ms);
-                tokio::spawn(connection(stream, app.clone(), read_max, permit, stopped.clone()));
+                tokio::spawn(connection(stream, tls.clone(), app.clone(), read_max, permit, stopped.clone()));
             }
             () = &mut folding => {}
+            () = &mut reading => {}
             () = &mut drained => break,
         }
     }
@@ -92,13 +103,33 @@ fn is_the_clients(error: &io::Error) -> bool {
 
 async fn connection(
     stream: TcpStream,
+    tls: Option<Arc<Tls>>,
     app: Router,
     read_max: Duration,
     _permit: OwnedSemaphorePermit,
-    mut stopped: watch::Receiver<()>,
+    stopped: watch::Receiver<()>,
 ) {
+    // Whoever has hung up already is owed no answer.
+    let Ok(peer) = stream.peer_addr().map(|peer| peer.ip()) else { return };
     // Answers are written whole; waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
+    match tls {
+        None => converse(stream, OfPeer { app, peer }, read_max, stopped).await,
+        Some(tls) => {
+            if let Some(stream) = tls.greet(stream).await {
+                converse(stream, OfPeer { app, peer }, read_max, stopped).await;
+            }
+        }
+    }
+}
+
+/// Answers what is asked over one connection.
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    app: OfPeer,
+    read_max: Duration,
+    mut stopped: watch::Receiver<()>,
+) {
     // HTTP/1.1 alone: telling it from HTTP/2 by the first bytes has no time limit, so silent clients could fill the host.
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(read_max).max_buf_size(HEAD_MAX_BYTES);
@@ -147,7 +178,7 @@ mod tests {
         let host = Host::new(Arc::new(limits), Metrics::detached());
         let (stop, stopped) = oneshot::channel();
         let asked = stream::once(async { stopped.await.unwrap_or_default() });
-        let serving = tokio::spawn(serve(listener, host, asked));
+        let serving = tokio::spawn(serve(listener, None, host, asked));
         (address, stop, serving)
     }
 
@@ -183,7 +214,7 @@ mod tests {
         let host = Host::new(Arc::new(limits), Metrics::detached());
         let (ask, asked) = tokio::sync::mpsc::unbounded_channel();
         let asked = stream::unfold(asked, |mut asked| async move { Some((asked.recv().await?, asked)) });
-        let serving = tokio::spawn(serve(listener, Arc::clone(&host), asked));
+        let serving = tokio::spawn(serve(listener, None, Arc::clone(&host), asked));
         ask.send(()).expect("it serves");
         while !host.is_stopping() {
             tokio::task::yield_now().await;

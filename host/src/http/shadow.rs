@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::call::Call;
 use super::error::{Code, Problem, Success};
 use super::journal;
+use super::openapi::told::Told;
 use super::reply::{Answer, Reply};
 use crate::clock::Instant;
 use crate::clock::Millis;
@@ -23,8 +25,9 @@ pub fn instant(field: &str, text: &str) -> Result<Millis, Problem> {
     text.parse().map_err(|error| Problem::new(Code::BadChange, format!("{field}: {error}")))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = StagePlan)]
 struct PlanView<'a> {
     at: Option<Instant>,
     after_publishes: u32,
@@ -34,8 +37,9 @@ struct PlanView<'a> {
 }
 
 /// A shadow.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Shadow)]
 pub struct ShadowView<'a> {
     id: &'a str,
     scope: &'a Scope,
@@ -77,8 +81,9 @@ impl<'a> ShadowView<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ShadowExample)]
 struct ExampleView<'a> {
     decision_id: &'a str,
     kind: &'a str,
@@ -97,7 +102,8 @@ fn examples(rows: &[ObservationExample]) -> Vec<ExampleView<'_>> {
     rows.iter().map(ExampleView::of).collect()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ShadowCode)]
 struct CodeView<'a> {
     change: Change,
     code: &'a str,
@@ -112,8 +118,9 @@ impl<'a> CodeView<'a> {
 }
 
 /// What was counted; all zeros where nothing was.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Tally)]
 struct TallyView<'a> {
     seen: i64,
     publishes: BTreeMap<&'static str, i64>,
@@ -140,7 +147,8 @@ impl<'a> TallyView<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ObservingReport)]
 struct ObservingView<'a> {
     release: i64,
     binding: &'a str,
@@ -156,7 +164,8 @@ impl<'a> ObservingView<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ShadowReport)]
 struct ReportView<'a> {
     scope: &'a Scope,
     shadow: Option<ShadowView<'a>>,
@@ -182,11 +191,13 @@ pub async fn show(call: Call) -> Answer {
     Reply::json(Success::Found, &view)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ShadowRequest)]
 struct StartRequest {
     release: i64,
     #[serde(default = "every_entry")]
+    #[schema(minimum = 1, maximum = 100)]
     percent: u8,
 }
 
@@ -201,11 +212,12 @@ pub async fn start(call: Call) -> Answer {
     begin(call, "start", wanted).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct StageRequest {
     release: i64,
     #[serde(default = "every_entry")]
+    #[schema(minimum = 1, maximum = 100)]
     percent: u8,
     at: Option<String>,
     #[serde(default)]
@@ -238,4 +250,34 @@ pub async fn stop(call: Call) -> Answer {
     let result = call.registry.stop_shadow(&call.actor, &scope, Millis::now()).await;
     journal::shadowed(&call, "stop", &scope.to_string(), &result);
     Reply::json(Success::Found, &ShadowView::of(&result?))
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    let of_modules = of_scope("/api/modules/{name}", "Module");
+    of_modules.into_iter().chain(of_scope("/api/policies", "Policies")).collect()
+}
+
+fn of_scope(at: &str, noun: &str) -> [Told; 4] {
+    let refusals =
+        [Code::NotFound, Code::ShadowRunning, Code::BadChange, Code::BadRules, Code::PluginUnfit, Code::PluginUnsigned];
+    let stage = json!({
+        "release": 1, "at": "2100-01-01T09:00:00Z", "afterPublishes": 1000, "afterHours": 24,
+        "budget": {"rejections": 0, "disagreements": 3, "failures": 0, "slowerMs": 5},
+    });
+    [
+        Told::post(format!("{at}/stage"), format!("stage{noun}Release"))
+            .takes::<StageRequest>(stage)
+            .gives::<ShadowView<'_>>(Success::Created)
+            .refuses(&refusals)
+            .refuses(&[Code::ScopeFrozen]),
+        Told::get(format!("{at}/shadow"), format!("show{noun}Shadow")).gives::<ReportView<'_>>(Success::Found),
+        Told::post(format!("{at}/shadow"), format!("start{noun}Shadow"))
+            .takes::<StartRequest>(json!({"release": 1, "percent": 10}))
+            .gives::<ShadowView<'_>>(Success::Created)
+            .refuses(&refusals),
+        Told::post(format!("{at}/shadow/stop"), format!("stop{noun}Shadow"))
+            .gives::<ShadowView<'_>>(Success::Found)
+            .refuses(&[Code::NotFound]),
+    ]
 }

@@ -16,10 +16,11 @@ use crate::registry::RegistryError;
 use crate::registry::activation::{Frozen, Overtaken};
 use crate::registry::decode::Malformed;
 use crate::registry::fleet::Behind;
+use crate::registry::gate::BrokenBinding;
 use crate::registry::keys::Unsigned;
 use crate::registry::signing::PublicKey;
 use crate::registry::store::{Freeze, StoreError};
-use crate::report::Remark;
+use crate::report::{Remark, Stage};
 
 fn starting_host(limits: Limits) -> Router {
     router(Host::new(Arc::new(limits), Metrics::detached()))
@@ -33,7 +34,8 @@ async fn ask_of(router: Router, request: Request<Body>) -> (Response<()>, Value)
     let response = router.oneshot(request).await.expect("the router is infallible");
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.expect("a whole body");
-    let value = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).expect("JSON") };
+    let text = || Value::String(String::from_utf8_lossy(&body).into_owned());
+    let value = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap_or_else(|_| text()) };
     (Response::from_parts(parts, ()), value)
 }
 
@@ -87,7 +89,7 @@ async fn a_method_that_a_route_lacks_is_a_problem_that_names_those_it_has() {
 }
 
 #[tokio::test]
-async fn every_route_but_health_takes_a_token() {
+async fn every_route_but_health_and_the_description_takes_a_token() {
     for route in table() {
         let path = route.path.replace(['{', '}'], "");
         let (response, body) = ask(request(route.method, &path).body(Body::empty()).expect("a request")).await;
@@ -102,7 +104,7 @@ async fn every_route_but_health_takes_a_token() {
     }
     let public: Vec<&str> =
         table().iter().filter(|route| route.access == Access::Public).map(|route| route.path).collect();
-    assert_eq!(public, ["/health", "/livez", "/readyz"]);
+    assert_eq!(public, ["/health", "/livez", "/readyz", "/api/openapi.json", "/docs"]);
 }
 
 #[tokio::test]
@@ -220,11 +222,17 @@ fn behind() -> Behind {
     Behind { scope, release: 3, digest, why: "binding 'cel': it broke".to_owned() }
 }
 
+fn plugin_failed_of(failure: Failure) -> RegistryError {
+    let (stage, scope) = (Stage::Policy, crate::names::Scope::Policies);
+    let broken = BrokenBinding { name: "house".to_owned(), stage, scope, version: "0.3.1".to_owned(), failure };
+    RegistryError::PluginFailed { broken: Box::new(broken), decision: None }
+}
+
 #[test]
 fn each_refusal_of_the_registry_has_its_status_and_code() {
     let plugin_failed = |cause| {
         let failure = Failure { plugin: "cel".to_owned(), digest: Digest::of(b""), cause, lookups: Vec::new() };
-        RegistryError::PluginFailed { failure, decision: None }
+        plugin_failed_of(failure)
     };
     let known = || "agents".to_owned();
     let scope = crate::names::Scope::Policies;
@@ -236,6 +244,8 @@ fn each_refusal_of_the_registry_has_its_status_and_code() {
         ("a b".parse::<crate::names::KindName>().expect_err("a space").into(), 400, "bad-name"),
         (RegistryError::NoKind { kind: "x".to_owned(), known: known() }, 404, "no-kind"),
         (RegistryError::NotFound { what: "entry", name: "x".to_owned() }, 404, "not-found"),
+        (RegistryError::OtherName { token: "ci".to_owned() }, 403, "forbidden"),
+        (RegistryError::NoRelease { scope: crate::names::Scope::Policies, number: 9 }, 404, "not-found"),
         (
             RegistryError::OutOfReach {
                 token: "ci".to_owned(),
@@ -274,6 +284,7 @@ fn each_refusal_of_the_registry_has_its_status_and_code() {
             "plugin-unsigned",
         ),
         (PublicKey::from_pem("").expect_err("no key").into(), 422, "bad-key"),
+        (crate::identity::Unreachable("ci".to_owned()).into(), 503, "unavailable"),
         (RegistryError::Internal("/secret/path".to_owned()), 500, "internal"),
         (RegistryError::Blobs("/secret/path".into()), 503, "unavailable"),
         (StoreError::Unavailable("postgres://u:secret@h".into()).into(), 503, "unavailable"),
@@ -307,13 +318,18 @@ fn a_problem_tells_what_its_sender_needs() {
     );
     let broken = |cause| Failure { plugin: "cel".to_owned(), digest: Digest::of(b""), cause, lookups: Vec::new() };
     let failure = broken(Cause::Memory { limit_bytes: 64 });
-    let (_, body) = document(RegistryError::PluginFailed { failure, decision: None });
+    let (_, body) = document(plugin_failed_of(failure));
     assert_eq!((&body["plugin"], &body["limit"]), (&json!("cel"), &json!("plugin_memory_max_bytes")));
-    assert_eq!(body["detail"], "plugin cel asked for more memory than it may have (plugin_memory_max_bytes = 64)");
+    assert_eq!(body["binding"], "house");
+    assert_eq!(
+        body["detail"],
+        "binding 'house' of policies (policy): plugin cel 0.3.1 asked for more memory than it may have \
+         (plugin_memory_max_bytes = 64); nothing is decided: sending it again ends alike until the rules change: tell the \
+         policy team"
+    );
     let failure = broken(Cause::Handles { limit: 9 });
-    let (status, body) = document(RegistryError::PluginFailed { failure, decision: None });
+    let (status, body) = document(plugin_failed_of(failure));
     assert_eq!((status, &body["limit"]), (503, &json!("plugin_handles_max")));
-    assert_eq!(body["detail"], "plugin cel held more handles than it may (plugin_handles_max = 9)");
     let remarks = vec![Remark::error("settings.unknown", "/rules/0", "no such field")];
     let unfit = Unfit::Settings(remarks);
     let (_, body) = document(RegistryError::Unfit { binding: Some("house".to_owned()), unfit });

@@ -1,10 +1,12 @@
 //! Tokens: who may ask for what, until when.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::call::Call;
-use super::error::Success;
+use super::error::{Code, Success};
 use super::journal;
+use super::openapi::told::Told;
 use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
 use super::shadow::instant;
@@ -15,8 +17,9 @@ use crate::registry::store::TokenRow;
 /// What the list is of, in its cursors.
 const TOKENS: &str = "tokens";
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Token)]
 struct TokenView<'a> {
     id: &'a str,
     name: &'a str,
@@ -71,7 +74,7 @@ pub async fn list(call: Call) -> Answer {
     page::answer(&call, &PageView::of(TOKENS, &page, |row| &row.id, |row| TokenView::of(row, now)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct TokenRequest {
     name: String,
@@ -101,13 +104,15 @@ pub async fn revoke(call: Call) -> Answer {
     Reply::json(Success::Found, &TokenView::of(&result?, now))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RevokeTokensRequest)]
 struct RevokeRequest {
     before: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = RevokedTokens)]
 struct Revoked {
     revoked: u64,
 }
@@ -119,4 +124,25 @@ pub async fn revoke_before(call: Call) -> Answer {
     let result = call.registry.revoke_tokens(&call.actor, before, Millis::now()).await;
     journal::token(&call, "revoke", "revoked", &result);
     Reply::json(Success::Found, &Revoked { revoked: result? })
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    let example =
+        json!({"name": "ci", "roles": ["publisher"], "entries": ["agents/search-*"], "expiresAt": "2099-01-01"});
+    vec![
+        Told::get("/api/tokens", "listTokens").pages::<TokenView<'_>>(),
+        Told::post("/api/tokens", "createToken")
+            .takes::<TokenRequest>(example)
+            .gives::<TokenView<'_>>(Success::Created)
+            .tells_once()
+            .refuses(&[Code::BadChange]),
+        Told::post("/api/tokens/revoke", "revokeTokensBefore")
+            .takes::<RevokeRequest>(json!({"before": "2020-01-01"}))
+            .gives::<Revoked>(Success::Found)
+            .refuses(&[Code::BadChange]),
+        Told::post("/api/tokens/{id}/revoke", "revokeToken")
+            .gives::<TokenView<'_>>(Success::Found)
+            .refuses(&[Code::BadChange]),
+    ]
 }

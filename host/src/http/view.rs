@@ -2,6 +2,7 @@
 //! in UTC; what is not there is left out, save where a reader would miss it.
 
 mod entry;
+mod form;
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ use crate::registry::shadow::{ObservingRecord, ShadowRecord};
 use crate::registry::store::{PluginRow, ReleaseHead, ReleaseRow};
 use crate::registry::{Decision, FailureRecord, LookupRecord, NotJudged, Outcome, SubstitutionRecord};
 use crate::report::{Finding, Mode, Placeholder, Severity, Stage, Timing};
-pub use entry::{EntryView, RatingsView, Stored, UsesView, VersionView};
+pub use entry::{ADDED, EntryView, RatingsView, Stored, UsesView, VersionView};
 
 /// JSON text of ours, handed on as it is.
 struct Json<'a>(&'a str);
@@ -55,8 +56,9 @@ impl<T: Serialize> Serialize for Named<'_, T> {
 }
 
 /// A decision.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Decision)]
 pub struct DecisionView<'a> {
     id: &'a str,
     kind: &'a KindName,
@@ -81,7 +83,8 @@ pub struct DecisionView<'a> {
 }
 
 /// A release, as judgements refer to it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ReleaseName)]
 pub struct ReleaseRefView<'a> {
     scope: &'a Scope,
     number: i64,
@@ -96,7 +99,7 @@ impl<'a> ReleaseRefView<'a> {
 }
 
 /// A decision as lists show it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DecisionHead<'a> {
     id: &'a str,
@@ -161,8 +164,9 @@ impl<'a> DecisionView<'a> {
 }
 
 /// A release, and whether it is the active one.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Release)]
 pub struct ReleaseView<'a> {
     scope: &'a Scope,
     number: i64,
@@ -208,7 +212,8 @@ impl<'a> ReleaseView<'a> {
 }
 
 /// A scope with its active rules, in short.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ScopeHead)]
 pub struct ScopeView<'a> {
     scope: &'a Scope,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -220,7 +225,8 @@ pub struct ScopeView<'a> {
     bindings: Vec<BindingView<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = BindingHead)]
 struct BindingView<'a> {
     name: &'a str,
     stage: Stage,
@@ -255,8 +261,9 @@ impl<'a> ScopeView<'a> {
 }
 
 /// A plugin.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = PluginHead)]
 pub struct PluginView<'a> {
     digest: &'a Digest,
     name: &'a str,
@@ -268,6 +275,7 @@ pub struct PluginView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     created: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::plugin::Inspection>)]
     inspection: Option<Json<'a>>,
 }
 
@@ -299,7 +307,8 @@ impl<'a> PluginView<'a> {
 }
 
 /// Why a stored version was not judged, where that decides nothing.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = NotJudged)]
 pub struct FailureView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     plugin: Option<&'a str>,

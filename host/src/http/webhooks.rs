@@ -1,10 +1,12 @@
 //! Webhooks: who is sent events, and what was sent.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::call::Call;
-use super::error::Success;
+use super::error::{Code, Success};
 use super::journal;
+use super::openapi::told::Told;
 use super::page::{self, PageView};
 use super::reply::{Answer, Reply};
 use crate::clock::{Instant, Millis};
@@ -16,8 +18,9 @@ use crate::registry::webhooks::{MadeWebhook, WebhookWanted};
 const WEBHOOKS: &str = "webhooks";
 const DELIVERIES: &str = "deliveries";
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Webhook)]
 struct WebhookView<'a> {
     id: &'a str,
     url: &'a str,
@@ -66,8 +69,9 @@ impl<'a> WebhookView<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DeliveryAttempt)]
 struct AttemptView<'a> {
     at: Instant,
     took_ms: u64,
@@ -82,8 +86,9 @@ impl<'a> AttemptView<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Delivery)]
 struct DeliveryView<'a> {
     id: &'a str,
     /// The event's id, which is the message's.
@@ -121,7 +126,7 @@ impl<'a> DeliveryView<'a> {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct WebhookRequest {
     url: String,
@@ -131,7 +136,7 @@ struct WebhookRequest {
     kinds: Vec<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct RotateRequest {
     #[serde(default)]
@@ -201,4 +206,32 @@ pub async fn replay(call: Call) -> Answer {
     let result = call.registry.replay_delivery(&call.actor, webhook, delivery, Millis::now()).await;
     journal::webhook(&call, "replay", "replayed", &result);
     Reply::json(Success::Begun, &DeliveryView::of(&result?))
+}
+
+/// What the API's description tells of these.
+pub fn told() -> Vec<Told> {
+    let example = json!({
+        "url": "https://hooks.invalid/hallmark", "types": ["dev.hallmark.key.trusted.v1"], "kinds": [],
+    });
+    vec![
+        Told::get("/api/webhooks", "listWebhooks").pages::<WebhookView<'_>>(),
+        Told::post("/api/webhooks", "addWebhook")
+            .takes::<WebhookRequest>(example)
+            .gives::<WebhookView<'_>>(Success::Created)
+            .with_header("Location")
+            .tells_once()
+            .refuses(&[Code::BadChange]),
+        Told::get("/api/webhooks/{id}", "showWebhook").gives::<WebhookView<'_>>(Success::Found),
+        Told::delete("/api/webhooks/{id}", "removeWebhook").gives::<WebhookView<'_>>(Success::Found),
+        Told::post("/api/webhooks/{id}/rotate", "rotateWebhook")
+            .takes::<RotateRequest>(json!({"overlapSeconds": 3600}))
+            .gives::<WebhookView<'_>>(Success::Found)
+            .tells_once()
+            .refuses(&[Code::BadChange]),
+        Told::post("/api/webhooks/{id}/enable", "enableWebhook").gives::<WebhookView<'_>>(Success::Found),
+        Told::get("/api/webhooks/{id}/deliveries", "listDeliveries").pages::<DeliveryView<'_>>(),
+        Told::post("/api/webhooks/{id}/deliveries/{delivery}/replay", "replayDelivery")
+            .gives::<DeliveryView<'_>>(Success::Begun)
+            .refuses(&[Code::BadChange]),
+    ]
 }

@@ -185,7 +185,7 @@ impl Plugin {
         match outcome {
             Ok(answer) => Ok(Evaluated { answer, lookups, elapsed }),
             Err(error) => {
-                let cause = failure::cause(&error, &self.engine.limits);
+                let cause = failure::cause(&error, store.data());
                 Err(Failure { plugin: self.name.to_string(), digest: self.digest.clone(), cause, lookups })
             }
         }
@@ -210,8 +210,8 @@ impl Plugin {
         let outcome = self.call(&mut store, call);
         let elapsed = store.data().pace().elapsed();
         let lookups = store.data_mut().take_lookups();
+        let outcome = outcome.map_err(|error| failure::cause(&error, store.data()));
         drop(store);
-        let outcome = outcome.map_err(|error| failure::cause(&error, limits));
         match outcome {
             Ok(answer) => {
                 self.meters.answered(elapsed);

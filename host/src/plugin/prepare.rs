@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use jsonschema::ValidationError;
+use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 use wasmtime::Store;
 use wasmtime::component::{Component, Instance, InstancePre, Linker};
@@ -14,9 +16,12 @@ use super::evaluate::Compiled;
 use super::snapshot::Instrumented;
 use super::state::{self, State, Task};
 use super::{Cause, Description, Failure, Unfit, failure, imports, world};
-use crate::config::Limits;
-use crate::names::Digest;
+use crate::config::{Limits, instead, nearest};
+use crate::names::{Digest, pointer};
 use crate::report::{Remark, Stage};
+
+/// Where nothing better is known.
+const SEE_SCHEMA: &str = "see the settings schema in `hallmark plugin check`";
 
 /// The settings as every part of the room knows them: canonical JSON (RFC 8785).
 pub fn settings(settings: &Value, limits: &Limits) -> Result<String, Unfit> {
@@ -114,7 +119,7 @@ impl Linked {
         self.entry.check(&mut store, &instance).map_err(|error| Unfit::Contract(in_words(&error)))?;
         match self.entry.describe(&mut store, &instance) {
             Ok(said) => said.map_err(Unfit::Contract),
-            Err(error) => Err(broke(digest, name, failure::cause(&error, &engine.limits))),
+            Err(error) => Err(broke(digest, name, failure::cause(&error, store.data()))),
         }
     }
 
@@ -131,7 +136,7 @@ impl Linked {
         match self.entry.configure(&mut store, &instance, settings) {
             Ok(Ok(())) => Ok((store, instance)),
             Ok(Err(remarks)) => Err(Unfit::Settings(remarks)),
-            Err(error) => Err(broke(digest, name, failure::cause(&error, &engine.limits))),
+            Err(error) => Err(broke(digest, name, failure::cause(&error, store.data()))),
         }
     }
 
@@ -146,7 +151,7 @@ impl Linked {
         let mut store = state::store(engine, Arc::from(name), task);
         match self.pre.instantiate(&mut store) {
             Ok(instance) => Ok((store, instance)),
-            Err(error) => Err(broke(digest, name, failure::cause(&error, &engine.limits))),
+            Err(error) => Err(broke(digest, name, failure::cause(&error, store.data()))),
         }
     }
 }
@@ -165,12 +170,30 @@ fn in_words(error: &wasmtime::Error) -> String {
 pub fn check(settings: &str, schema: &Value) -> Result<(), Unfit> {
     let settings: Value = serde_json::from_str(settings).expect("canonical JSON is JSON");
     let validator = answer::schema(schema).map_err(Unfit::Contract)?;
-    let remarks: Vec<Remark> = validator
-        .iter_errors(&settings)
-        .map(|error| {
-            Remark::error("settings.schema", error.instance_path().to_string(), error.to_string())
-                .with_help("see the settings schema in `hallmark plugin check`")
-        })
-        .collect();
+    let remarks: Vec<Remark> = validator.iter_errors(&settings).flat_map(|error| refused(&error, schema)).collect();
     if remarks.is_empty() { Ok(()) } else { Err(Unfit::Settings(remarks)) }
+}
+
+/// What a violation says, and what was most likely meant.
+fn refused(error: &ValidationError<'_>, schema: &Value) -> Vec<Remark> {
+    let path = error.instance_path().as_str();
+    let say = |path: &str, message: String| Remark::error("settings.schema", path, message);
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+            let known = pointer::named_beside(schema, error.schema_path().as_str());
+            let unknown = |name: &String| {
+                let message = format!("the setting '{name}' is not known here");
+                say(&pointer::child(path, name), message).with_help(instead(name, &known))
+            };
+            unexpected.iter().map(unknown).collect()
+        }
+        ValidationErrorKind::Enum { options } => {
+            let known: Vec<&str> = options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let near = error.instance().as_str().and_then(|given| nearest(given, &known));
+            let help = near.map_or_else(|| SEE_SCHEMA.to_owned(), |near| format!("did you mean '{near}'?"));
+            vec![say(path, error.to_string()).with_help(help)]
+        }
+        _ => vec![say(path, error.to_string()).with_help(SEE_SCHEMA)],
+    }
 }

@@ -51,7 +51,7 @@ impl Tested<'_> {
         let (engine, name) = (self.engine, &self.description.name);
         let (mut store, instance) = self.linked.start(engine, self.digest, name, Task::Describe)?;
         let examples = contract::examples(&self.linked.pre, &mut store, &instance)
-            .map_err(|error| prepare::broke(self.digest, name, failure::cause(&error, &engine.limits)))?;
+            .map_err(|error| prepare::broke(self.digest, name, failure::cause(&error, store.data())))?;
         drop(store);
         let limit = engine.limits.plugin_examples_max;
         if examples.len() > limit {
@@ -125,7 +125,7 @@ impl Tested<'_> {
                 .map(|resolution| resolution.remarks),
             stage => linked.entry.judge(&mut store, &instance, case, stage),
         };
-        said.map_err(|error| prepare::broke(self.digest, name, failure::cause(&error, &engine.limits)))
+        said.map_err(|error| prepare::broke(self.digest, name, failure::cause(&error, store.data())))
     }
 }
 
@@ -166,8 +166,8 @@ fn listed(findings: &[(String, String)]) -> String {
     findings.iter().map(|(code, path)| format!("{code} at {}", place(path))).collect::<Vec<_>>().join(", ")
 }
 
-/// The registry beside an example.
-struct EmptyRegistry;
+/// A registry with nothing in it, as beside an example.
+pub struct EmptyRegistry;
 
 impl Facts for EmptyRegistry {
     fn lookup(&self, _: &str, _: &str, _: Option<&str>) -> Result<Option<Summary>, FactsError> {

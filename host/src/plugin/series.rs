@@ -45,32 +45,47 @@ impl Unconfigured {
         Self { engine, digest, linked: Linked { pre, entry }, stages, description }
     }
 
-    /// Configures an instance, which then judges one case after another, on the calling thread. A thread may hold
-    /// `SERIES_MAX` of them. Settings of `null` are those of an empty object.
+    /// Checks settings, once for all the instances that are configured with them. Settings of `null` are those of an
+    /// empty object.
     ///
     /// # Errors
-    /// Why it cannot be put to work with them.
-    pub fn series(self: &Arc<Self>, stage: Stage, settings: &Value) -> Result<Series, Failure> {
-        self.configured(stage, settings).map_err(|unfit| match unfit {
-            Unfit::Broke(failure) => failure,
-            unfit => Failure {
-                plugin: self.description.name.clone(),
-                digest: self.digest.clone(),
-                cause: Cause::Nonsense { what: unfit.to_string() },
-                lookups: Vec::new(),
-            },
-        })
-    }
-
-    fn configured(self: &Arc<Self>, stage: Stage, settings: &Value) -> Result<Series, Unfit> {
+    /// It cannot be configured with them, or does not serve the stage.
+    pub fn with_settings(self: &Arc<Self>, stage: Stage, settings: &Value) -> Result<Configured, Unfit> {
         if !self.stages.contains(&stage) {
             return Err(Unfit::Stage { stage, serves: self.stages.clone() });
         }
         let settings = prepare::settings(settings, &self.engine.limits)?;
         prepare::check(&settings, &self.description.settings_schema)?;
-        let name = &self.description.name;
-        let (store, instance) = self.linked.configure(&self.engine, &self.digest, name, &settings)?;
-        Ok(Series { component: Arc::clone(self), stage, store, instance })
+        Ok(Configured { component: Arc::clone(self), stage, settings })
+    }
+}
+
+/// A component and settings that fit it.
+pub struct Configured {
+    component: Arc<Unconfigured>,
+    stage: Stage,
+    settings: String,
+}
+
+impl Configured {
+    /// Configures an instance, which then judges one case after another, on the calling thread. A thread may hold
+    /// `SERIES_MAX` of them.
+    ///
+    /// # Errors
+    /// Why it cannot be put to work.
+    pub fn series(&self) -> Result<Series, Failure> {
+        let Self { component, stage, settings } = self;
+        let Unconfigured { engine, digest, linked, description, .. } = &**component;
+        match linked.configure(engine, digest, &description.name, settings) {
+            Ok((store, instance)) => Ok(Series { component: Arc::clone(component), stage: *stage, store, instance }),
+            Err(Unfit::Broke(failure)) => Err(failure),
+            Err(unfit) => Err(Failure {
+                plugin: description.name.clone(),
+                digest: digest.clone(),
+                cause: Cause::Nonsense { what: unfit.to_string() },
+                lookups: Vec::new(),
+            }),
+        }
     }
 }
 
@@ -90,14 +105,19 @@ impl Series {
     pub fn judge(&mut self, case: &Case) -> Result<Vec<Remark>, Failure> {
         let Self { component, stage, store, instance } = self;
         let Unconfigured { engine, digest, linked, description, .. } = &**component;
-        let limits = &engine.limits;
         store.data_mut().take_up(case.clone());
-        store.set_hostcall_fuel(limits.plugin_answer_max_bytes);
+        store.set_hostcall_fuel(engine.limits.plugin_answer_max_bytes);
         let said = linked.entry.judge(store, instance, case, *stage);
         let lookups = store.data_mut().take_lookups();
         said.map_err(|error| {
-            let cause = failure::cause(&error, limits);
+            let cause = failure::cause(&error, store.data());
             Failure { plugin: description.name.clone(), digest: digest.clone(), cause, lookups }
         })
+    }
+
+    /// True where it is better ended, since what it judged has left so much behind.
+    #[must_use]
+    pub fn is_worn(&self) -> bool {
+        self.store.data().is_half_full()
     }
 }

@@ -8,7 +8,7 @@ use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 use super::engine::{Engine, PAGE_BYTES, SNAPSHOT_PAGES};
 use super::pace::{Allowance, Pace};
 use super::random::Random;
-use super::{Case, Cause, Facts, FactsError, Lookup, Summary};
+use super::{Case, Cause, Facts, FactsError, Lookup, Summary, failure};
 use crate::config::Limits;
 
 /// What an instance was made for.
@@ -36,6 +36,8 @@ pub struct State {
     handed_bytes: usize,
     read_bytes: usize,
     log_bytes: usize,
+    /// What its log said of a panic.
+    panic: Option<String>,
     lookups: Vec<Lookup>,
     handles_live: u64,
     random: Option<Random>,
@@ -63,6 +65,7 @@ pub fn store(engine: &Engine, plugin: Arc<str>, task: Task) -> Store<State> {
         handed_bytes: 0,
         read_bytes: 0,
         log_bytes: 0,
+        panic: None,
         lookups: Vec::new(),
         handles_live: 0,
         random: None,
@@ -90,7 +93,12 @@ impl State {
         self.task = Task::Judge(case);
         self.pace = Pace::start(evaluation(&self.limits));
         (self.host_calls, self.handed_bytes, self.read_bytes, self.log_bytes) = (0, 0, 0, 0);
-        (self.random, self.clock_readings) = (None, 0);
+        (self.random, self.clock_readings, self.panic) = (None, 0, None);
+    }
+
+    /// True where half of the memory that it may have is taken.
+    pub fn is_half_full(&self) -> bool {
+        self.memory_bytes > self.limits.plugin_memory_max_bytes / 2
     }
 
     /// The case under judgement; `import` is what wants it.
@@ -139,6 +147,11 @@ impl State {
         Ok(())
     }
 
+    /// What the guest's log said of a panic.
+    pub fn panic(&self) -> Option<&str> {
+        self.panic.as_deref()
+    }
+
     /// Writes a line for the plugin's author.
     pub fn log(&mut self, line: &str) -> Result<(), Cause> {
         self.log_bytes = self.log_bytes.saturating_add(line.len());
@@ -146,6 +159,9 @@ impl State {
             return Err(Cause::Log { limit_bytes: self.limits.plugin_log_max_bytes });
         }
         tracing::debug!(target: "hallmark::plugin::log", plugin = &*self.plugin, "{}", line.trim_end());
+        if let Some(told) = failure::panic_told(line) {
+            self.panic = Some(told);
+        }
         Ok(())
     }
 

@@ -276,6 +276,7 @@ fn settings_are_checked_before_and_by_the_plugin() {
     let found = remarks(&guest, json!({"max": "many"}));
     assert_eq!((found[0].code.as_str(), found[0].path.as_str()), ("settings.schema", "/max"));
     assert_eq!(found[0].message, "\"many\" is not of type \"integer\"");
+    assert_eq!(found[0].help.as_deref(), Some("see the settings schema in `hallmark plugin check`"));
 
     // A result that is an error, with the list of one finding behind it.
     let refuses = Guest::default().configure(
@@ -293,6 +294,50 @@ fn settings_are_checked_before_and_by_the_plugin() {
         }
         other => panic!("{:?}", other.err()),
     }
+}
+
+#[test]
+fn a_setting_that_is_misspelt_is_told_with_the_one_that_was_meant() {
+    let sandbox = sandbox(small());
+    let schema = json!({
+        "type": "object", "additionalProperties": false,
+        "properties": {"max": {"type": "integer"}, "rules": {"type": "array", "items": {"$ref": "#/$defs/rule"}}},
+        "$defs": {"rule": {
+            "type": "object", "unevaluatedProperties": false,
+            "properties": {"id": true, "severity": {"enum": ["error", "warning", "info"]}},
+        }},
+    });
+    let guest = Guest::default().schema(&schema.to_string());
+    let told = |settings: Value| match prepare(&sandbox, &guest, settings) {
+        Err(Unfit::Settings(remarks)) => {
+            let told = remarks.into_iter().map(|told| (told.path, told.message, told.help.unwrap_or_default()));
+            told.collect::<Vec<_>>()
+        }
+        other => panic!("{:?}", other.err()),
+    };
+    let line = |path: &str, message: &str, help: &str| (path.to_owned(), message.to_owned(), help.to_owned());
+    assert_eq!(
+        told(json!({"maxx": 1, "quite/another": 1})),
+        [
+            line("/maxx", "the setting 'maxx' is not known here", "did you mean 'max'?"),
+            line(
+                "/quite~1another",
+                "the setting 'quite/another' is not known here",
+                "take it out; known are: max, rules"
+            ),
+        ]
+    );
+    assert_eq!(
+        told(json!({"rules": [{"id": 1}, {"idd": 1}, {"severity": "eror"}]})),
+        [
+            line("/rules/1/idd", "the setting 'idd' is not known here", "did you mean 'id'?"),
+            line(
+                "/rules/2/severity",
+                "\"eror\" is not one of \"error\", \"warning\" or \"info\"",
+                "did you mean 'error'?"
+            ),
+        ]
+    );
 }
 
 #[test]

@@ -1,8 +1,12 @@
-//! Who may do what: bearer tokens, their roles and the entries that they reach. Tokens are kept as SHA-256 alone: they
-//! are 256 random bits, so there is nothing to guess that a slow hash would protect.
+//! Who may do what: bearer tokens, their roles and the entries that they reach; browsers' sessions; whom issuers vouch
+//! for. Tokens are kept as SHA-256 alone: they are 256 random bits, so there is nothing to guess that a slow hash would
+//! protect.
 
 mod grants;
+mod publishers;
+mod sessions;
 mod tokens;
+mod vouched;
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -14,10 +18,15 @@ use subtle::ConstantTimeEq as _;
 use super::store::TokenRow;
 use super::{Actor, Registry, RegistryError};
 use crate::clock::{Millis, new_id, random_bytes};
+use crate::identity::NotBelieved;
 use crate::names::{Tenant, hex};
 
 pub use grants::{Grants, NoRole, Role};
+pub(super) use publishers::KnownPublishers;
+pub use publishers::PublisherWanted;
+pub use sessions::{BegunSession, Session, SessionKey};
 pub use tokens::{MadeToken, TokenWanted};
+pub(super) use vouched::Believed;
 
 /// How long a revoked token may still be honoured by a host that has seen it.
 const KNOWN_FOR: Duration = Duration::from_secs(5);
@@ -63,7 +72,7 @@ impl KnownTokens {
     }
 }
 
-/// Why a bearer token is not honoured.
+/// Why who asks is not believed, or nothing is granted to him.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoEntry {
     /// It was never given out here.
@@ -77,38 +86,69 @@ pub enum NoEntry {
         /// When.
         at: Millis,
     },
+    /// The session is none, or it is over.
+    #[error("the session is over, or was never begun here: begin another with POST /api/session and a token")]
+    Session,
+    /// A token of an issuer is not believed.
+    #[error(transparent)]
+    NotBelieved(#[from] NotBelieved),
+    /// It is believed, and no rule is about it.
+    #[error("the token is believed, and nothing is granted to its holder here: ask an admin")]
+    NothingGranted,
 }
 
 impl Registry {
-    /// Who holds this token, of whichever tenant: who is admitted here is served by his own tenant's registry.
+    /// Who holds this token, of whichever tenant: who is admitted here is served by his own tenant's registry. Which that
+    /// is, the token says; where an issuer's does not, it is the one that was asked for.
     ///
     /// # Errors
-    /// `Store`; within, why nobody does.
-    pub async fn authenticate(&self, token: &str, now: Millis) -> Result<Result<Actor, NoEntry>, RegistryError> {
+    /// `Store`, `IssuerUnreachable`; within, why nobody does.
+    pub async fn authenticate(
+        &self,
+        token: &str,
+        asked: Option<&Tenant>,
+        now: Millis,
+    ) -> Result<Result<Actor, NoEntry>, RegistryError> {
+        if let Some(believed) = self.believed.get().filter(|_| vouched::is_of_issuer(token)) {
+            return self.authenticate_vouched(believed, token, asked).await;
+        }
         let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         if let Some(actor) = self.tokens.get(&hash, now) {
             return Ok(Ok(actor));
         }
         let text = hex(&hash);
-        let Some(row) = self.store.token_by_hash(&text).await? else { return Ok(Err(NoEntry::Unknown)) };
-        let same: bool = row.hash.as_bytes().ct_eq(text.as_bytes()).into();
-        if !same || row.revoked.is_some() {
+        let row = self.store.token_by_hash(&text).await?;
+        self.admit(hash, row.filter(|row| row.hash.as_bytes().ct_eq(text.as_bytes()).into()), now).await
+    }
+
+    /// Who holds the token of this row, which is kept by the hash.
+    async fn admit(
+        &self,
+        hash: [u8; 32],
+        row: Option<TokenRow>,
+        now: Millis,
+    ) -> Result<Result<Actor, NoEntry>, RegistryError> {
+        let Some(row) = row.filter(|row| row.revoked.is_none()) else {
             return Ok(Err(NoEntry::Unknown));
-        }
+        };
         if let Some(at) = row.expires_at.filter(|at| *at <= now) {
             return Ok(Err(NoEntry::Expired { name: row.name, at }));
         }
         self.tell_use(&row, now).await?;
-        let actor = Actor { tenant: row.tenant, name: row.name, grants: row.grants, token: Some(row.id) };
+        let (token, until) = (Some(row.id), None);
+        let actor = Actor { tenant: row.tenant, name: row.name, grants: row.grants, token, until };
         self.tokens.keep(hash, actor.clone(), row.expires_at);
         Ok(Ok(actor))
     }
 
-    /// True where somebody who was known a while ago may still ask: the token holds.
+    /// True where somebody who was known a while ago may still ask: the token holds, or the session.
     ///
     /// # Errors
     /// `Store`.
     pub async fn still_holds(&self, actor: &Actor, now: Millis) -> Result<bool, RegistryError> {
+        if actor.until.is_some_and(|end| end <= now) {
+            return Ok(false);
+        }
         let Some(id) = &actor.token else { return Ok(true) };
         let row = self.store.token(&actor.tenant, id).await?;
         Ok(row.is_some_and(|row| row.revoked.is_none() && row.expires_at.is_none_or(|end| now < end)))

@@ -73,7 +73,7 @@ impl fmt::Display for Frozen {
 }
 
 /// The subcommand for a scope: `policy diff`, `module diff agents`.
-fn command(scope: &Scope, verb: &str) -> String {
+pub(super) fn command(scope: &Scope, verb: &str) -> String {
     match scope {
         Scope::Policies => format!("policy {verb}"),
         Scope::Module(module) => format!("module {verb} {module}"),
@@ -153,7 +153,7 @@ impl Registry {
                     let what = format!("release {number} of {scope} is not staged any more");
                     return Err(RegistryError::BadChange(what));
                 }
-                Activation::Missing => return Err(not_found("release", &number.to_string())),
+                Activation::Missing => return Err(RegistryError::NoRelease { scope: scope.clone(), number }),
             }
         }
         let what = format!("other scopes' rules or trusted keys changed {TRIES_MAX} times while the release was tried");

@@ -13,7 +13,7 @@ use tokio::sync::SemaphorePermit;
 use self::chain::AuditRow;
 use super::store::{
     AuditSpan, AuditStatus, AuditedPlace, AuditedVersion, EntryName, EntryStatus, Freeze, KeyRow, Page, PluginRow,
-    ReleaseRow, SignatureRow, Signatures, TokenRow, VersionRow,
+    PublisherRow, ReleaseRow, SignatureRow, Signatures, TokenRow, VersionRow,
 };
 use super::{Actor, Registry, RegistryError};
 use crate::clock::{Instant, Millis, new_id};
@@ -154,6 +154,24 @@ impl AuditRecord {
             "expiresAt": token.expires_at.map(Instant),
         });
         Self::new("token.created", &token.created_by, format!("tokens/{}", token.name), body, token.created_at)
+    }
+
+    /// A publisher that is trusted.
+    pub fn publisher_trusted(publisher: &PublisherRow) -> Self {
+        let body = json!({
+            "publisher": publisher.id,
+            "issuer": publisher.issuer,
+            "claims": publisher.claims,
+            "entries": publisher.entries,
+        });
+        let subject = format!("trusted-publishers/{}", publisher.name);
+        Self::new("publisher.trusted", &publisher.added_by, subject, body, publisher.added_at)
+    }
+
+    /// A publisher that is trusted no more.
+    pub fn publisher_removed(actor: &str, publisher: &PublisherRow, at: Millis) -> Self {
+        let subject = format!("trusted-publishers/{}", publisher.name);
+        Self::new("publisher.removed", actor, subject, json!({"publisher": publisher.id}), at)
     }
 
     /// A key of the inbox that was forgotten.

@@ -9,14 +9,17 @@ use tracing::Instrument as _;
 
 use super::events::failures;
 use super::gate::{Approved, Bench, Record};
+use super::publish::PublishWanted;
 use super::release::{Kind, Versioning};
 use super::rules::LoadedKind;
 use super::shadow::{ObservingRecord, ShadowRecord, observations};
-use super::store::{Commit, Committed, DecisionRow, EntryName, EntryStatus, NewEvent, Reference, Shown, VersionRow};
+use super::store::{
+    Commit, Committed, DecisionRow, EntryName, EntryRow, EntryStatus, Expected, NewEvent, Reference, Shown, VersionRow,
+};
 use super::words::EntryText;
 use super::{Actor, Decision, LookupRecord, Outcome, Published, Registry, RegistryError, SubstitutionRecord};
 use crate::clock::{Millis, new_id};
-use crate::names::{Digest, VersionName};
+use crate::names::{Digest, EntryId, KindName, VersionName};
 use crate::report::Timing;
 
 /// The field that lists are filtered by, where a kind has it.
@@ -29,7 +32,7 @@ impl Registry {
         actor: &Actor,
         bench: &Bench,
         approved: Box<Approved>,
-        (beside, status): (Beside, EntryStatus),
+        (beside, wanted): (Beside, &PublishWanted),
     ) -> Result<Option<Published>, RegistryError> {
         let record = approved.record();
         let kind = &record.kind.kind;
@@ -58,8 +61,9 @@ impl Registry {
             approved: &approved,
             inbox_key: format!("registry:{}:{}:{}", kind.singular, record.id, record.version),
             shown: shown(kind, &document.value),
-            status,
-            references: references(record),
+            status: wanted.status,
+            expected: wanted.expected.clone(),
+            references: references_of((&kind.name, &record.id), &record.lookups),
             event: published_event(actor, &version),
             happenings: failures(&decision),
             decision: decision_row(&decision, sent, bench.at),
@@ -82,6 +86,7 @@ impl Registry {
                 existing_answer(&record.kind, &record.submitted_digest, existing).map(Some)
             }
             Committed::RulesMoved => Ok(None),
+            Committed::Overtaken { entry } => Err(overtaken(record, &wanted.expected, entry)),
             Committed::Refused { status: EntryStatus::Disabled } => {
                 Err(RegistryError::EntryDisabled { kind: kind.name.clone(), id: record.id.clone() })
             }
@@ -90,6 +95,15 @@ impl Registry {
                 kind.name, record.id
             ))),
         }
+    }
+}
+
+/// The entry is not what it must be.
+fn overtaken(record: &Record, expected: &Expected, entry: Option<EntryRow>) -> RegistryError {
+    let (kind, id) = (record.kind.kind.name.clone(), record.id.clone());
+    match (expected, entry) {
+        (Expected::Revisions(_), Some(entry)) => RegistryError::EntryChanged { kind, id, at: entry.updated_at },
+        (_, entry) => RegistryError::EntryPresence { kind, id, since: entry.map(|entry| entry.created_at) },
     }
 }
 
@@ -116,13 +130,13 @@ pub(super) fn shown(kind: &Kind, submission: &Value) -> Shown {
     }
 }
 
-/// What the plugins looked up for it and found, but for the entry itself.
-fn references(record: &Record) -> Vec<Reference> {
+/// What the plugins looked up for a version of the entry and found, but for the entry itself.
+pub(super) fn references_of((kind, id): (&KindName, &EntryId), lookups: &[LookupRecord]) -> Vec<Reference> {
     let mut found: BTreeMap<(EntryName, Option<VersionName>), BTreeSet<&str>> = BTreeMap::new();
-    for LookupRecord { plugin, lookup } in record.lookups.iter().filter(|record| record.lookup.found.is_some()) {
-        let (Ok(kind), Ok(id)) = (lookup.kind.parse(), lookup.id.parse()) else { continue };
-        let to = EntryName { kind, id };
-        if to.kind == record.kind.kind.name && to.id == record.id {
+    for LookupRecord { plugin, lookup } in lookups.iter().filter(|record| record.lookup.found.is_some()) {
+        let (Ok(to_kind), Ok(to_id)) = (lookup.kind.parse(), lookup.id.parse()) else { continue };
+        let to = EntryName { kind: to_kind, id: to_id };
+        if to.kind == *kind && to.id == *id {
             continue;
         }
         let version = lookup.version.as_deref().and_then(|version| version.parse().ok());

@@ -80,6 +80,15 @@ impl Fault {
         Self::new(offset, format!("'{}' stands twice in one object: remove one of them", shown(key)))
     }
 
+    /// The library that JSON is read with takes an object with such a member for something else: it would be read as
+    /// another document later than it is judged as now.
+    fn reserved(offset: usize, key: &str) -> Result<(), Self> {
+        if key.starts_with("$serde_json::private::") {
+            return Err(Self::new(offset, format!("no member can be called '{}': rename it", shown(key))));
+        }
+        Ok(())
+    }
+
     fn null_character(offset: usize) -> Self {
         Self::new(offset, "the character U+0000 cannot be stored: remove it")
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use json_patch::jsonptr::{PointerBuf, Token};
+use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
@@ -16,7 +18,8 @@ use crate::names::pointer;
 const NAMES: [&str; 3] = ["name", "id", "code"];
 
 /// One place that changes: what stood there, and what stands there then.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = VersionChange)]
 pub struct Change {
     /// A JSON Pointer, in which elements that have names are told by them: `/rules[name=a]/text`.
     pub path: String,
@@ -85,48 +88,24 @@ fn by_name(elements: &[Value], by: &str) -> Option<Map<String, Value>> {
     Some(named)
 }
 
-/// One operation of a JSON Patch (RFC 6902, 4.1 to 4.3).
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "op", rename_all = "lowercase")]
-pub enum Step {
-    /// Puts a value into an object or an array.
-    Add {
-        /// A JSON Pointer.
-        path: String,
-        /// What.
-        value: Value,
-    },
-    /// Takes a value out.
-    Remove {
-        /// A JSON Pointer.
-        path: String,
-    },
-    /// Puts a value in the place of another.
-    Replace {
-        /// A JSON Pointer.
-        path: String,
-        /// What.
-        value: Value,
-    },
-}
-
-/// The JSON Patch that makes one value another. Of two lists what stands alike at the beginning and at the end is left.
-pub fn patch(before: &Value, after: &Value) -> Vec<Step> {
+/// The JSON Patch (RFC 6902) that makes one value another. Of two lists what stands alike at the beginning and at the end is
+/// left, which the library's own comparison, element by element from the first, does not: one that comes at the beginning
+/// would change all the others.
+pub fn patch(before: &Value, after: &Value) -> Vec<PatchOperation> {
     let mut steps = Vec::new();
-    step(String::new(), before, after, &mut steps);
+    step(&mut PointerBuf::new(), before, after, &mut steps);
     steps
 }
 
-fn step(path: String, before: &Value, after: &Value, steps: &mut Vec<Step>) {
+fn step(path: &mut PointerBuf, before: &Value, after: &Value, steps: &mut Vec<PatchOperation>) {
     match (before, after) {
         (Value::Object(old), Value::Object(new)) => {
             let gone = old.keys().filter(|name| !new.contains_key(*name));
-            steps.extend(gone.map(|name| Step::Remove { path: pointer::child(&path, name) }));
+            steps.extend(gone.map(|name| removal(path, name)));
             for (name, value) in new {
-                let path = pointer::child(&path, name);
                 match old.get(name) {
-                    Some(old) => step(path, old, value, steps),
-                    None => steps.push(Step::Add { path, value: value.clone() }),
+                    Some(old) => below(path, name, |path| step(path, old, value, steps)),
+                    None => steps.push(addition(path, name, value)),
                 }
             }
         }
@@ -137,19 +116,34 @@ fn step(path: String, before: &Value, after: &Value, steps: &mut Vec<Step>) {
             let last = alike(&mut old.iter().rev().zip(new.iter().rev()));
             let (old, new) = (&old[..old.len() - last], &new[..new.len() - last]);
             for (at, (old, new)) in old.iter().zip(new).enumerate() {
-                step(pointer::child(&path, first + at), old, new, steps);
+                below(path, first + at, |path| step(path, old, new, steps));
             }
             // Each is taken out, or put in, where those before it have come or gone.
-            let gone = (new.len()..old.len()).rev();
-            steps.extend(gone.map(|at| Step::Remove { path: pointer::child(&path, first + at) }));
+            steps.extend((new.len()..old.len()).rev().map(|at| removal(path, first + at)));
             let come = new.iter().enumerate().skip(old.len());
-            steps.extend(
-                come.map(|(at, value)| Step::Add { path: pointer::child(&path, first + at), value: value.clone() }),
-            );
+            steps.extend(come.map(|(at, value)| addition(path, first + at, value)));
         }
         _ if before == after => {}
-        _ => steps.push(Step::Replace { path, value: after.clone() }),
+        _ => {
+            let replacement = ReplaceOperation { path: path.clone(), value: after.clone() };
+            steps.push(PatchOperation::Replace(replacement));
+        }
     }
+}
+
+/// Does something at the place below this one.
+fn below<'a>(path: &mut PointerBuf, token: impl Into<Token<'a>>, act: impl FnOnce(&mut PointerBuf)) {
+    path.push_back(token);
+    act(path);
+    path.pop_back();
+}
+
+fn removal<'a>(path: &PointerBuf, token: impl Into<Token<'a>>) -> PatchOperation {
+    PatchOperation::Remove(RemoveOperation { path: path.with_trailing_token(token) })
+}
+
+fn addition<'a>(path: &PointerBuf, token: impl Into<Token<'a>>, value: &Value) -> PatchOperation {
+    PatchOperation::Add(AddOperation { path: path.with_trailing_token(token), value: value.clone() })
 }
 
 /// Two versions of an entry, and what changes from the one to the other.
@@ -162,7 +156,7 @@ pub struct Difference {
     /// To.
     pub to: VersionRow,
     /// What makes the one's resolved submission the other's.
-    pub patch: Vec<Step>,
+    pub patch: Vec<PatchOperation>,
     /// The same for people.
     pub changes: Vec<Change>,
 }
@@ -210,5 +204,27 @@ mod tests {
             ]
         );
         assert!(changes("", &before, &before).is_empty());
+    }
+
+    #[test]
+    fn a_patch_leaves_what_stands_alike_around_what_changes() {
+        for (before, after, steps) in [
+            (json!([1, 2, 3]), json!([0, 1, 2, 3]), json!([{"op": "add", "path": "/0", "value": 0}])),
+            (json!([1, 2, 3]), json!([1, 3]), json!([{"op": "remove", "path": "/1"}])),
+            (
+                json!({"a": [{"x~/": 1}, 2], "b": 1}),
+                json!({"a": [{"x~/": 2}, 2], "c": 1}),
+                json!([
+                    {"op": "remove", "path": "/b"},
+                    {"op": "replace", "path": "/a/0/x~0~1", "value": 2},
+                    {"op": "add", "path": "/c", "value": 1},
+                ]),
+            ),
+            (json!(1), json!([]), json!([{"op": "replace", "path": "", "value": []}])),
+        ] {
+            assert_eq!(json!(patch(&before, &after)), steps, "{before} {after}");
+            // The library says at least as much.
+            assert!(json_patch::diff(&before, &after).len() >= patch(&before, &after).len());
+        }
     }
 }

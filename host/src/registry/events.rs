@@ -38,6 +38,8 @@ pub const TYPES: &[(&str, &str, Role)] = &[
     ("plugin.failed", "a plugin broke over a submission; told once a plugin and minute", Role::Reader),
     ("plugin.pushed", "a component was pushed", Role::Reader),
     ("plugin.signed", "a signature of a plugin was kept", Role::Reader),
+    ("publisher.removed", "a publisher is trusted no more", Role::Admin),
+    ("publisher.trusted", "whoever an issuer vouches for may publish entries", Role::Admin),
     ("release.activated", "a release was put in force", Role::Reader),
     ("release.created", "a release was made", Role::Reader),
     ("scope.frozen", "a scope keeps its active release", Role::Reader),

@@ -1,6 +1,8 @@
 //! Exemptions: one entry, or those of a pattern, may pass one finding's code until a date, for a reason. What is let
 //! pass stays in every answer and every decision, with the exemption beside it.
 
+mod codes;
+
 use std::sync::Arc;
 
 use serde_json::json;
@@ -10,7 +12,7 @@ use super::publish::{not_found, sane_id};
 use super::store::{ExemptionMade, Page};
 use super::{Actor, Decision, Registry, RegistryError};
 use crate::clock::{Instant, Millis, new_id};
-use crate::names::{EntryId, KindName};
+use crate::names::{EntryId, KindName, is_like};
 use crate::report::{Exempted, Finding, Stage};
 
 /// Milliseconds of a day.
@@ -75,18 +77,6 @@ impl std::fmt::Display for Pattern {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}/{}", self.kind, self.entry)
     }
-}
-
-/// Each part between two stars is looked for where the one before ended: the first place is as good as any later one.
-fn is_like(pattern: &str, text: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(mut text) = text.strip_prefix(first) else { return false };
-    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
-    for part in middle.split('*') {
-        let Some(found) = text.find(part) else { return false };
-        text = &text[found + part.len()..];
-    }
-    text.ends_with(last)
 }
 
 /// One exemption.
@@ -208,6 +198,17 @@ pub struct ExemptionWanted {
     pub until: Millis,
     /// Why.
     pub reason: String,
+    /// Whether the code may be one that no plugin documents.
+    pub undocumented: bool,
+}
+
+/// An exemption that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExemptionToTell {
+    /// It.
+    pub exemption: Exemption,
+    /// What whoever made it should know, where no rule in force is known to give its code.
+    pub note: Option<String>,
 }
 
 impl Registry {
@@ -220,7 +221,7 @@ impl Registry {
         actor: &Actor,
         wanted: ExemptionWanted,
         at: Millis,
-    ) -> Result<Exemption, RegistryError> {
+    ) -> Result<ExemptionToTell, RegistryError> {
         let refused = |why: String| RegistryError::BadChange(why);
         let pattern: Pattern = wanted.pattern.parse().map_err(|error: NoPattern| refused(error.to_string()))?;
         self.check_exemption(&wanted, at)?;
@@ -229,6 +230,7 @@ impl Registry {
             self.look_again().await?;
             self.means_what_is_in_force(&pattern, &wanted)?;
         }
+        let note = self.check_code(actor, &pattern, &wanted).await?;
         let exemption = Exemption {
             id: new_id(at),
             pattern,
@@ -256,7 +258,7 @@ impl Registry {
             "registry.exemption.made"
         );
         self.catch_up().await;
-        Ok(exemption)
+        Ok(ExemptionToTell { exemption, note })
     }
 
     fn means_what_is_in_force(&self, pattern: &Pattern, wanted: &ExemptionWanted) -> Result<(), RegistryError> {

@@ -85,7 +85,8 @@ impl Registry {
         Ok(Explanation { submission: sent.as_deref().and_then(as_submission), findings, decision })
     }
 
-    async fn inspection(&self, actor: &Actor, digest: &Digest) -> Result<Option<Inspection>, RegistryError> {
+    /// What a plugin that was pushed was found to be.
+    pub(super) async fn inspection(&self, actor: &Actor, digest: &Digest) -> Result<Option<Inspection>, RegistryError> {
         let row = self.store.plugin(&actor.tenant, digest).await?;
         let read = row.map(|row| serde_json::from_str(&row.inspection)).transpose();
         read.map_err(|error| RegistryError::Internal(format!("a stored inspection cannot be read: {error}")))

@@ -18,7 +18,7 @@ use crate::names::{Digest, Scope};
 use crate::plugin::{Haste, Unfit};
 
 /// Rules that are active and that this host could not load. Whoever may ask for its health may read it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Behind {
     /// Whose rules they are.

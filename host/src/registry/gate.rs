@@ -19,10 +19,10 @@ use super::submission::{Submission, as_finding};
 use crate::clock::Millis;
 use crate::config::Limits;
 use crate::names::{Digest, pointer};
-use crate::plugin::{Case, Document, Facts, Failure, Subject};
+use crate::plugin::{Case, Document, Facts, Subject};
 use crate::report::{Finding, Mode, Placeholder, Remark, Source, Stage, Substitution};
 
-pub use record::Record;
+pub use record::{BrokenBinding, Record};
 
 /// What a judgement needs beside the submission.
 #[derive(Clone)]
@@ -75,7 +75,7 @@ pub enum Judgement {
     /// Findings reject it.
     Rejected(Box<Record>),
     /// An enforcing plugin broke: it has not been judged.
-    Failed(Box<Record>, Failure),
+    Failed(Box<Record>, Box<BrokenBinding>),
 }
 
 impl Judgement {
@@ -113,7 +113,7 @@ fn conclude(ended: Result<Approved, Stopped>) -> Judgement {
     match ended {
         Ok(approved) => Judgement::Approved(Box::new(approved)),
         Err(Stopped(mut record)) => match record.broke.take() {
-            Some(failure) => Judgement::Failed(record, failure),
+            Some(broken) => Judgement::Failed(record, broken),
             None => Judgement::Rejected(record),
         },
     }
@@ -345,19 +345,7 @@ mod tests {
 
     use super::super::schema::Schema;
     use super::*;
-    use crate::plugin::{FactsError, Summary};
-
-    struct EmptyRegistry;
-
-    impl Facts for EmptyRegistry {
-        fn lookup(&self, _: &str, _: &str, _: Option<&str>) -> Result<Option<Summary>, FactsError> {
-            Ok(None)
-        }
-
-        fn manifest(&self, _: &str, _: &str, _: Option<&str>) -> Result<Option<Arc<str>>, FactsError> {
-            Ok(None)
-        }
-    }
+    use crate::plugin::EmptyRegistry;
 
     /// Judges a submission in which a resolver put `value` at `/manifest`.
     fn judged(value: Value) -> Judgement {

@@ -12,20 +12,35 @@ use super::decode::{self, Format};
 use super::events::failures;
 use super::facts::StoreFacts;
 pub use super::gate::Approved;
-use super::gate::{self, Bench, Judgement, Record};
+use super::gate::{self, Bench, BrokenBinding, Judgement, Record};
 use super::release::{ReleaseRef, Versioning};
 use super::rules::LoadedKind;
 use super::shadow::{LoadedShadow, observations};
-use super::store::{DecisionRow, EntryStatus, Observation, VersionRow};
+use super::store::{DecisionRow, EntryStatus, Expected, Observation, VersionRow};
 use super::submission::Submission;
 use super::{Actor, Decision, NotJudged, Outcome, Published, Registry, RegistryError, Report, SubstitutionRecord};
 use crate::clock::Millis;
 use crate::names::{DecisionId, Digest, EntryId, KindName, Scope, VersionName};
-use crate::plugin::{Cause, Failure};
+use crate::plugin::Cause;
 use crate::report::{Substitution, Timing};
 
 /// How often a submission is judged again because the rules moved before its commit.
 const TRIES_MAX: u32 = 8;
+
+/// How something is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishWanted {
+    /// The status of an entry that is new: `Draft`, which no other entry then is published to as, or `Active`.
+    pub status: EntryStatus,
+    /// What the entry must be.
+    pub expected: Expected,
+}
+
+impl Default for PublishWanted {
+    fn default() -> Self {
+        Self { status: EntryStatus::Active, expected: Expected::Anything }
+    }
+}
 
 impl Registry {
     /// Judges a submission and stores it.
@@ -40,19 +55,20 @@ impl Registry {
         body: Bytes,
         format: Format,
     ) -> Result<Published, RegistryError> {
-        self.publish_as(actor, kind, (body, format), EntryStatus::Active).await
+        self.publish_as(actor, kind, (body, format), PublishWanted::default()).await
     }
 
-    /// The same, of an entry that begins as a draft where that is said.
+    /// The same, of an entry that begins as a draft or must be something, where that is said.
     ///
     /// # Errors
-    /// As `publish`; `BadChange` where a draft is said of an entry that is none.
+    /// As `publish`; `BadChange` where a draft is said of an entry that is none; `EntryChanged`, `EntryPresence` where the
+    /// entry is not what it must be.
     pub async fn publish_as(
         self: &Arc<Self>,
         actor: &Actor,
         kind: &str,
         (body, format): (Bytes, Format),
-        status: EntryStatus,
+        wanted: PublishWanted,
     ) -> Result<Published, RegistryError> {
         for _ in 0..TRIES_MAX {
             let (rules, kind) = self.kind_to_judge_by(kind).await?;
@@ -75,7 +91,7 @@ impl Registry {
                     {
                         return repeated;
                     }
-                    if let Some(published) = self.commit(actor, &bench, approved, (beside, status)).await? {
+                    if let Some(published) = self.commit(actor, &bench, approved, (beside, &wanted)).await? {
                         return Ok(published);
                     }
                     self.refresh_rules().await?;
@@ -85,8 +101,8 @@ impl Registry {
                 Judgement::Rejected(record) if self.is_in_force(&record.kind).await? => {
                     return self.refuse(actor, &bench, *record, None, beside).await;
                 }
-                Judgement::Failed(record, failure) if self.is_in_force(&record.kind).await? => {
-                    return self.refuse(actor, &bench, *record, Some(failure), beside).await;
+                Judgement::Failed(record, broken) if self.is_in_force(&record.kind).await? => {
+                    return self.refuse(actor, &bench, *record, Some(broken), beside).await;
                 }
                 Judgement::Rejected(_) | Judgement::Failed(..) => {
                     self.refresh_rules().await?;
@@ -178,13 +194,13 @@ impl Registry {
         actor: &Actor,
         bench: &Bench,
         record: Record,
-        failure: Option<Failure>,
+        broken: Option<Box<BrokenBinding>>,
         beside: Beside,
     ) -> Result<Published, RegistryError> {
         if let Some(repeated) = self.published_already(actor, &Sent::by(&record)).await? {
             return repeated;
         }
-        let Some(failure) = failure else {
+        let Some(broken) = broken else {
             let decision = decide(&record, bench, Outcome::Rejected, beside);
             let row = decision_row(&decision, Some(record.sent), bench.at);
             self.keep_refusal(actor, &decision, &row, &observations(&decision)).await?;
@@ -192,13 +208,13 @@ impl Registry {
         };
         // A plugin that was not even started has decided nothing; writing that down would let a flood of requests
         // fill the database.
-        if matches!(failure.cause, Cause::Busy { .. } | Cause::Quarantined { .. }) {
-            return Err(RegistryError::PluginFailed { failure, decision: None });
+        if matches!(broken.failure.cause, Cause::Busy { .. } | Cause::Quarantined { .. }) {
+            return Err(RegistryError::PluginFailed { broken, decision: None });
         }
         let decision = decide(&record, bench, Outcome::Failed, beside);
         let row = decision_row(&decision, Some(record.sent), bench.at);
         self.keep_refusal(actor, &decision, &row, &[]).await?;
-        Err(RegistryError::PluginFailed { failure, decision: Some(Box::new(decision)) })
+        Err(RegistryError::PluginFailed { broken, decision: Some(Box::new(decision)) })
     }
 
     /// Writes the decision, what was observed of it and which plugins broke.
@@ -232,7 +248,7 @@ impl Registry {
         let submission = Submission::stored(kind, row.id.clone(), row.version.clone(), stored);
         let judged = self.sandbox.run(move || gate::judge_stored(submission, substituted, &bench)).await;
         match judged {
-            Ok(Judgement::Failed(_, failure)) => Err(NotJudged::Broke(failure)),
+            Ok(Judgement::Failed(_, broken)) => Err(NotJudged::Broke(broken.failure)),
             Ok(judgement) => Ok(judgement.into_report()),
             Err(busy) => Err(NotJudged::Busy(busy.0)),
         }
@@ -291,7 +307,7 @@ fn read(
 pub fn report_on(kind: &Arc<LoadedKind>, bench: &Bench, body: &[u8], format: Format) -> Result<Report, RegistryError> {
     let (submission, read) = read(kind, bench, body, format)?;
     match gate::judge(submission, bench) {
-        Judgement::Failed(_, failure) => Err(RegistryError::PluginFailed { failure, decision: None }),
+        Judgement::Failed(_, broken) => Err(RegistryError::PluginFailed { broken, decision: None }),
         judgement => {
             let mut report = judgement.into_report();
             report.timings.insert(0, read);

@@ -21,7 +21,7 @@ pub struct RatingWanted {
     pub rating: i64,
     /// Why.
     pub comment: Option<String>,
-    /// Who rates, in the caller's words.
+    /// Who rates, where the caller passes on what somebody else thinks.
     pub submitted_by: Option<String>,
 }
 
@@ -32,15 +32,16 @@ pub struct Rated {
     pub kind: Arc<Kind>,
     /// What people think of the entry now.
     pub standing: Standing,
-    /// It replaces what the same name said before.
+    /// It replaces what the same caller said before, for the same name.
     pub replaced: bool,
 }
 
 impl Registry {
-    /// Rates an entry. Who gives a name is heard once: a later rating replaces the one before.
+    /// Rates an entry. A caller is heard once, and so is each name that it speaks for: a later rating replaces the one
+    /// before. Nobody replaces what another caller said.
     ///
     /// # Errors
-    /// `NoKind`, `NotReady`, `NotFound`; `BadChange` where the rating is none; `EntryDisabled`, `Store`.
+    /// `NoKind`, `NotReady`, `NotFound`; `BadChange` where the rating is none; `OtherName`, `EntryDisabled`, `Store`.
     pub async fn rate(
         self: &Arc<Self>,
         actor: &Actor,
@@ -48,9 +49,10 @@ impl Registry {
         wanted: RatingWanted,
     ) -> Result<Rated, RegistryError> {
         check(&wanted)?;
+        let submitted_by = speaker(actor, wanted.submitted_by)?;
         let (kind, of) = self.in_service(actor, kind, id).await?;
         let at = Millis::now();
-        let RatingWanted { rating, comment, submitted_by } = wanted;
+        let RatingWanted { rating, comment, .. } = wanted;
         let row = RatingRow { id: new_id(at), of, submitted_by, rating, comment, actor: actor.name.clone(), at };
         let replaced = self.store.rate(&actor.tenant, &row).await?;
         let standing = self.store.standing(&actor.tenant, &row.of, at).await?;
@@ -99,6 +101,15 @@ impl Registry {
             EntryStatus::Disabled => Err(RegistryError::EntryDisabled { kind: name.kind, id: name.id }),
             _ => Ok((kind, name)),
         }
+    }
+}
+
+/// In whose name it counts. Whoever may speak for others and names nobody passes on what somebody thinks who gave no name.
+fn speaker(actor: &Actor, named: Option<String>) -> Result<Option<String>, RegistryError> {
+    match named {
+        named if actor.grants.speak_for_others() => Ok(named),
+        Some(other) if other != actor.name => Err(RegistryError::OtherName { token: actor.name.clone() }),
+        _ => Ok(Some(actor.name.clone())),
     }
 }
 

@@ -8,8 +8,9 @@ use super::publish::not_found;
 use super::release::Kind;
 use super::rules::LoadedKind;
 use super::store::{
-    Direction, EntriesAsked, EntryName, EntryOrder, EntryPlace, EntryRow, EntryStatus, FoundEntry, FoundPlace,
-    ListedEntry, Page, ReferencePlace, ReferenceRow, Search, Standing, VersionHead, VersionPlace, VersionRow,
+    ChangePlace, Direction, EntriesAsked, EntryName, EntryOrder, EntryPlace, EntryRow, EntryStatus, Followed,
+    FoundEntry, FoundPlace, ListedEntry, Page, ReferencePlace, ReferenceRow, Search, Standing, VersionHead,
+    VersionPlace, VersionRow,
 };
 use super::words::Query;
 use super::{Actor, Decision, Registry, RegistryError};
@@ -97,6 +98,31 @@ impl Registry {
         };
         let page = self.store.entries(&actor.tenant, &asked, after, limit).await?;
         Ok((kind, page))
+    }
+
+    /// Entries of the kinds of these names, or of all in force, in the order in which they changed, after `after`.
+    ///
+    /// # Errors
+    /// `NoKind`, `NotReady`, `Store`.
+    pub async fn changes(
+        self: &Arc<Self>,
+        actor: &Actor,
+        named: &[&str],
+        since: Millis,
+        after: Option<&ChangePlace>,
+        limit: u32,
+    ) -> Result<(Vec<Arc<Kind>>, Page<ListedEntry>), RegistryError> {
+        let mut kinds = Vec::with_capacity(named.len());
+        for name in named {
+            kinds.push(Arc::clone(&self.kind_in_force(name).await?.kind));
+        }
+        if named.is_empty() {
+            kinds.extend(self.rules.load().loaded.kinds().map(|kind| Arc::clone(&kind.kind)));
+        }
+        let names: Vec<KindName> = kinds.iter().map(|kind| kind.name.clone()).collect();
+        let followed = Followed { kinds: &names, since, at: Millis::now() };
+        let page = self.store.changes(&actor.tenant, followed, after, limit).await?;
+        Ok((kinds, page))
     }
 
     /// The versions of these entries that were withdrawn, each with its entry.

@@ -9,7 +9,7 @@ use crate::names::{Digest, KindName, Scope};
 use crate::report::{Mode, Stage};
 
 /// How the versions of a kind are named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Versioning {
     /// Semantic versions (semver.org 2.0.0).
@@ -22,8 +22,9 @@ pub enum Versioning {
 }
 
 /// Where a bare document carries what a submission's fields would say, as JSON Pointers into the document.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+#[schema(as = KindDerive)]
 pub struct Derive {
     /// The entry's id.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,7 +41,7 @@ pub struct Derive {
 }
 
 /// A type of manifest.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Kind {
     /// The plural, which is also the route: `agents`.
@@ -65,8 +66,9 @@ pub struct Kind {
 }
 
 /// A placeholder name that the module knows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(as = PlaceholderDeclaration)]
 pub struct Declaration {
     /// The name.
     pub name: String,
@@ -82,7 +84,7 @@ pub struct Declaration {
 }
 
 /// A plugin put to work.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Binding {
     /// Its name within the scope, which findings carry.
@@ -106,7 +108,7 @@ pub struct Binding {
 }
 
 /// The rules of one scope. Stored as the canonical JSON that its digest is over.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Rules {
     /// Whose rules these are.
@@ -135,7 +137,7 @@ impl Rules {
 }
 
 /// A release as judgement refers to it: which rules of a scope were in force.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ReleaseRef {
     /// The scope.
     pub scope: Scope,

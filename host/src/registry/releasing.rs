@@ -191,7 +191,7 @@ impl Registry {
     /// One release with its rules.
     ///
     /// # Errors
-    /// `NotFound`, `Store`.
+    /// `NoRelease`, `Store`.
     pub async fn release(
         &self,
         actor: &Actor,
@@ -199,7 +199,7 @@ impl Registry {
         number: i64,
     ) -> Result<(ReleaseRow, Rules), RegistryError> {
         let row = self.store.release(&actor.tenant, scope, number).await?;
-        let row = row.ok_or_else(|| not_found("release", &number.to_string()))?;
+        let row = row.ok_or_else(|| RegistryError::NoRelease { scope: scope.clone(), number })?;
         let rules = parse_rules(&row)?;
         Ok((row, rules))
     }

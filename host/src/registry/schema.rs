@@ -6,7 +6,7 @@ use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde_json::{Value, json};
 
 use super::release::{Kind, Versioning};
-use crate::config::nearest;
+use crate::config::{instead, nearest};
 use crate::names::pointer;
 use crate::report::Remark;
 
@@ -85,7 +85,7 @@ impl Schema {
         let message = match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected }
             | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-                let known = self.known_properties(error);
+                let known = pointer::named_beside(&self.source, error.schema_path().as_str());
                 remarks.extend(unexpected.iter().take(limit).map(|field| unknown_field(&path, field, &known)));
                 return;
             }
@@ -110,15 +110,6 @@ impl Schema {
             _ => excerpt(&error.masked_with("the value").to_string()),
         };
         remarks.push(Remark::error(&format!("schema.{}", dashed(error.kind().keyword())), path, message));
-    }
-
-    /// The names beside an `additionalProperties`, to find the one that was meant.
-    fn known_properties(&self, error: &ValidationError<'_>) -> Vec<&str> {
-        let parent = error.schema_path().as_str().rsplit_once('/').map_or("", |(parent, _)| parent);
-        match self.source.pointer(&format!("{parent}/properties")) {
-            Some(Value::Object(properties)) => properties.keys().map(String::as_str).collect(),
-            _ => Vec::new(),
-        }
     }
 }
 
@@ -155,16 +146,10 @@ pub fn envelope(kind: &Kind) -> Value {
 fn unknown_field(path: &str, field: &str, known: &[&str]) -> Remark {
     let place = pointer::child(path, field);
     let message = format!("the field '{}' is not known here", excerpt(field));
-    let mut remark = Remark::error("schema.additional-properties", place.clone(), message);
-    remark.help = Some(match nearest(field, known) {
-        Some(near) => {
-            remark.fix = Some(json!([{"op": "move", "from": place, "path": pointer::child(path, near)}]));
-            format!("did you mean '{near}'?")
-        }
-        None if known.is_empty() => "take it out".to_owned(),
-        None => format!("take it out; known are: {}", known.join(", ")),
-    });
-    remark
+    let remark = Remark::error("schema.additional-properties", place.clone(), message);
+    let fix =
+        nearest(field, known).map(|near| json!([{"op": "move", "from": place, "path": pointer::child(path, near)}]));
+    Remark { fix, ..remark }.with_help(instead(field, known))
 }
 
 /// Bytes of a remark that the document can make long.

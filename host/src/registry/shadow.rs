@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::activation::command;
 use super::audit::AuditRecord;
 use super::publish::not_found;
 use super::release::ReleaseRef;
@@ -27,7 +28,7 @@ pub(super) use report::TALLIES_AT_ONCE;
 pub use report::{ObservingReport, ShadowReport, Tally};
 
 /// What became of a shadow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ShadowState {
     /// It runs until it is stopped.
@@ -56,7 +57,7 @@ impl ShadowState {
 }
 
 /// How what runs beside the active release compares with it over one publish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Agreement {
     /// Same outcome, same findings.
@@ -92,8 +93,9 @@ impl Agreement {
 }
 
 /// Which of the two finds what the other does not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = ShadowChange)]
 pub enum Change {
     /// What runs beside.
     New,
@@ -163,7 +165,7 @@ impl AuditRecord {
 }
 
 /// What a shadow would have said, as the decision keeps it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ShadowRecord {
     /// The shadow.
@@ -189,7 +191,7 @@ pub struct ShadowRecord {
 }
 
 /// What broke in a shadow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ShadowFailure {
     /// The binding; none where the release could not be loaded at all.
     pub plugin: Option<String>,
@@ -260,8 +262,7 @@ impl Registry {
             return Err(RegistryError::BadChange(why));
         };
         if beside.release.digest == row.release.digest {
-            let why = format!("release {} of {scope} says what the active one says", wanted.release);
-            return Err(RegistryError::BadChange(why));
+            return Err(RegistryError::BadChange(as_the_active_one(beside.release.number, &row.release)));
         }
         let plan = wanted.plan.map(|plan| plan.checked(beside.release.number, at)).transpose()?;
         self.prove(actor, &rules, row.clone(), active).await?;
@@ -321,6 +322,16 @@ impl Registry {
     }
 }
 
+/// Why a release is not run beside the active one: it would be compared with itself.
+fn as_the_active_one(active: i64, ReleaseRef { scope, number, .. }: &ReleaseRef) -> String {
+    let releases = command(scope, "releases");
+    let is = match *number == active {
+        true => "is the active one".to_owned(),
+        false => format!("has the very rules of release {active}, which is active"),
+    };
+    format!("release {number} of {scope} {is}, and would be compared with itself: name another (`hallmark {releases}`)")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -337,5 +348,21 @@ mod tests {
         for change in [Change::New, Change::Gone] {
             assert_eq!(json!(change), change.as_str());
         }
+    }
+
+    #[test]
+    fn a_release_is_not_compared_with_itself() {
+        let release =
+            |number| ReleaseRef { scope: Scope::Policies, number, digest: crate::names::Digest::of(b"the same rules") };
+        assert_eq!(
+            as_the_active_one(1, &release(1)),
+            "release 1 of policies is the active one, and would be compared with itself: name another (`hallmark policy \
+             releases`)"
+        );
+        assert_eq!(
+            as_the_active_one(1, &release(3)),
+            "release 3 of policies has the very rules of release 1, which is active, and would be compared with itself: name \
+             another (`hallmark policy releases`)"
+        );
     }
 }

@@ -146,7 +146,7 @@ impl PublicKey {
 }
 
 /// A detached signature of a plugin: what a file `PLUGIN.wasm.sig` holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PluginSignature {
     format: String,
@@ -185,7 +185,7 @@ fn plugin_message(plugin: &Digest) -> Vec<u8> {
 }
 
 /// A DSSE envelope. Members that are not known are passed over, as its specification asks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Envelope {
     /// Base64.
@@ -197,7 +197,7 @@ pub struct Envelope {
 }
 
 /// One signature of an envelope.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct EnvelopeSignature {
     /// A hint at the key; nothing is decided by it.
     #[serde(default)]

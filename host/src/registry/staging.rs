@@ -46,7 +46,7 @@ pub struct Plan {
 }
 
 /// What a staged release may do before it demotes itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Budget {
     /// Publishes that it would newly reject.
@@ -275,7 +275,10 @@ impl Registry {
                 Ok(None)
             }
             Err(
-                error @ (RegistryError::Unfit { .. } | RegistryError::BadRules(_) | RegistryError::NotFound { .. }),
+                error @ (RegistryError::Unfit { .. }
+                | RegistryError::BadRules(_)
+                | RegistryError::NotFound { .. }
+                | RegistryError::NoRelease { .. }),
             ) => Ok(Some(Due::to(ShadowState::Demoted, format!("it cannot be activated: {error}")))),
             // Another host was first, or somebody: the next look tells which. Or it can be tried again.
             Err(error) => {

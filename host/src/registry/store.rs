@@ -6,6 +6,7 @@ mod audit;
 mod decisions;
 mod events;
 mod exemptions;
+mod filling;
 mod fleet;
 mod idempotency;
 mod impact;
@@ -13,6 +14,7 @@ mod inbox;
 mod keys;
 mod life;
 mod places;
+mod publishers;
 mod reading;
 mod shadow;
 mod tokens;
@@ -34,6 +36,7 @@ pub use audit::{AuditSpan, AuditStatus, AuditStore, AuditedPlace, AuditedVersion
 pub use decisions::{DecisionFilter, DecisionStore};
 pub use events::{Event, EventRow, EventStore, NewHappening, PlacedEvent, PlacesKept};
 pub use exemptions::{ExemptionMade, ExemptionStore};
+pub use filling::{Filled, FilledTo, FillingStore, Unfilled};
 pub use fleet::{FleetStore, Happened, Listener, Notice};
 pub use idempotency::IdempotencyStore;
 pub use impact::{
@@ -42,11 +45,12 @@ pub use impact::{
 };
 pub use inbox::{InboxRow, InboxStore};
 pub use keys::{KeyRow, KeyStore, SIGNERS_MAX, SignatureRow, Signatures, Trust};
-pub use life::{EntryAct, EntryChange, EntryChanged, EntryName, EntryStatus, LifeStore, Withdrawal};
+pub use life::{EntryAct, EntryChange, EntryChanged, EntryName, EntryStatus, Expected, LifeStore, Withdrawal};
 pub use places::{PluginPlace, VersionPlace};
+pub use publishers::{PublisherRow, PublisherStore};
 pub use reading::{
-    Direction, EntriesAsked, EntryOrder, EntryPlace, FoundEntry, FoundPlace, ListedEntry, POPULAR_DAYS, RatingRow,
-    ReadingStore, Reference, ReferencePlace, ReferenceRow, Search, Standing, day,
+    ChangePlace, Direction, EntriesAsked, EntryOrder, EntryPlace, Followed, FoundEntry, FoundPlace, ListedEntry,
+    POPULAR_DAYS, RatingRow, ReadingStore, Reference, ReferencePlace, ReferenceRow, Search, Standing, day,
 };
 pub use shadow::{
     Observation, ObservationCode, ObservationExample, Progress, ProgressAsked, RulesStamp, ShadowEnd, ShadowStore,
@@ -261,6 +265,8 @@ pub struct Commit<'a> {
     pub shown: Shown,
     /// The status of an entry that is new: `Draft`, which no other entry then is published to as, or `Active`.
     pub status: EntryStatus,
+    /// What the entry must be.
+    pub expected: Expected,
     /// What the version refers to.
     pub references: Vec<Reference>,
     /// The version to write; `status` is `active`.
@@ -292,6 +298,11 @@ pub enum Committed {
     },
     /// A release that judged is not active any more; nothing was written. Judge again.
     RulesMoved,
+    /// The entry is not what was expected of it; nothing was written.
+    Overtaken {
+        /// What it is; none where there is none.
+        entry: Option<EntryRow>,
+    },
     /// The entry's status lets nothing be published to it, or no draft; nothing was written.
     Refused {
         /// What it is.
@@ -334,11 +345,13 @@ pub trait Store:
     + DecisionStore
     + EventStore
     + ExemptionStore
+    + FillingStore
     + FleetStore
     + IdempotencyStore
     + ImpactStore
     + InboxStore
     + KeyStore
+    + PublisherStore
     + LifeStore
     + ReadingStore
     + ShadowStore

@@ -8,7 +8,8 @@ use super::{Engine, Statement, entries, search};
 use crate::clock::Millis;
 use crate::names::{EntryId, KindName, Tenant};
 use crate::registry::store::{
-    EntriesAsked, EntryName, EntryOrder, EntryPlace, ListedEntry, POPULAR_DAYS, Standing, StoreError, day,
+    ChangePlace, EntriesAsked, EntryName, EntryOrder, EntryPlace, Followed, ListedEntry, POPULAR_DAYS, Standing,
+    StoreError, day,
 };
 
 /// The average rating in thousandths, as `Standing` has it.
@@ -81,6 +82,33 @@ pub(super) fn select_page(
     let text = format!(
         "SELECT * FROM (SELECT {}, {standing} FROM entries WHERE {is_listed}) AS listed
          {follows} ORDER BY {order} LIMIT {limit}",
+        entries::COLUMNS
+    );
+    arguments.bind(text)
+}
+
+/// The same over several kinds, in the order of the changes.
+pub(super) fn select_changes(
+    tenant: &Tenant,
+    followed: Followed<'_>,
+    after: Option<&ChangePlace>,
+    limit: u32,
+) -> Statement {
+    let mut arguments = Arguments::default();
+    let tenant = arguments.text(tenant.to_string());
+    let kinds: Vec<String> = followed.kinds.iter().map(|kind| arguments.text(kind.to_string())).collect();
+    let (kinds, since) = (kinds.join(", "), arguments.number(followed.since.0));
+    let standing = standing_columns(&arguments.number(first_day(followed.at)));
+    let follows = after.map_or_else(String::new, |ChangePlace { at, name, .. }| {
+        let at = arguments.number(at.0);
+        let (kind, id) = (arguments.text(name.kind.to_string()), arguments.text(name.id.to_string()));
+        format!("AND (updated_at, kind, id) > ({at}, {kind}, {id})")
+    });
+    let limit = arguments.number(i64::from(limit) + 1);
+    let text = format!(
+        "SELECT {}, {standing} FROM entries
+         WHERE tenant_id = {tenant} AND kind IN ({kinds}) AND updated_at >= {since} {follows}
+         ORDER BY updated_at, kind, id LIMIT {limit}",
         entries::COLUMNS
     );
     arguments.bind(text)

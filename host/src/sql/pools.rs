@@ -6,7 +6,7 @@ use super::rows::plain;
 use super::{Database, Engine};
 use crate::registry::store::{Store as _, StoreError};
 
-/// Events that are counted at most, so that a long line costs no more than a short one.
+/// Things that are counted at most, so that a long line costs no more than a short one.
 const COUNTED_MAX: i64 = 10_000;
 
 /// How the connections of one pool are used.
@@ -41,19 +41,31 @@ impl Database {
         }
     }
 
+    /// Deliveries to webhooks that wait, of every tenant, counted up to ten thousand.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn deliveries_waiting(&self) -> Result<u32, StoreError> {
+        let text = "SELECT COUNT(*) AS waiting FROM (
+                        SELECT 1 FROM deliveries WHERE tenant_id = $1 AND state = 'waiting' LIMIT $2) AS pending";
+        self.counted("to count deliveries", text).await
+    }
+
     /// Committed events of every tenant that are not announced, counted up to ten thousand.
     ///
     /// # Errors
     /// The database.
     pub async fn events_waiting(&self) -> Result<u32, StoreError> {
+        let text = "SELECT COUNT(*) AS waiting FROM (
+                        SELECT 1 FROM events WHERE tenant_id = $1 AND announced_at IS NULL LIMIT $2) AS pending";
+        self.counted("to count events", text).await
+    }
+
+    async fn counted(&self, what: &'static str, text: &'static str) -> Result<u32, StoreError> {
         let mut all = 0;
         for tenant in self.tenants().await? {
-            let statement = sqlx::query(
-                "SELECT COUNT(*) AS waiting FROM (
-                     SELECT 1 FROM events WHERE tenant_id = $1 AND announced_at IS NULL LIMIT $2) AS pending",
-            );
-            let statement = statement.bind(tenant.to_string()).bind(COUNTED_MAX - all);
-            let row = self.read_one(&tenant, "to count events", statement).await?;
+            let statement = sqlx::query(text).bind(tenant.to_string()).bind(COUNTED_MAX - all);
+            let row = self.read_one(&tenant, what, statement).await?;
             all += row.as_ref().map_or(Ok(0), |row| plain::<i64>(row, "waiting"))?;
         }
         Ok(u32::try_from(all).unwrap_or(u32::MAX))

@@ -74,6 +74,23 @@ impl Database {
         }
     }
 
+    /// The keys that webhooks' secrets are made from, by their ids, each with how many webhooks are of it; of every tenant.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn webhook_keys(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let mut all: BTreeMap<String, u64> = BTreeMap::new();
+        for tenant in self.tenants().await? {
+            let text = "SELECT key_id, COUNT(*) AS webhooks FROM webhooks WHERE tenant_id = $1 GROUP BY key_id";
+            let query = sqlx::query(text).bind(tenant.to_string());
+            for row in self.read_all(&tenant, "to read the webhooks", query).await? {
+                let count = u64::try_from(plain::<i64>(&row, "webhooks")?).unwrap_or(0);
+                *all.entry(plain(&row, "key_id")?).or_default() += count;
+            }
+        }
+        Ok(all.into_iter().collect())
+    }
+
     /// The components that rows name, of every tenant, with their sizes in bytes.
     ///
     /// # Errors

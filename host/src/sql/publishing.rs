@@ -3,7 +3,7 @@
 //! Locks are taken in one order, so that none waits in a circle: the tenant's rules, the inbox keys, the entries; of
 //! keys and entries in the order of kind and id.
 
-mod beside;
+pub(super) mod beside;
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,8 +18,8 @@ use crate::names::{EntryId, KindName, Scope, Tenant};
 use crate::registry::audit::AuditRecord;
 use crate::registry::release::ReleaseRef;
 use crate::registry::store::{
-    Commit, Committed, DecisionRow, EntryRow, EntryStatus, NewEvent, NewHappening, Observation, Reference, Shown,
-    Store as _, StoreError, VersionRow,
+    Commit, Committed, DecisionRow, EntryRow, EntryStatus, Expected, NewEvent, NewHappening, Observation, Reference,
+    Shown, Store as _, StoreError, VersionRow,
 };
 
 /// Times that a transaction is run before its conflict with others, or with a host that stands still again and again, is
@@ -38,6 +38,7 @@ pub(super) struct Publish {
     inbox_key: String,
     shown: Shown,
     status: EntryStatus,
+    expected: Expected,
     references: Vec<Reference>,
     version: VersionRow,
     decision: DecisionRow,
@@ -58,6 +59,7 @@ impl Publish {
             inbox_key: commit.inbox_key.clone(),
             shown: commit.shown.clone(),
             status: commit.status,
+            expected: commit.expected.clone(),
             references: commit.references.clone(),
             version: commit.version.clone(),
             decision: commit.decision.clone(),
@@ -89,6 +91,7 @@ impl Publish {
             inbox_key: format!("registry:thing:{id}:{version}"),
             shown: Shown { tags: "[]".to_owned(), ..Shown::default() },
             status: EntryStatus::Active,
+            expected: Expected::Anything,
             references: Vec::new(),
             decision: DecisionRow {
                 id: decision.clone(),
@@ -149,6 +152,7 @@ pub(super) enum Told {
     Written(EntryRow),
     Exists,
     RulesMoved,
+    Overtaken(Option<EntryRow>),
     Refused(EntryStatus),
 }
 
@@ -156,6 +160,7 @@ pub(super) async fn commit(database: &Database, commit: &Commit<'_>) -> Result<C
     match database.committer.commit(Publish::of(commit)).await? {
         Told::Written(entry) => Ok(Committed::Written { entry }),
         Told::RulesMoved => Ok(Committed::RulesMoved),
+        Told::Overtaken(entry) => Ok(Committed::Overtaken { entry }),
         Told::Refused(status) => Ok(Committed::Refused { status }),
         // Read only now: what the transaction wrote before it was taken back would say that it is active.
         Told::Exists => {
@@ -220,8 +225,9 @@ async fn try_commit(
         transaction.roll_back().await.map_err(failed(COMMITTING))?;
         return Ok(true);
     }
+    let is_overtaken = beside::tell_overtaken(&mut transaction, group, &open, told).await?;
     let mut written = write_entries(&mut transaction, group, &open).await?;
-    if tell_refused(&open, group, &written, told) {
+    if tell_refused(&open, group, &written, told) || is_overtaken {
         transaction.roll_back().await.map_err(failed(COMMITTING))?;
         return Ok(false);
     }
@@ -261,10 +267,16 @@ fn tell_refused(
     let mut any = false;
     for index in open {
         let (publish, (kind, id)) = (group[*index], group[*index].entry());
-        let Some(status) = written.get(&(kind.clone(), id.clone())).map(|entry| entry.status) else { continue };
+        let Some(entry) = written.get(&(kind.clone(), id.clone())) else { continue };
+        let status = entry.status;
+        // Somebody else may have made it since it was looked for: one that is new has not changed yet.
+        if publish.expected == Expected::Nothing && entry.created_at != entry.updated_at {
+            told[*index].get_or_insert(Told::Overtaken(Some(entry.clone())));
+            any = true;
+        }
         let is_no_draft = publish.status == EntryStatus::Draft && status != EntryStatus::Draft;
         if status == EntryStatus::Disabled || is_no_draft {
-            told[*index] = Some(Told::Refused(status));
+            told[*index].get_or_insert(Told::Refused(status));
             any = true;
         }
     }

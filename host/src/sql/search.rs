@@ -20,6 +20,15 @@ pub(super) fn insert_texts(count: usize) -> String {
     )
 }
 
+/// Writes the words of one entry, where it has none.
+pub(super) fn insert_missing_text() -> String {
+    format!(
+        "INSERT INTO entry_texts (tenant_id, kind, entry_id, title, about, body) VALUES {}
+         ON CONFLICT (tenant_id, kind, entry_id) DO NOTHING",
+        rows_of_places(6, 1)
+    )
+}
+
 pub(super) fn bind_text(
     query: Statement,
     tenant: &Tenant,

@@ -10,8 +10,8 @@ use super::{Database, Statement, entries, listing, search};
 use crate::clock::Millis;
 use crate::names::{EntryId, KindName, Tenant, VersionName};
 use crate::registry::store::{
-    Direction, EntriesAsked, EntryName, EntryPlace, FoundEntry, FoundPlace, ListedEntry, Page, RatingRow, ReadingStore,
-    ReferencePlace, ReferenceRow, Search, Standing, StoreError,
+    ChangePlace, Direction, EntriesAsked, EntryName, EntryPlace, Followed, FoundEntry, FoundPlace, ListedEntry, Page,
+    RatingRow, ReadingStore, ReferencePlace, ReferenceRow, Search, Standing, StoreError,
 };
 
 #[async_trait]
@@ -24,6 +24,21 @@ impl ReadingStore for Database {
         limit: u32,
     ) -> Result<Page<ListedEntry>, StoreError> {
         let statement = listing::select_page(self.engine, tenant, asked, after, limit);
+        let rows = self.read_all(tenant, "to read entries", statement).await?;
+        page(&rows, limit, listing::listed)
+    }
+
+    async fn changes(
+        &self,
+        tenant: &Tenant,
+        followed: Followed<'_>,
+        after: Option<&ChangePlace>,
+        limit: u32,
+    ) -> Result<Page<ListedEntry>, StoreError> {
+        if followed.kinds.is_empty() {
+            return Ok(Page { items: Vec::new(), more: false });
+        }
+        let statement = listing::select_changes(tenant, followed, after, limit);
         let rows = self.read_all(tenant, "to read entries", statement).await?;
         page(&rows, limit, listing::listed)
     }
@@ -77,7 +92,7 @@ impl ReadingStore for Database {
     async fn rate(&self, tenant: &Tenant, rating: &RatingRow) -> Result<bool, StoreError> {
         let failed = failed("to write a rating");
         let mut transaction = self.writers.begin(tenant).await.map_err(&failed)?;
-        // The count's row first, and always: two who rate under one name wait for each other here.
+        // The count's row first, and always: two who rate in one name wait for each other here.
         of_entry(
             "INSERT INTO entry_ratings (tenant_id, kind, entry_id, count, total) VALUES ($1, $2, $3, 0, 0)
              ON CONFLICT (tenant_id, kind, entry_id) DO UPDATE SET count = entry_ratings.count",
@@ -89,11 +104,12 @@ impl ReadingStore for Database {
         .map_err(&failed)?;
         let before = of_entry(
             "DELETE FROM ratings WHERE tenant_id = $1 AND kind = $2 AND entry_id = $3 AND submitted_by = $4
-             RETURNING rating",
+             AND actor = $5 RETURNING rating",
             tenant,
             &rating.of,
         )
         .bind(rating.submitted_by.clone())
+        .bind(rating.actor.clone())
         .fetch_optional(&mut *transaction)
         .await
         .map_err(&failed)?;

@@ -1,5 +1,5 @@
 //! Whose rows a transaction reads and writes. On PostgreSQL it says so before its first statement, and row-level security
-//! (migration 45) shows it those rows and no others: a statement that runs without sees nothing. It is said for the
+//! (migration 58) shows it those rows and no others: a statement that runs without sees nothing. It is said for the
 //! transaction and never for the connection, so that one that is given back to the pool carries nothing.
 
 use sqlx::{AnyConnection, AssertSqlSafe, Executor as _};

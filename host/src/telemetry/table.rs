@@ -117,6 +117,11 @@ pub const METRICS: &[Metric] = &[
         &[],
         "Committed events that are not announced, of all hosts; 10000 are told as such",
     ),
+    gauge(
+        "hallmark_webhook_deliveries_waiting",
+        &[],
+        "Deliveries to webhooks that wait to be sent, or to be sent again, of all hosts; 10000 are told as such",
+    ),
     gauge("hallmark_data_free_bytes", &[], "Bytes that the host may still write to the file system of its data folder"),
     gauge("hallmark_data_size_bytes", &[], "Bytes of that file system"),
     gauge(
@@ -124,6 +129,11 @@ pub const METRICS: &[Metric] = &[
         &[],
         "When the last backup was done, in seconds since the Unix epoch, as `backup.last` in the data folder says; \
          absent where there is none",
+    ),
+    gauge(
+        "hallmark_tls_certificate_expiry_timestamp_seconds",
+        &[],
+        "Until when the certificate holds that the host shows, in seconds since the Unix epoch; absent without TLS",
     ),
     gauge("hallmark_build_info", &["version"], "Always 1"),
 ];

@@ -18,7 +18,7 @@ use regex::Regex;
 
 use crate::expression::{Compiler, Expression, MATCHES, Refusal, Uses};
 use crate::message::{Message, cut};
-use crate::values::{Boxed, at, read, subject};
+use crate::values::{Boxed, at, read, read_late, subject};
 
 // An evaluation makes thousands of short-lived values; this allocator is quicker at that than the standard library's.
 #[cfg(target_arch = "wasm32")]
@@ -27,6 +27,9 @@ static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_all
 
 /// Findings of one evaluation; the host allows 500.
 const FINDINGS_MAX: usize = 400;
+
+/// So few rules look at so little of a document that it is read as far as they look. More read it whole.
+const LATE_MAX: usize = 8;
 
 /// What a binding sets.
 #[derive(Debug, serde::Deserialize)]
@@ -137,7 +140,8 @@ impl Policy for Cel {
         }
         let uses = rules.iter().map(|rule| rule.uses).fold(Uses::default(), Uses::and);
         let texts = Texts::read(submission, uses);
-        let context = match self.context(submission, uses, &texts) {
+        let read = if rules.len() <= LATE_MAX { read_late } else { read };
+        let context = match self.context(submission, uses, &texts, read) {
             Ok(context) => context,
             Err(error) => return vec![Finding::error("submission.unreadable").message(error.to_string())],
         };
@@ -204,6 +208,7 @@ impl Cel {
         submission: &Submission<'v>,
         uses: Uses,
         texts: &'v Texts,
+        read: for<'t> fn(&'t str) -> Result<Boxed<'t>, serde_json::Error>,
     ) -> Result<Context<'v, 'v>, serde_json::Error> {
         let mut context = Context::with_env(Arc::clone(&self.env));
         let document = &submission.subject().document;

@@ -4,6 +4,8 @@
 //! - Each step of a macro such as `all` binds a copy of its element: a copy is a reference.
 //! - Most objects have few members: those are compared in turn, which is quicker than hashing the name. The map that
 //!   CEL's own functions ask for is made when one asks.
+//! - Where few rules are asked, most of a document is never looked at: what is within another value stays text until
+//!   somebody looks.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -13,25 +15,52 @@ use cel_interpreter::common::traits::{Adder, Container, Indexer, Iterable, Sizer
 use cel_interpreter::common::types::{CelList, CelMap, CelMapKey, CelString, Type};
 use cel_interpreter::common::value::{Builtin, BuiltinRef, CowVal, Val};
 
-use crate::values::Boxed;
+use crate::values::{Boxed, elements, members};
 
 /// Members that are looked for one after another; an object with more is looked up by hash.
 const COMPARED_MAX: usize = 16;
 
-/// A value that is copied by reference.
+/// A value that is copied by reference, and may be text until it is looked at.
 #[derive(Debug, Clone)]
-pub struct Shared<T>(Arc<T>);
+pub struct Shared<'v, T>(Arc<Kept<'v, T>>);
 
-impl<T> Shared<T> {
+#[derive(Debug, Clone)]
+struct Kept<'v, T> {
+    text: &'v str,
+    value: OnceLock<T>,
+}
+
+/// A value that can be read from its JSON text later.
+pub trait Late<'v> {
+    /// Reads one level of it.
+    fn read(text: &'v str) -> Self;
+}
+
+impl<'v, T: Late<'v> + Clone> Shared<'v, T> {
     /// Shares a value.
-    pub fn new(value: T) -> Self {
-        Self(Arc::new(value))
+    fn new(value: T) -> Self {
+        Self(Arc::new(Kept { text: "", value: OnceLock::from(value) }))
+    }
+
+    /// Shares what a text says that was seen to be JSON.
+    fn unread(text: &'v str) -> Self {
+        Self(Arc::new(Kept { text, value: OnceLock::new() }))
+    }
+
+    fn value(&self) -> &T {
+        self.0.value.get_or_init(|| T::read(self.0.text))
+    }
+
+    fn into_value(self) -> T {
+        self.value();
+        let Kept { text, value } = Arc::unwrap_or_clone(self.0);
+        value.into_inner().unwrap_or_else(|| T::read(text))
     }
 }
 
-impl<T: Val + Clone> Val for Shared<T> {
+impl<'v, T: Val + Late<'v> + Clone> Val for Shared<'v, T> {
     fn get_type(&self) -> &Type {
-        self.0.get_type()
+        self.value().get_type()
     }
 
     fn cel_type() -> &'static Type {
@@ -42,44 +71,44 @@ impl<T: Val + Clone> Val for Shared<T> {
     where
         Self: 'w,
     {
-        self.0.as_adder()
+        self.value().as_adder()
     }
 
     fn as_container(&self) -> Option<&dyn Container> {
-        self.0.as_container()
+        self.value().as_container()
     }
 
     fn as_indexer<'b, 'w>(&'b self) -> Option<&'b (dyn Indexer + 'w)>
     where
         Self: 'w,
     {
-        self.0.as_indexer()
+        self.value().as_indexer()
     }
 
     fn into_indexer<'w>(self: Box<Self>) -> Option<Box<dyn Indexer + 'w>>
     where
         Self: 'w,
     {
-        Box::new(Arc::unwrap_or_clone(self.0)).into_indexer()
+        Box::new(self.into_value()).into_indexer()
     }
 
     fn as_iterable<'b, 'w>(&'b self) -> Option<&'b (dyn Iterable + 'w)>
     where
         Self: 'w,
     {
-        self.0.as_iterable()
+        self.value().as_iterable()
     }
 
     fn as_sizer(&self) -> Option<&dyn Sizer> {
-        self.0.as_sizer()
+        self.value().as_sizer()
     }
 
     fn as_zeroer(&self) -> Option<&dyn Zeroer> {
-        self.0.as_zeroer()
+        self.value().as_zeroer()
     }
 
     fn equals(&self, other: &dyn Val) -> bool {
-        self.0.equals(other)
+        self.value().equals(other)
     }
 
     fn clone_as_boxed<'w>(&self) -> Boxed<'w>
@@ -94,20 +123,31 @@ impl<T: Val + Clone> Val for Shared<T> {
     where
         Self: 'w,
     {
-        self.0.as_builtin()
+        self.value().as_builtin()
     }
 
     fn into_builtin<'w>(self: Box<Self>) -> Option<Builtin<'w>>
     where
         Self: 'w,
     {
-        Box::new(Arc::unwrap_or_clone(self.0)).into_builtin()
+        Box::new(self.into_value()).into_builtin()
     }
 }
 
 /// An array of a document.
-pub fn array<'v>(elements: Vec<Boxed<'v>>) -> Shared<CelList<'v>> {
+pub fn array<'v>(elements: Vec<Boxed<'v>>) -> Shared<'v, CelList<'v>> {
     Shared::new(CelList::from(elements))
+}
+
+/// An array of a document that nobody has looked at.
+pub fn unread_array(text: &str) -> Shared<'_, CelList<'_>> {
+    Shared::unread(text)
+}
+
+impl<'v> Late<'v> for CelList<'v> {
+    fn read(text: &'v str) -> Self {
+        Self::from(elements(text))
+    }
 }
 
 /// The members of an object, each name once.
@@ -118,8 +158,19 @@ pub struct Members<'v> {
 }
 
 /// An object of a document.
-pub fn object<'v>(members: Vec<(CelString<'v>, Boxed<'v>)>) -> Shared<Members<'v>> {
+pub fn object<'v>(members: Vec<(CelString<'v>, Boxed<'v>)>) -> Shared<'v, Members<'v>> {
     Shared::new(Members { listed: members, map: OnceLock::new() })
+}
+
+/// An object of a document that nobody has looked at.
+pub fn unread_object(text: &str) -> Shared<'_, Members<'_>> {
+    Shared::unread(text)
+}
+
+impl<'v> Late<'v> for Members<'v> {
+    fn read(text: &'v str) -> Self {
+        Self { listed: members(text), map: OnceLock::new() }
+    }
 }
 
 impl<'v> Members<'v> {

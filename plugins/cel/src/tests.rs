@@ -29,8 +29,16 @@ fn rule(expression: &str) -> Json {
     json!({"id": "r", "title": "the title", "expression": expression})
 }
 
+/// What rules say, of a document that is read as far as they look, and among so many that it is read whole.
 fn decide(rules: Json) -> Vec<Finding> {
-    Bench::new().settings(json!({"rules": rules})).submission(agent()).decide::<Cel>()
+    let decide = |rules: &Json| Bench::new().settings(json!({"rules": rules})).submission(agent()).decide::<Cel>();
+    let mut many = rules.clone();
+    let others =
+        (0..=LATE_MAX).map(|index| json!({"id": format!("other.{index}"), "title": "-", "expression": "true"}));
+    many.as_array_mut().expect("rules").extend(others);
+    let said = decide(&rules);
+    assert_eq!(said, decide(&many));
+    said
 }
 
 fn refused(rules: Json) -> Vec<(String, String)> {

@@ -12,8 +12,9 @@ use cel_interpreter::common::value::{CowVal, Val};
 use chrono::{DateTime, TimeZone as _, Utc};
 use hallmark_plugin::{Subject, pointer};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
-use crate::shared::{array, object};
+use crate::shared::{array, object, unread_array, unread_object};
 
 /// A CEL value, as the interpreter holds one.
 pub type Boxed<'v> = Box<dyn Val + 'v>;
@@ -27,6 +28,58 @@ struct Json<'v>(Boxed<'v>);
 /// It is not JSON.
 pub fn read(text: &str) -> Result<Boxed<'_>, serde_json::Error> {
     serde_json::from_str::<Json<'_>>(text).map(|json| json.0)
+}
+
+/// Reads JSON text of which little will be looked at: what is within arrays and objects is read when somebody looks.
+///
+/// # Errors
+/// It is not JSON.
+pub fn read_late(text: &str) -> Result<Boxed<'_>, serde_json::Error> {
+    serde_json::from_str::<Unread<'_>>(text).map(|unread| unread.0)
+}
+
+/// The elements of an array, each unread.
+pub fn elements(text: &str) -> Vec<Boxed<'_>> {
+    let elements: Vec<Unread<'_>> = serde_json::from_str(text).expect(SEEN);
+    elements.into_iter().map(|unread| unread.0).collect()
+}
+
+/// The members of an object, each unread.
+pub fn members(text: &str) -> Vec<(CelString<'_>, Boxed<'_>)> {
+    struct Listed;
+    impl<'de> Visitor<'de> for Listed {
+        type Value = Vec<(CelString<'de>, Boxed<'de>)>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a JSON object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+            let mut listed = Vec::new();
+            while let Some((Name(name), Unread(value))) = members.next_entry()? {
+                listed.push((name, value));
+            }
+            Ok(listed)
+        }
+    }
+    serde_json::Deserializer::from_str(text).deserialize_map(Listed).expect(SEEN)
+}
+
+/// The whole was passed over before a part of it is read, and the host writes no number that cannot be read.
+const SEEN: &str = "it was seen to be JSON";
+
+/// A CEL value whose text was passed over, and is read later where it has parts.
+struct Unread<'v>(Boxed<'v>);
+
+impl<'de> Deserialize<'de> for Unread<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        Ok(Self(match text.as_bytes().first() {
+            Some(b'{') => Box::new(unread_object(text)),
+            Some(b'[') => Box::new(unread_array(text)),
+            _ => read(text).map_err(Error::custom)?,
+        }))
+    }
 }
 
 /// What stands at a JSON Pointer below a value; null where nothing does.

@@ -188,6 +188,20 @@ async fn a_plugin_that_remembers_what_it_judged_is_not_believed(ground: Ground) 
     assert_eq!(told.report.counts, Counts { newly_fail: 1, unchanged: 19, ..Counts::default() });
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_fills_its_memory_makes_way_for_another() {
+    let ground = Ground::sqlite().await;
+    let host = ground.host(Limits { plugin_memory_max_bytes: 8 * 1024 * 1024, ..limits() }).await;
+    let plugin = host.push("hostile").await;
+    publish_all(&host, 30).await;
+    let nobody: Vec<Value> = (0..12).map(|id| rule(id, "nobody")).collect();
+    host.apply(bound(&plugin, "rules-leak", &nobody, "enforce")).await;
+    let mut candidate = nobody;
+    candidate[4]["message"] = json!("another word");
+    let told = host.preview(bound(&plugin, "rules-leak", &candidate, "enforce")).await;
+    assert_eq!(told.report.counts, Counts { unchanged: 30, unchanged_by_claim: 29, ..Counts::default() });
+}
+
 #[test]
 fn a_component_is_compiled_for_a_preview_only_where_that_pays() {
     let data = TempDir::new().expect("a folder");

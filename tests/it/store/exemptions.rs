@@ -80,7 +80,9 @@ pub async fn commits_nothing_under_exemptions_that_were_taken_back(world: World)
                     Committed::Written { .. } if changed => panic!("committed under exemptions that had changed"),
                     Committed::Written { .. } => done += 1,
                     Committed::RulesMoved => {}
-                    Committed::Exists { .. } | Committed::Refused { .. } => panic!("no version is published twice"),
+                    Committed::Exists { .. } | Committed::Refused { .. } | Committed::Overtaken { .. } => {
+                        panic!("no version is published twice")
+                    }
                 }
             }
         })

@@ -4,9 +4,9 @@ use hallmark::clock::{Millis, new_id};
 use hallmark::names::{EntryId, KindName};
 use hallmark::registry::release::ReleaseRef;
 use hallmark::registry::store::{
-    Committed, Direction, EntriesAsked, EntryAct, EntryName, EntryOrder, EntryPlace, EntryStatus, FoundEntry,
-    LifeStore as _, ListedEntry, RatingRow, ReadingStore as _, Reference, ReferencePlace, Search, Shown, Standing,
-    Store as _, day,
+    ChangePlace, Committed, Direction, EntriesAsked, EntryAct, EntryName, EntryOrder, EntryPlace, EntryStatus,
+    Followed, FoundEntry, LifeStore as _, ListedEntry, RatingRow, ReadingStore as _, Reference, ReferencePlace, Search,
+    Shown, Standing, Store as _, day,
 };
 use hallmark::registry::words::{EntryText, Query};
 use serde_json::json;
@@ -144,35 +144,65 @@ pub async fn follows_changes_without_missing_one(world: World) {
     assert_eq!(told.collect::<Vec<_>>(), [("e", 1), ("b", 5), ("c", 5), ("a", 6), ("d", 10)]);
 }
 
+pub async fn follows_several_kinds_at_once(world: World) {
+    let (world, judged) = world.with_rules().await;
+    for (id, at) in [("b", 5), ("a", 5), ("c", 1), ("d", 9)] {
+        world.say(&judged, "1.0.0", at, json!({"agentId": id, "name": id})).await;
+    }
+    world.set("c", EntryStatus::Disabled).await;
+    let kinds = [agents(), "services".parse().expect("a kind")];
+    let follow = async |kinds: &[KindName], since: i64| {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let followed = Followed { kinds, since: Millis(AT.0 + since), at: AT };
+            let page = world.database.changes(&world.tenant, followed, after.as_ref(), 2).await.expect("a page");
+            seen.extend(page.items.iter().map(|listed| listed.entry.id.to_string()));
+            match page.items.last().filter(|_| page.more) {
+                // As a cursor carries it.
+                Some(last) => after = Some(last.change_place(AT).to_string().parse::<ChangePlace>().expect("a place")),
+                None => return seen,
+            }
+        }
+    };
+    // What was disabled is among them, from the moment on at which it was.
+    assert_eq!(follow(&kinds, 0).await, ["c", "a", "b", "d"]);
+    assert_eq!(follow(&kinds, 2).await, ["c", "a", "b", "d"]);
+    assert_eq!(follow(&kinds, 6).await, ["d"]);
+    assert_eq!(follow(&kinds[1..], 0).await, [""; 0]);
+    assert_eq!(follow(&[], 0).await, [""; 0]);
+}
+
 pub async fn orders_by_what_people_think(world: World) {
     let (world, judged) = world.with_rules().await;
     for id in ["a", "b", "c", "d"] {
         world.say(&judged, "1.0.0", 0, json!({"agentId": id, "name": id})).await;
     }
-    let rate = async |id: &str, rating: i64, by: Option<&str>| {
+    let rate_by = async |actor: &str, id: &str, rating: i64, by: Option<&str>| {
         let row = RatingRow {
             id: new_id(AT),
             of: name(&format!("agents/{id}")),
             submitted_by: by.map(str::to_owned),
             rating,
             comment: Some("so".to_owned()),
-            actor: "ada".to_owned(),
+            actor: actor.to_owned(),
             at: AT,
         };
         world.database.rate(&world.tenant, &row).await.expect("an answer")
     };
+    let rate = async |id: &str, rating: i64, by: Option<&str>| rate_by("ada", id, rating, by).await;
     assert!(!rate("a", 1, Some("bob")).await);
     assert!(rate("a", 5, Some("bob")).await, "bob changed his mind");
+    assert!(!rate_by("eve", "a", 4, Some("bob")).await, "eve does not change what ada said of bob");
     assert!(!rate("a", 4, None).await && !rate("a", 4, None).await, "who gives no name is heard each time");
     assert!(!rate("b", 5, Some("bob")).await && !rate("c", 4, Some("bob")).await && !rate("c", 4, Some("eve")).await);
     let asked = |order: EntryOrder| EntriesAsked { order, at: AT, ..EntriesAsked::all(agents()) };
     assert_eq!(world.list(&asked(EntryOrder::Rating)).await, ["b", "a", "c", "d"]);
     let standing = world.database.standing(&world.tenant, &name("agents/a"), AT).await.expect("an answer");
-    assert_eq!((standing.ratings, standing.total, standing.average_thousandths()), (3, 13, 4333));
+    assert_eq!((standing.ratings, standing.total, standing.average_thousandths()), (4, 17, 4250));
     let ratings = world.database.ratings(&world.tenant, &name("agents/a"), None, 2).await.expect("a page");
     assert_eq!((ratings.items.len(), ratings.more), (2, true));
     let rest = world.database.ratings(&world.tenant, &name("agents/a"), Some(&ratings.items[1].id), 2).await;
-    assert_eq!(rest.expect("a page").items.len(), 1);
+    assert_eq!(rest.expect("a page").items.len(), 2);
 
     let today = day(AT);
     for (id, on, went_well, times) in [

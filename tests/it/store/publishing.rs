@@ -10,8 +10,8 @@ use hallmark::clock::new_id;
 use hallmark::config::Limits;
 use hallmark::names::{EntryId, KindName, VersionName};
 use hallmark::registry::store::{
-    Activation, Committed, DecisionRow, EntriesAsked, EntryAct, EntryRow, LifeStore as _, ReadingStore as _,
-    Store as _, StoreError,
+    Activation, Commit, Committed, DecisionRow, EntriesAsked, EntryAct, EntryRow, Expected, LifeStore as _,
+    ReadingStore as _, Store as _, StoreError,
 };
 use hallmark::sql::Database;
 
@@ -74,6 +74,36 @@ pub async fn archives_the_version_before(world: World) {
     assert_eq!(statuses.map(Option::unwrap_or_default), ["archived", "archived", "active"]);
     let Committed::Exists { existing } = world.publish(&judged, "a", "1.2.0").await else { panic!("it exists") };
     assert_eq!((existing.version.as_str(), existing.status.as_str()), ("1.2.0", "archived"));
+}
+
+pub async fn publishes_to_what_is_expected_of_the_entry_alone(world: World) {
+    let (world, judged) = world.with_rules().await;
+    let approved = approve(&judged);
+    let to = async |version: &str, expected: Expected| {
+        let commit = Commit { expected, ..commit(&world.tenant, &approved, "a", version) };
+        world.database.commit(&commit).await.expect("an answer")
+    };
+    assert_eq!(to("0.1.0", Expected::Something).await, Committed::Overtaken { entry: None });
+    assert_eq!(to("0.1.0", Expected::Revisions(vec![1])).await, Committed::Overtaken { entry: None });
+    // Of many that each would make the entry one does, and nothing of the others is written.
+    let names: Vec<String> = (0..20).map(|patch| format!("1.0.{patch}")).collect();
+    let made = join_all(names.iter().map(|name| to(name, Expected::Nothing))).await;
+    let entries: Vec<&EntryRow> = made
+        .iter()
+        .filter_map(|made| match made {
+            Committed::Written { entry } => Some(entry),
+            Committed::Overtaken { entry: Some(_) } => None,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let [first] = entries[..] else { panic!("one is written, not {}", entries.len()) };
+    assert_eq!(world.entry_events().await.len(), 1);
+    let now = Expected::Revisions(vec![7, first.revision()]);
+    let changed = written(to("2.0.0", now.clone()).await);
+    assert!(changed.revision() > first.revision());
+    assert_eq!(to("3.0.0", now).await, Committed::Overtaken { entry: Some(changed) });
+    assert_eq!(status(&world, "a", "3.0.0").await, None);
+    written(to("3.0.0", Expected::Something).await);
 }
 
 pub async fn tells_all_but_one_of_400_publishes_that_the_version_exists(world: World) {
@@ -191,7 +221,9 @@ pub async fn commits_nothing_under_retired_rules_while_rules_change(world: World
                     Committed::Written { .. } if retired => panic!("committed under a retired release"),
                     Committed::Written { .. } => done += 1,
                     Committed::RulesMoved => {}
-                    Committed::Exists { .. } | Committed::Refused { .. } => panic!("no version is published twice"),
+                    Committed::Exists { .. } | Committed::Refused { .. } | Committed::Overtaken { .. } => {
+                        panic!("no version is published twice")
+                    }
                 }
             }
         })

@@ -9,7 +9,8 @@ use bytes::Bytes;
 
 use super::super::configuration::Configuration;
 use super::super::place::Place;
-use super::super::{Ended, Outcome, serve, show};
+use super::super::webhook_key::{mute, own_key};
+use super::super::{Ended, Outcome, Trouble, serve, show};
 use super::archive::{Archive, Manifest};
 use super::{table_of, told};
 use crate::clock::Millis;
@@ -19,9 +20,9 @@ use crate::registry::blobs::Blobs;
 use crate::sql::{Database, Load};
 
 /// What is not in the archive, and goes into the new host's data folder.
-const BESIDE: &str = "Put admin.token and the signing key that were kept beside it into the data folder before the first start. \
-                      Without them the host makes new ones: tokens of before hold on, and what was signed before is \
-                      verified with the old public key.";
+const BESIDE: &str = "Put admin.token, signing.key and webhook.key that were kept beside it into the data folder before the first \
+                      start. Without them the host makes new ones: tokens of before hold on, what was signed before is \
+                      verified with the old public key, and webhooks of before are sent nothing until each is rotated.";
 
 /// What `restore` takes.
 #[derive(Debug, clap::Args)]
@@ -32,6 +33,10 @@ pub struct Arguments {
     /// Look through the archive, hold it to its digests, and write nothing.
     #[arg(long)]
     check: bool,
+    /// The key that webhooks' secrets are made from; without it the one in the data folder. It tells which webhooks will be
+    /// sent nothing.
+    #[arg(long, value_name = "FILE")]
+    webhook_key: Option<PathBuf>,
     #[command(flatten)]
     place: Place,
 }
@@ -45,13 +50,22 @@ pub fn run(arguments: &Arguments, configuration: &Configuration) -> Outcome {
         return Ok(Ended::Fine);
     }
     serve::prepare_folder(&arguments.place.data)?;
-    super::super::on_one_thread(restore(&arguments.place, &archive, &configuration.limits(&[])?))?;
+    let mut mute = None;
+    super::super::on_one_thread(async {
+        mute = restore(arguments, &archive, &configuration.limits(&[])?).await?;
+        Ok(Ended::Fine)
+    })?;
     show::out(&format!("restored {name}: {}", told(&archive.manifest)));
     show::err(BESIDE);
+    if let Some(mute) = mute {
+        show::err(&format!("warning: {mute}"));
+    }
     Ok(Ended::Fine)
 }
 
-async fn restore(place: &Place, archive: &Archive, limits: &Limits) -> Outcome {
+/// Gives back which webhooks will be sent nothing, where there are any.
+async fn restore(arguments: &Arguments, archive: &Archive, limits: &Limits) -> Result<Option<String>, Trouble> {
+    let place = &arguments.place;
     let database = Database::connect(&place.address()?, limits).await.map_err(anyhow::Error::from)?;
     let manifest = &archive.manifest;
     let mut load = database.load(manifest.schema, Millis::now()).await.map_err(anyhow::Error::from)?;
@@ -64,10 +78,12 @@ async fn restore(place: &Place, archive: &Archive, limits: &Limits) -> Outcome {
             ));
         }
     }
-    fill(archive, &mut load, &place.open_objects()?).await?;
+    fill(archive, &mut load, &place.open_objects(limits)?).await?;
     load.end(Millis::now()).await.map_err(anyhow::Error::from)?;
+    let made = database.webhook_keys().await.map_err(anyhow::Error::from)?;
     database.close().await;
-    Ok(Ended::Fine)
+    let (key, _) = own_key(&place.data, arguments.webhook_key.as_deref());
+    Ok(mute(&made, key.as_ref()))
 }
 
 async fn fill(archive: &Archive, load: &mut Load<'_>, objects: &Blobs) -> anyhow::Result<()> {

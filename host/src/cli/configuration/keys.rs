@@ -11,8 +11,8 @@ pub struct Key {
     pub form: Form,
     /// The key that says the same in another way: of the two, what is said nearer the command line holds.
     pub twin: Option<&'static str>,
-    /// A variable of other programs that says it too.
-    variable: Option<&'static str>,
+    /// Variables of other programs that say it too; an earlier one over a later.
+    variables: &'static [&'static str],
     whose: Whose,
 }
 
@@ -27,6 +27,8 @@ pub enum Form {
     Address,
     /// A path; in a file it is taken from the file's own folder.
     Path,
+    /// A path, or a URL, which is left as it is.
+    Location,
     /// True or false.
     Flag,
 }
@@ -47,22 +49,40 @@ pub const KEYS: &[Key] = &[
     key("server", "server", Form::Text, Whose::Client),
     key("token", "token", Form::Secret, Whose::Client).or("token_file"),
     key("token_file", "token_file", Form::Path, Whose::Client).or("token"),
+    key("ca_certificate", "ca_certificate", Form::Path, Whose::Client),
+    key("tenant", "tenant", Form::Text, Whose::Client),
     key("dry_run", "dry_run", Form::Flag, Whose::Publisher),
     key("serve.listen", "listen", Form::Text, Whose::Host),
+    key("serve.tls_certificate", "tls_certificate", Form::Path, Whose::Place),
+    key("serve.tls_key", "tls_key", Form::Path, Whose::Place),
     key("serve.data", "data", Form::Path, Whose::Place),
-    key("serve.objects", "objects", Form::Path, Whose::Place),
+    key("serve.objects", "objects", Form::Location, Whose::Place),
     key("serve.signing_key", "signing_key", Form::Path, Whose::Place),
-    key("serve.webhook_key", "webhook_key", Form::Path, Whose::Host),
+    key("serve.webhook_key", "webhook_key", Form::Path, Whose::Place),
     key("serve.allow_private_webhooks", "allow_private_webhooks", Form::Flag, Whose::Host),
     key("serve.modules", "modules", Form::Path, Whose::Host),
     key("serve.policies", "policies", Form::Path, Whose::Host),
-    key("database.url", "database", Form::Address, Whose::Database).or("database.url_file").also("DATABASE_URL"),
+    key("access.issuers", "issuers", Form::Path, Whose::Host),
+    key("access.trusted_proxies", "trusted_proxies", Form::Text, Whose::Host),
+    key("access.proxy_header", "proxy_header", Form::Text, Whose::Host),
+    key("access.session_key", "session_key", Form::Path, Whose::Host),
+    key("database.url", "database", Form::Address, Whose::Database).or("database.url_file").also(&["DATABASE_URL"]),
     key("database.url_file", "database_file", Form::Path, Whose::Database).or("database.url"),
+    key("s3.endpoint", "s3_endpoint", Form::Text, Whose::Place).also(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]),
+    key("s3.region", "s3_region", Form::Text, Whose::Place).also(&["AWS_REGION", "AWS_DEFAULT_REGION"]),
+    key("s3.access_key_id", "s3_access_key_id", Form::Text, Whose::Place).also(&["AWS_ACCESS_KEY_ID"]),
+    key("s3.secret_access_key", "s3_secret_access_key", Form::Secret, Whose::Place)
+        .or("s3.secret_access_key_file")
+        .also(&["AWS_SECRET_ACCESS_KEY"]),
+    key("s3.secret_access_key_file", "s3_secret_access_key_file", Form::Path, Whose::Place).or("s3.secret_access_key"),
+    key("s3.session_token", "s3_session_token", Form::Secret, Whose::Place).also(&["AWS_SESSION_TOKEN"]),
+    key("s3.ca_certificate", "s3_ca_certificate", Form::Path, Whose::Place).also(&["AWS_CA_BUNDLE"]),
+    key("s3.allow_http", "s3_allow_http", Form::Flag, Whose::Place),
     key("log.format", "log_format", Form::Text, Whose::Host),
 ];
 
 const fn key(name: &'static str, argument: &'static str, form: Form, whose: Whose) -> Key {
-    Key { name, argument, form, twin: None, variable: None, whose }
+    Key { name, argument, form, twin: None, variables: &[], whose }
 }
 
 /// The key of this name.
@@ -80,8 +100,8 @@ impl Key {
         Self { twin: Some(twin), ..self }
     }
 
-    const fn also(self, variable: &'static str) -> Self {
-        Self { variable: Some(variable), ..self }
+    const fn also(self, variables: &'static [&'static str]) -> Self {
+        Self { variables, ..self }
     }
 
     /// The flag that says it.
@@ -91,7 +111,7 @@ impl Key {
 
     /// The variables that say it; an earlier one over a later.
     pub fn variables(&self) -> Vec<String> {
-        std::iter::once(variable(self.name)).chain(self.variable.map(str::to_owned)).collect()
+        std::iter::once(variable(self.name)).chain(self.variables.iter().map(|name| (*name).to_owned())).collect()
     }
 
     /// The section and the key's name in it.

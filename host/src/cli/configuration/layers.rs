@@ -111,12 +111,18 @@ pub(super) fn file(path: &Path, problems: &mut Vec<String>) -> Layer {
 fn read(table: &Table<'_>, name: &'static str, key: &Key, file: &Path) -> Option<String> {
     match key.form {
         Form::Flag => table.has(name).then(|| table.flag(name).to_string()),
-        Form::Path => {
-            let folder = file.parent().unwrap_or(Path::new(""));
-            table.text(name).map(|text| folder.join(text).display().to_string())
-        }
+        Form::Path => table.text(name).map(|text| beside(file, text)),
+        Form::Location => table.text(name).map(|text| match text.contains("://") {
+            true => text.to_owned(),
+            false => beside(file, text),
+        }),
         Form::Text | Form::Secret | Form::Address => table.text(name).map(str::to_owned),
     }
+}
+
+/// A path that a file names.
+fn beside(file: &Path, path: &str) -> String {
+    file.parent().unwrap_or(Path::new("")).join(path).display().to_string()
 }
 
 /// What the environment says.

@@ -5,9 +5,16 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::super::Trouble;
+use super::super::access::SESSION_KEY_FILE;
 use super::super::serve::{SIGNING_KEY_FILE, TOKEN_FILE};
+use super::super::webhook_key::own_key;
 use super::{Arguments, Check};
+use crate::clock::Millis;
+use crate::registry::access::SessionKey;
+use crate::registry::blobs::Location;
 use crate::registry::signing::SigningKey;
+use crate::registry::webhooks::secret::WebhookKey;
 
 /// The host's own database, where no other is named.
 const DATABASE_FILE: &str = "hallmark.db";
@@ -21,10 +28,15 @@ const SEAL_FILE: &str = "seal.key";
 const FREE_WARN_PERCENT: u64 = 15;
 const FREE_FAIL_PERCENT: u64 = 5;
 
+/// Days before a certificate's end from which somebody should look: whoever renews them does so earlier. The alert in
+/// docs/observability rings then too.
+const CERTIFICATE_WARN_DAYS: i64 = 14;
+
 /// Looks at all of it.
 pub fn look(arguments: &Arguments, checks: &mut Vec<Check>) {
     let data = &arguments.place.data;
     checks.push(data_folder(data));
+    checks.extend(certificate(arguments));
     if !data.is_dir() {
         return;
     }
@@ -41,11 +53,17 @@ pub fn look(arguments: &Arguments, checks: &mut Vec<Check>) {
         ),
         (check, _) => check,
     });
+    checks.extend(session_key(data));
+    let (_, path) = own_key(data, arguments.webhook_key.as_deref());
+    let is_key = |text: &str| WebhookKey::from_text(text).map(|_| ()).map_err(|error| error.to_string());
+    checks.push(secret(&path, "webhook key", is_key));
     checks.extend(database_files(data));
     checks.push(cache(&data.join(CACHE_FOLDER)));
     checks.push(disk(data));
-    let objects = arguments.place.folder_of_objects();
-    if objects.is_dir() && !objects.starts_with(data) {
+    if let Ok(Location::Folder(objects)) = arguments.place.objects()
+        && objects.is_dir()
+        && !objects.starts_with(data)
+    {
         checks.push(disk(&objects));
     }
 }
@@ -92,6 +110,41 @@ fn secret(path: &Path, part: &'static str, is_right: impl Fn(&str) -> Result<(),
                 Check::fail(part, format!("{shown}: {why}"), help)
             }
         },
+    }
+}
+
+/// The key of sessions that the host made for itself; where one is named elsewhere there is none to look at.
+fn session_key(data: &Path) -> Option<Check> {
+    let path = data.join(SESSION_KEY_FILE);
+    let is_key = |text: &str| SessionKey::from_secret(text).map(|_| ()).map_err(|error| error.to_string());
+    path.exists().then(|| secret(&path, "session key", is_key))
+}
+
+/// The certificate that the host shows; none where it shows none.
+fn certificate(arguments: &Arguments) -> Option<Check> {
+    const PART: &str = "certificate";
+    let files = match arguments.tls.files() {
+        Ok(files) => files?,
+        Err(Trouble::Usage(why)) => return Some(Check::fail(PART, why, "a host that is given this does not start")),
+        Err(_) => return None,
+    };
+    Some(match files.read() {
+        Ok(pair) => holds(pair.expires, Millis::now(), &files.certificate.display().to_string()),
+        Err(why) => Check::fail(PART, why, "a host does not start with it, and one that runs keeps the one before"),
+    })
+}
+
+fn holds(expires: Millis, now: Millis, shown: &str) -> Check {
+    const PART: &str = "certificate";
+    const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+    let until = expires.rfc3339();
+    let help = "put a new one in its place: a host that runs reads it by itself";
+    match (expires.0 - now.0).div_euclid(DAY_MS) {
+        ..0 => Check::fail(PART, format!("{shown} held until {until}: clients refuse it"), help),
+        days @ 0..CERTIFICATE_WARN_DAYS => {
+            Check::warn(PART, format!("{shown} holds until {until}, {days} more days"), help)
+        }
+        _ => Check::ok(PART, format!("{shown} holds until {until}")),
     }
 }
 
@@ -168,6 +221,17 @@ fn room(free: u64, size: u64, shown: &str) -> Check {
 mod tests {
     use super::*;
     use crate::cli::doctor::State;
+
+    #[test]
+    fn a_certificate_that_ends_soon_is_told_in_time() {
+        let day = |days: i64| Millis(days * 24 * 60 * 60 * 1_000);
+        for (days, state) in [(15, State::Ok), (14, State::Ok), (13, State::Warn), (0, State::Warn), (-1, State::Fail)]
+        {
+            assert_eq!(holds(day(days), day(0), "here").state, state, "{days}");
+        }
+        assert_eq!(holds(day(3), day(1), "here").detail, "here holds until 1970-01-04T00:00:00.000Z, 2 more days");
+        assert_eq!(holds(day(1), day(2), "here").detail, "here held until 1970-01-02T00:00:00.000Z: clients refuse it");
+    }
 
     #[test]
     fn a_disk_that_fills_up_is_told_in_time() {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::super::Trouble;
 use super::super::place::Place;
-use super::Check;
+use super::super::webhook_key::{mute, own_key};
+use super::{Arguments, Check};
 use crate::clock::Millis;
 use crate::config::Limits;
 use crate::names::Digest;
-use crate::registry::blobs::Blobs;
+use crate::registry::blobs::{Blobs, Location};
 use crate::registry::store::Store as _;
 use crate::sql::{Database, DatabaseError, Server, connections_of_host, is_there};
 
@@ -21,7 +22,8 @@ const CLOCK_FAIL_MS: i64 = 30_000;
 const NAMED_MAX: usize = 10;
 
 /// Looks at both.
-pub async fn look(place: &Place, limits: &Limits, checks: &mut Vec<Check>) {
+pub async fn look(arguments: &Arguments, limits: &Limits, checks: &mut Vec<Check>) {
+    let place = &arguments.place;
     const PART: &str = "database";
     let address = match place.address() {
         Ok(address) => address,
@@ -47,7 +49,8 @@ pub async fn look(place: &Place, limits: &Limits, checks: &mut Vec<Check>) {
     let has_schema = schema(&database, checks).await;
     server(&database, limits, checks).await;
     if has_schema {
-        components(place, &database, checks).await;
+        components(place, &database, limits, checks).await;
+        webhooks(arguments, &database, checks).await;
     }
     database.close().await;
 }
@@ -129,9 +132,21 @@ fn connections(server: Server, limits: &Limits) -> Check {
     }
 }
 
-async fn components(place: &Place, database: &Database, checks: &mut Vec<Check>) {
+async fn webhooks(arguments: &Arguments, database: &Database, checks: &mut Vec<Check>) {
+    const PART: &str = "webhooks";
+    let (own, _) = own_key(&arguments.place.data, arguments.webhook_key.as_deref());
+    match database.webhook_keys().await {
+        Ok(made) if made.is_empty() => {}
+        Ok(made) => checks.push(match mute(&made, own.as_ref()) {
+            None => Check::ok(PART, "they are signed with the key that is here"),
+            Some(why) => Check::fail(PART, why, "the hosts of a database share one key; no backup has it"),
+        }),
+        Err(error) => checks.push(Check::fail(PART, format!("{:#}", anyhow::Error::from(error)), "run it again")),
+    }
+}
+
+async fn components(place: &Place, database: &Database, limits: &Limits, checks: &mut Vec<Check>) {
     const PART: &str = "components";
-    let folder = place.folder_of_objects();
     let said = match database.components().await {
         Ok(said) => said,
         Err(error) => {
@@ -139,23 +154,35 @@ async fn components(place: &Place, database: &Database, checks: &mut Vec<Check>)
             return checks.push(Check::fail(PART, detail, "run it again"));
         }
     };
-    if !folder.is_dir() && said.is_empty() {
-        return checks.push(Check::ok(PART, "there are none yet"));
+    let (location, help) = match place.objects() {
+        Ok(location @ Location::Folder(_)) => (location, "may this user read the folder?"),
+        Ok(location @ Location::Bucket(_)) => (location, "a host that is given this store does not start"),
+        Err(Trouble::Usage(why)) => {
+            return checks.push(Check::fail(PART, why, "a host that is given this does not start: change it"));
+        }
+        Err(_) => {
+            return checks.push(Check::fail(PART, "they cannot be looked for", "may this user read its secrets?"));
+        }
+    };
+    if let Location::Folder(folder) = &location
+        && !folder.is_dir()
+    {
+        return checks.push(match said.len() {
+            0 => Check::ok(PART, "there are none yet"),
+            count => Check::fail(
+                PART,
+                format!("{} is not there, and the database names {count}", folder.display()),
+                "name the folder with --objects, or put it back",
+            ),
+        });
     }
-    if !folder.is_dir() {
-        let detail = format!("{} is not there, and the database names {}", folder.display(), said.len());
-        return checks.push(Check::fail(PART, detail, "name the folder with --objects, or put it back"));
-    }
-    let kept = match Blobs::in_folder(&folder) {
+    let kept = match Blobs::at(&location, limits.object_request_max_ms) {
         Ok(blobs) => blobs.list().await,
         Err(error) => Err(error),
     };
     match kept {
         Ok(kept) => checks.extend(compare(&said, &kept)),
-        Err(error) => {
-            let detail = format!("{:#}", anyhow::Error::from(error));
-            checks.push(Check::fail(PART, detail, "may this user read the folder?"));
-        }
+        Err(error) => checks.push(Check::fail(PART, format!("{:#}", anyhow::Error::from(error)), help)),
     }
 }
 

@@ -24,7 +24,7 @@ impl Files {
     }
 
     fn policies(&self) -> Result<Folder, String> {
-        read_policies(self.0.path(), &Limits::default()).map_err(|error| self.plain(&error))
+        read_policies(self.0.path(), &Limits::default(), "the others").map_err(|error| self.plain(&error))
     }
 }
 
@@ -287,12 +287,34 @@ fn gathers_what_is_wrong_in_the_order_of_the_file() {
 }
 
 #[test]
-fn says_where_a_module_file_was_looked_for() {
-    let files = Files::with(&[]);
-    let error = read_modules(files.0.path(), &Limits::default()).expect_err("nothing there");
+fn says_what_a_folder_lacks_and_what_takes_it_instead() {
+    let limits = Limits::default();
+    let told = |files: &[(&str, &str)], below: &str| {
+        let files = Files::with(files);
+        let (folder, shown) = (files.0.path().join(below), files.0.path().display().to_string());
+        let errors =
+            [read_modules(&folder, &limits, "the others").err(), read_policies(&folder, &limits, "the others").err()];
+        errors.map(|error| error.map_or_else(String::new, |error| error.to_string().replace(&shown, "DIR")))
+    };
+    let empty =
+        ["DIR/: no module.toml here or one folder below", "DIR/: no policy.toml here: name the folder that has it"];
+    assert_eq!(told(&[], ""), empty);
+    assert_eq!(told(&[], "none"), ["DIR/none: there is no such folder"; 2]);
+    let a_file = [("module.toml", "[module]\nname = \"a\"")];
     assert_eq!(
-        files.plain(&error).replace(&files.0.path().display().to_string(), "DIR"),
-        "DIR: no module.toml here or one folder below"
+        told(&a_file, "")[1],
+        "DIR/: no policy.toml here; it is a module's folder (module.toml): give it to the others"
+    );
+    assert_eq!(
+        told(&a_file, "module.toml"),
+        [
+            "DIR/module.toml: it is a file: name the folder with the module.toml",
+            "DIR/module.toml: it is a file: name the folder with the policy.toml",
+        ]
+    );
+    assert_eq!(
+        told(&[("policy.toml", "")], "")[0],
+        "DIR/: no module.toml here or one folder below; it is a folder of policies (policy.toml): give it to the others"
     );
 }
 

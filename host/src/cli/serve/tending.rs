@@ -48,6 +48,7 @@ impl Tending {
             tokio::spawn(registry().keep_audit_sealed()),
             tokio::spawn(registry().sweep_keys()),
             tokio::spawn(registry().sweep_events()),
+            tokio::spawn(registry().keep_filled()),
         ]);
         tasks.announcers.push(tokio::spawn(announce(registry(), Arc::clone(&self.limits), self.stopped())));
         tasks.senders.push(tokio::spawn(deliver(registry(), Arc::clone(&self.limits), self.stopped())));

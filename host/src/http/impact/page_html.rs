@@ -4,14 +4,9 @@
 use std::fmt::Write as _;
 
 use crate::clock::{Instant, Millis};
+use crate::http::html::{STYLE, escaped};
 use crate::registry::impact::{Change, Group, Impact, What};
 use crate::registry::store::ImpactState;
-
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b;\
-background:#fff}h1{font-size:1.6rem}h2{font-size:1.25rem;margin-top:2.5rem}table{border-collapse:collapse;width:100%}\
-th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px solid #ccc;overflow-wrap:anywhere}\
-caption{text-align:left;color:#444}code{font:.9em ui-monospace,monospace}.counts td{font-size:1.3rem}\
-@media(prefers-color-scheme:dark){body{color:#eee;background:#161616}th,td{border-color:#444}caption{color:#bbb}}";
 
 /// Writes the page.
 pub fn write(impact: &Impact, at: Millis) -> String {
@@ -141,23 +136,4 @@ fn part(page: &mut String, title: &str, groups: &[Group]) {
         }
         page.push_str("</tbody>\n</table>\n");
     }
-}
-
-/// Text that says itself and nothing else, between tags and in quotes.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            // Marks that turn the direction of text would show it as another.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => escaped.push('\u{fffd}'),
-            letter if letter.is_control() && letter != '\n' => escaped.push('\u{fffd}'),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
 }

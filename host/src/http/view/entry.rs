@@ -68,10 +68,12 @@ impl<'a> EntryView<'a> {
     }
 }
 
-/// Members that the host gives itself; a submission's field of the same name would be misread.
-const OURS: [&str; 19] = [
-    "name",
-    "version",
+/// Members of a submission that the host gives from what it knows of the entry and the version.
+const GIVEN: [&str; 4] = ["name", "version", "description", "tags"];
+
+/// Members that a submission has not, and that the host adds to an entry or a version when it shows it. Whoever compares
+/// what was shown with what was sent leaves them out.
+pub const ADDED: [&str; 15] = [
     "status",
     "statusReason",
     "replacement",
@@ -79,8 +81,6 @@ const OURS: [&str; 19] = [
     "withdrawnVersions",
     "ratings",
     "uses",
-    "description",
-    "tags",
     "highestVersion",
     "digest",
     "createdAt",
@@ -90,6 +90,11 @@ const OURS: [&str; 19] = [
     "decisionId",
     "versions",
 ];
+
+/// True for a member that the host writes itself; a submission's field of the same name would be misread.
+fn is_ours(name: &str) -> bool {
+    GIVEN.contains(&name) || ADDED.contains(&name)
+}
 
 impl Serialize for EntryView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -132,7 +137,7 @@ impl Serialize for EntryView<'_> {
             map.serialize_entry("category", category)?;
         }
         if let Some((_, stored)) = self.version {
-            let theirs = stored.0.iter().filter(|(name, _)| **name != self.kind.id_field && !OURS.contains(&&***name));
+            let theirs = stored.0.iter().filter(|(name, _)| **name != self.kind.id_field && !is_ours(name));
             for (name, value) in theirs {
                 map.serialize_entry(name, value)?;
             }
@@ -164,7 +169,8 @@ impl Serialize for EntryView<'_> {
 }
 
 /// How people rate an entry.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, utoipa::ToSchema)]
+#[schema(as = Ratings)]
 pub struct RatingsView {
     average: Option<f64>,
     count: i64,
@@ -181,8 +187,9 @@ impl RatingsView {
 }
 
 /// How often an entry was used in the last 30 days.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Uses)]
 pub struct UsesView {
     last30_days: i64,
     successes: i64,
@@ -196,7 +203,8 @@ impl UsesView {
 }
 
 /// Why a version was taken back.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Withdrawal)]
 pub struct WithdrawalView<'a> {
     reason: &'a str,
     by: &'a str,
@@ -210,8 +218,9 @@ impl<'a> WithdrawalView<'a> {
 }
 
 /// A version as lists show it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = VersionHead)]
 pub struct VersionView<'a> {
     version: &'a VersionName,
     status: &'a str,

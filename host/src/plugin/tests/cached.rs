@@ -126,3 +126,24 @@ fn the_oldest_files_go_when_the_folder_is_full() {
         assert_eq!(files(folder.path()).len(), 1, "only the one just made");
     }
 }
+
+#[test]
+fn bytes_of_another_component_are_not_taken_for_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).expect("permissions");
+    let sandbox = Sandbox::start(Arc::new(small()), Some(folder.path())).expect("a sandbox");
+    let (wanted, other) = (guest().build(), guest().named("other").build());
+    let (digest, found) = (Digest::of(&wanted), Digest::of(&other));
+    let told = format!("they have the digest {found}, not {digest}");
+    let load_other = || Ok(other.clone());
+    match sandbox.unconfigured(&digest, &load_other) {
+        Err(Unfit::Load(why)) => assert_eq!(why, told),
+        refused => panic!("{:?}", refused.err()),
+    }
+    match sandbox.prepare(&digest, &load_other, Stage::Validate, &json!({})) {
+        Err(Unfit::Load(why)) => assert_eq!(why, told),
+        refused => panic!("{:?}", refused.err()),
+    }
+    assert_eq!(files(folder.path()), Vec::<PathBuf>::new(), "nothing is kept under its name");
+    assert!(sandbox.unconfigured(&digest, &|| Ok(wanted.clone())).is_ok());
+}

@@ -78,6 +78,20 @@ impl Grants {
         if roles.is_empty() { Err(NoRole(String::new())) } else { Ok(Self { roles, entries: entries.into() }) }
     }
 
+    /// These and others. Patterns bound what a publisher may change: those of whoever publishes nothing bound nothing.
+    pub fn and(&self, others: &Self) -> Self {
+        let mut roles = [self.roles(), others.roles()].concat();
+        roles.sort_unstable();
+        roles.dedup();
+        let publishing: Vec<&Self> =
+            [self, others].into_iter().filter(|grants| grants.include(Role::Publisher)).collect();
+        let mut entries: Vec<Pattern> = Vec::new();
+        if publishing.iter().all(|grants| !grants.entries.is_empty()) {
+            entries.extend(publishing.iter().flat_map(|grants| grants.entries.iter().cloned()));
+        }
+        Self { roles, entries: entries.into() }
+    }
+
     /// True where whoever holds these may do what the role is for.
     pub fn include(&self, role: Role) -> bool {
         role == Role::Reader || self.roles.contains(&role) || self.roles.contains(&Role::Admin)
@@ -86,6 +100,12 @@ impl Grants {
     /// True where entries of this kind and id may be changed by these.
     pub fn reach(&self, kind: &KindName, id: &EntryId) -> bool {
         self.entries.is_empty() || self.entries.iter().any(|pattern| pattern.matches(kind.as_str(), id.as_str()))
+    }
+
+    /// True where what others say may be passed on by these: an admin, or a publisher who is bound to no entries. One
+    /// who is bound would speak of its own.
+    pub fn speak_for_others(&self) -> bool {
+        self.include(Role::Publisher) && self.entries.is_empty()
     }
 
     /// The roles, each once.
@@ -148,6 +168,39 @@ mod tests {
         assert!(reaches(&some, "agents", "search-web") && reaches(&some, "services", "search"));
         assert!(!reaches(&some, "agents", "web-search") && !reaches(&some, "services", "search-web"));
         assert_eq!(some.entries_text(), "agents/search-*, services/search");
+    }
+
+    #[test]
+    fn who_is_bound_to_entries_or_only_reads_speaks_for_nobody_else() {
+        for (roles, entries, expected) in [
+            (&[Role::Reader][..], &[][..], false),
+            (&[Role::Rules], &[], false),
+            (&[Role::Publisher], &["agents/search-*"], false),
+            (&[Role::Publisher], &[], true),
+            (&[Role::Admin], &[], true),
+        ] {
+            assert_eq!(grants(roles, entries).speak_for_others(), expected, "{roles:?} {entries:?}");
+        }
+    }
+
+    #[test]
+    fn two_grants_together_reach_what_either_does() {
+        use Role::{Admin, Publisher, Reader, Rules};
+        let narrow = grants(&[Publisher], &["agents/a-*"]);
+        for (other, roles, entries) in [
+            (grants(&[Reader], &[]), "reader, publisher", "agents/a-*"),
+            (grants(&[Rules], &[]), "publisher, rules", "agents/a-*"),
+            (grants(&[Publisher], &["agents/b"]), "publisher", "agents/a-*, agents/b"),
+            (grants(&[Publisher], &[]), "publisher", ""),
+            (grants(&[Admin], &[]), "publisher, admin", ""),
+        ] {
+            for both in [narrow.and(&other), other.and(&narrow)] {
+                let mut reached: Vec<String> = both.entries().iter().map(ToString::to_string).collect();
+                reached.sort();
+                assert_eq!((both.roles_text().as_str(), reached.join(", ").as_str()), (roles, entries));
+            }
+        }
+        assert_eq!(grants(&[Reader], &[]).and(&grants(&[Rules], &[])).entries_text(), "");
     }
 
     #[test]

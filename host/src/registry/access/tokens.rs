@@ -46,15 +46,12 @@ impl Registry {
         now: Millis,
     ) -> Result<MadeToken, RegistryError> {
         let TokenWanted { name, expires_at, .. } = &wanted;
-        if name.trim().is_empty() || name.chars().count() > NAME_MAX_CHARACTERS || name.chars().any(char::is_control) {
-            let what = format!("a token's name has 1 to {NAME_MAX_CHARACTERS} characters, and no control characters");
-            return Err(RegistryError::BadChange(what));
-        }
+        sane_name("a token's", name)?;
         if let Some(at) = expires_at.filter(|at| *at <= now) {
             let what = format!("the token would have expired at {}: name a later time", crate::clock::Instant(at));
             return Err(RegistryError::BadChange(what));
         }
-        let grants = grants(&wanted)?;
+        let grants = grants(&wanted.roles, &wanted.entries).map_err(RegistryError::BadChange)?;
         let token = new_token();
         let row = self.row(&token, name, grants, *expires_at, &actor.name);
         if !self.store.insert_token(&row).await? {
@@ -110,27 +107,37 @@ impl Registry {
     }
 }
 
-fn grants(wanted: &TokenWanted) -> Result<Grants, RegistryError> {
-    let refused = |error: &dyn std::fmt::Display| RegistryError::BadChange(error.to_string());
-    let roles = wanted.roles.iter().map(|word| word.parse::<Role>()).collect::<Result<Vec<_>, _>>();
-    let roles = roles.map_err(|error| refused(&error))?;
-    if roles.is_empty() {
-        let what = "a token has at least one role: reader, publisher, rules or admin";
-        return Err(RegistryError::BadChange(what.to_owned()));
-    }
-    if wanted.entries.len() > ENTRIES_MAX {
-        let what = format!("a token has at most {ENTRIES_MAX} patterns of entries");
+/// Makes sure that people can read a name.
+pub(super) fn sane_name(whose: &str, name: &str) -> Result<(), RegistryError> {
+    if name.trim().is_empty() || name.chars().count() > NAME_MAX_CHARACTERS || name.chars().any(char::is_control) {
+        let what = format!("{whose} name has 1 to {NAME_MAX_CHARACTERS} characters, and no control characters");
         return Err(RegistryError::BadChange(what));
     }
-    let entries = wanted.entries.iter().map(|text| text.parse::<Pattern>()).collect::<Result<Vec<_>, _>>();
-    let entries = entries.map_err(|error| refused(&error))?;
+    Ok(())
+}
+
+/// The roles and the patterns, as they are written.
+pub(super) fn grants(roles: &[String], entries: &[String]) -> Result<Grants, String> {
+    let roles = roles.iter().map(|word| word.parse::<Role>()).collect::<Result<Vec<_>, _>>();
+    let roles = roles.map_err(|error| error.to_string())?;
+    if roles.is_empty() {
+        return Err("a token has at least one role: reader, publisher, rules or admin".to_owned());
+    }
+    let entries = patterns(entries)?;
     if !entries.is_empty() && !roles.contains(&Role::Publisher) {
-        let what = "patterns say which entries a publisher may change: give it the role publisher, or leave them out";
-        return Err(RegistryError::BadChange(what.to_owned()));
+        return Err("patterns say which entries a publisher may change: give it the role publisher, or leave them out"
+            .to_owned());
     }
     if !entries.is_empty() && roles.contains(&Role::Admin) {
-        let what = "an admin may change every entry: leave the patterns out, or the role admin";
-        return Err(RegistryError::BadChange(what.to_owned()));
+        return Err("an admin may change every entry: leave the patterns out, or the role admin".to_owned());
     }
-    Grants::new(roles, entries).map_err(|error| refused(&error))
+    Grants::new(roles, entries).map_err(|error| error.to_string())
+}
+
+/// Patterns of entries, as they are written.
+pub(super) fn patterns(entries: &[String]) -> Result<Vec<Pattern>, String> {
+    if entries.len() > ENTRIES_MAX {
+        return Err(format!("at most {ENTRIES_MAX} patterns of entries may be named"));
+    }
+    entries.iter().map(|text| text.parse::<Pattern>().map_err(|error| error.to_string())).collect()
 }

@@ -137,6 +137,7 @@ impl<T: Trace> Reader<'_, T> {
                 return Err(self.unexpected("a member name in double quotes"));
             }
             let key = self.string()?;
+            Fault::reserved(key_start, &key)?;
             self.trace.enter(Step::Member(&key), Some(key_start..self.at));
             self.skip_space();
             if self.peek() != Some(b':') {

@@ -67,6 +67,10 @@ fn refuses_json_with_its_place_and_what_to_change() {
                 "'a' stands twice in one object: remove one of them at line 3, column 3",
             ),
             (
+                r#"{"a": {"$serde_json::private::RawValue": "1"}}"#,
+                "no member can be called '$serde_json::private::RawValue': rename it at line 1, column 8",
+            ),
+            (
                 "[[[\n  [[]]]]]",
                 "nested deeper than document_depth_max = 4: flatten the document or split it at line 2, column 4",
             ),
@@ -161,6 +165,10 @@ fn refuses_yaml_with_its_place_and_what_to_change() {
             ("# nothing\n", "the document is empty: expected a YAML value at line 1, column 1"),
             ("a: 1\n---\nb: 2\n", "a second document begins: send one document at a time at line 2, column 1"),
             ("é: 1\na: {}\n'a': 2\n", "'a' stands twice in one object: remove one of them at line 3, column 1"),
+            (
+                "a:\n  $serde_json::private::RawValue: '1'",
+                "no member can be called '$serde_json::private::RawValue': rename it at line 2, column 3",
+            ),
             ("1: x", "the key 1 is not a string: put it in quotes at line 1, column 1"),
             ("a:\n  true: x", "the key true is not a string: put it in quotes at line 2, column 3"),
             (": x", "a key is missing or null: name the member at line 1, column 1"),

@@ -130,6 +130,7 @@ impl<T: Trace> Builder<'_, T> {
         if members.contains_key(&name) {
             return Err(Fault::duplicate(range.start, &name));
         }
+        Fault::reserved(range.start, &name)?;
         *size += name.len();
         self.trace.enter(Step::Member(&name), Some(range.clone()));
         *key = Some((name, range));

@@ -54,7 +54,7 @@ pub fn judge_beside(
         }
         Err(Stopped(record)) => *record,
     };
-    if record.broke.as_ref().is_some_and(|broke| is_no_fault_of_the_plugin(&broke.cause)) {
+    if record.broke.as_ref().is_some_and(|broke| is_no_fault_of_the_plugin(&broke.failure.cause)) {
         return None;
     }
     let outcome = match (record.failures.iter().any(|failure| failure.mode == Mode::Enforce), record.rejected()) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Bench, Run, Stopped, Way, resolve, schema};
 use crate::plugin::{Document, Failure};
 use crate::registry::submission::Submission;
-use crate::report::{Finding, Mode, Placeholder};
+use crate::report::{Finding, Placeholder};
 
 /// What comes before validators and policies.
 pub(in crate::registry) struct Front {
@@ -28,7 +28,6 @@ pub(in crate::registry) fn front_aside(submission: Submission, bench: &Bench) ->
         Ok(resolved) => resolved.record,
         Err(Stopped(record)) => *record,
     };
-    let enforcing = record.failures.iter().find(|failure| failure.mode == Mode::Enforce);
-    let broke = enforcing.map(|failure| failure.plugin.clone()).zip(record.broke);
+    let broke = record.broke.map(|broken| (broken.name, broken.failure));
     Front { findings: record.findings, placeholders: record.placeholders, document: record.document, broke }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Bench, Way};
-use crate::names::{Digest, EntryId, VersionName};
+use crate::names::{Digest, EntryId, Scope, VersionName};
 use crate::plugin::{Document, Evaluated, Failure, Lookup, Subject};
 use crate::registry::release::ReleaseRef;
 use crate::registry::rules::{LoadedBinding, LoadedKind};
@@ -40,8 +40,23 @@ pub struct Record {
     /// Canonical JSON (RFC 8785) of the resolved submission, and its digest.
     pub canonical: Option<(Arc<str>, Digest)>,
     /// The first enforcing binding that broke.
-    pub(super) broke: Option<Failure>,
+    pub(super) broke: Option<Box<BrokenBinding>>,
     pub(super) way: Way,
+}
+
+/// An enforcing binding whose plugin broke: whose it is, which plugin, and how.
+#[derive(Debug, Clone)]
+pub struct BrokenBinding {
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub stage: Stage,
+    /// The scope whose release has it.
+    pub scope: Scope,
+    /// The plugin's own version.
+    pub version: String,
+    /// How it broke.
+    pub failure: Failure,
 }
 
 impl Record {
@@ -155,8 +170,13 @@ impl Record {
                     passing: failure.cause.is_passing(),
                 });
                 self.asked(binding, failure.lookups.clone());
-                if binding.mode == Mode::Enforce {
-                    self.broke.get_or_insert(failure);
+                if binding.mode == Mode::Enforce && self.broke.is_none() {
+                    let scope = match stage {
+                        Stage::Policy => Scope::Policies,
+                        _ => Scope::Module(self.kind.module.clone()),
+                    };
+                    let (name, version) = (binding.name.clone(), binding.plugin.description().version.clone());
+                    self.broke = Some(Box::new(BrokenBinding { name, stage, scope, version, failure }));
                 }
                 None
             }

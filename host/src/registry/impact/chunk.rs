@@ -222,7 +222,6 @@ impl Job {
             let Some(last) = versions.last() else { return Ok(Judged::Told(found.into_report())) };
             after = Some((last.id.clone(), last.version.clone()));
             let proved = proved(impact, last, versions.len());
-            instances.renew();
             for (index, version) in versions.iter().enumerate() {
                 if self.stop.load(Ordering::Relaxed) {
                     return Ok(Judged::Stopped);

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use super::judge::{Bound, KindPlan, Plan, exempt_alike};
 use crate::names::{Digest, KindName, Scope};
-use crate::plugin::{Case, Description, Failure, SERIES_MAX, Series, Unconfigured, Unfit};
+use crate::plugin::{Case, Configured, Description, Failure, SERIES_MAX, Series, Unconfigured, Unfit};
 use crate::registry::canonical::canonical;
 use crate::registry::exemptions::Exemptions;
 use crate::registry::releasing::{components, off_path, parse_rules};
@@ -31,42 +31,36 @@ pub(super) struct Reduced {
 #[derive(Clone)]
 pub(super) struct Part {
     pub(super) bound: Bound,
-    pub(super) alone: Option<Arc<Alone>>,
+    pub(super) alone: Option<Alone>,
 }
 
-/// What differs of a binding's settings, and the component to judge by it.
-pub(super) struct Alone {
-    component: Arc<Unconfigured>,
-    stage: Stage,
-    settings: Value,
-}
+/// What differs of a binding's settings, with the component to judge by it.
+pub(super) type Alone = Arc<Configured>;
 
-/// Instances that judge one manifest after another by what differs alone. What broke once is not tried again.
+/// Instances that judge the manifests of a chunk, one after another, by what differs alone. What broke once is not tried
+/// again.
 #[derive(Default)]
-pub(super) struct Instances(Vec<(Arc<Alone>, Result<Series, Failure>)>);
+pub(super) struct Instances(Vec<(Alone, Result<Series, Failure>)>);
 
 impl Instances {
-    pub(super) fn judge(&mut self, alone: &Arc<Alone>, case: &Case) -> Result<Vec<Remark>, Failure> {
+    pub(super) fn judge(&mut self, alone: &Alone, case: &Case) -> Result<Vec<Remark>, Failure> {
         let place = self.0.iter().position(|(of, _)| Arc::ptr_eq(of, alone)).unwrap_or_else(|| {
-            let Alone { component, stage, settings } = &**alone;
-            self.0.push((Arc::clone(alone), component.series(*stage, settings)));
+            self.0.push((Arc::clone(alone), alone.series()));
             self.0.len() - 1
         });
         let (_, series) = &mut self.0[place];
-        let said = match series {
-            Ok(series) => series.judge(case),
+        let judging = match series {
+            Ok(judging) => judging,
             Err(failure) => return Err(failure.clone()),
         };
+        let said = judging.judge(case);
         if let Err(failure) = &said {
             tracing::info!(error = failure as &dyn std::error::Error, "what differs cannot be judged alone");
             *series = Err(failure.clone());
+        } else if judging.is_worn() {
+            drop(self.0.remove(place));
         }
         said
-    }
-
-    /// Ends those that judge: the next manifest begins others.
-    pub(super) fn renew(&mut self) {
-        self.0.retain(|(_, series)| series.is_err());
     }
 }
 
@@ -127,7 +121,7 @@ impl Registry {
             let mut load = |bound: &Bound, settings: &Value| -> Option<Part> {
                 let (stage, binding) = bound;
                 let component = component(binding.plugin.digest())?;
-                let alone = Alone { component, stage: *stage, settings: settings.clone() };
+                let alone = component.with_settings(*stage, settings).inspect_err(tell).ok()?;
                 Some(Part { bound: bound.clone(), alone: Some(Arc::new(alone)) })
             };
             for (name, pairs) in kinds {
@@ -141,7 +135,7 @@ impl Registry {
     }
 }
 
-/// What cannot be compiled alone is judged whole.
+/// What cannot be compiled or configured alone is judged whole.
 fn tell(error: &Unfit) {
     tracing::info!(error = error as &dyn std::error::Error, "what differs cannot be judged alone");
 }

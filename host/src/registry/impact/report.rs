@@ -17,8 +17,9 @@ const EXCERPT_MAX: usize = 500;
 pub(super) const OTHERS: &str = "(others)";
 
 /// How many manifests came out how.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ImpactCounts)]
 pub struct Counts {
     /// They pass now and would be rejected.
     pub newly_fail: u64,
@@ -36,8 +37,9 @@ pub struct Counts {
 }
 
 /// Whether the candidate says it or the active rules do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = ImpactChange)]
 pub enum Change {
     /// The candidate says it, the active rules do not.
     #[serde(alias = "added")]
@@ -50,8 +52,9 @@ pub enum Change {
 }
 
 /// A manifest with one finding of its group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ImpactExample)]
 pub struct Example {
     /// The kind.
     pub kind: KindName,
@@ -85,7 +88,8 @@ impl Example {
 }
 
 /// The manifests under one code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ImpactGroup)]
 pub struct Group {
     /// The finding code; the binding's name where it broke.
     pub code: String,
@@ -96,8 +100,9 @@ pub struct Group {
 }
 
 /// What was found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ImpactReport)]
 pub struct Report {
     /// How many manifests came out how.
     pub counts: Counts,

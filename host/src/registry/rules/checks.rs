@@ -9,8 +9,9 @@ use crate::registry::schema::{self, Schema};
 use crate::report::{Mode, Remark, Stage};
 
 /// Route words that are no kinds.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 17] = [
     "audit",
+    "changes",
     "decisions",
     "docs",
     "events",
@@ -21,8 +22,10 @@ const RESERVED: [&str; 14] = [
     "plugins",
     "policies",
     "search",
+    "session",
     "signing-key",
     "tokens",
+    "trusted-publishers",
     "webhooks",
 ];
 

@@ -14,7 +14,7 @@ use crate::report::{Finding, Mode, Stage, Timing};
 
 /// What a binding that observes would have changed, as the decision keeps it. What it found stands among the decision's
 /// findings, how it broke among its failures.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ObservingRecord {
     /// The scope.
     pub scope: Scope,

@@ -12,7 +12,8 @@ use crate::names::{EntryId, KindName, NameError, Reason, Tenant, VersionName};
 use crate::registry::audit::AuditRecord;
 
 /// Where an entry stands in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, utoipa::ToSchema)]
+#[schema(rename_all = "lowercase")]
 pub enum EntryStatus {
     /// Published for its makers: lists and searches leave it out until it is activated.
     Draft,
@@ -63,7 +64,7 @@ impl Serialize for EntryStatus {
 }
 
 /// An entry, by name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
 pub struct EntryName {
     /// Its kind.
     pub kind: KindName,
@@ -125,6 +126,31 @@ pub enum EntryAct<'a> {
         /// Where it is the active one: which becomes active instead, and what is shown of that.
         successor: Option<(&'a VersionName, &'a Shown)>,
     },
+}
+
+/// What an entry must be for something to be published to it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Expected {
+    /// Whatever it is, also where there is none.
+    #[default]
+    Anything,
+    /// There is none yet.
+    Nothing,
+    /// There is one.
+    Something,
+    /// It is at one of these revisions (`EntryRow::revision`).
+    Revisions(Vec<i64>),
+}
+
+impl Expected {
+    /// Whether it is so.
+    pub fn is_met_by(&self, entry: Option<&EntryRow>) -> bool {
+        match (self, entry) {
+            (Self::Anything, _) | (Self::Nothing, None) | (Self::Something, Some(_)) => true,
+            (Self::Revisions(revisions), Some(entry)) => revisions.contains(&entry.revision()),
+            (Self::Nothing, Some(_)) | (Self::Something | Self::Revisions(_), None) => false,
+        }
+    }
 }
 
 /// A change of an entry, with what is written beside it.

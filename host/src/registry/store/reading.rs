@@ -112,6 +112,53 @@ impl ListedEntry {
         };
         EntryPlace { first, second, id: self.entry.id.clone() }
     }
+
+    /// Its place among what changed, of every kind.
+    pub fn change_place(&self, begun: Millis) -> ChangePlace {
+        let name = EntryName { kind: self.entry.kind.clone(), id: self.entry.id.clone() };
+        ChangePlace { at: self.entry.updated_at, begun, name }
+    }
+}
+
+/// Where an entry stands among those that changed, of every kind: by when, then kind, then id. It keeps when whoever
+/// follows began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangePlace {
+    /// When it changed.
+    pub at: Millis,
+    /// When the look began.
+    pub begun: Millis,
+    /// The entry.
+    pub name: EntryName,
+}
+
+impl fmt::Display for ChangePlace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {} {}", self.at.0, self.begun.0, self.name)
+    }
+}
+
+impl FromStr for ChangePlace {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let wrong = |_| NameError::new("place", text, "two numbers and an entry");
+        let mut parts = text.splitn(3, ' ');
+        let mut next = || parts.next().unwrap_or_default();
+        let (at, begun) = (next().parse().map_err(wrong)?, next().parse().map_err(wrong)?);
+        Ok(Self { at: Millis(at), begun: Millis(begun), name: next().parse()? })
+    }
+}
+
+/// What is followed.
+#[derive(Debug, Clone, Copy)]
+pub struct Followed<'a> {
+    /// Entries of which kinds.
+    pub kinds: &'a [KindName],
+    /// That changed at this time or later.
+    pub since: Millis,
+    /// When it is asked, which tells the days whose uses count.
+    pub at: Millis,
 }
 
 /// Where an entry stands in an order: its numbers, as many as the order has, and its id. Where changes are followed the
@@ -269,7 +316,7 @@ pub struct RatingRow {
     pub id: String,
     /// What is rated.
     pub of: EntryName,
-    /// Who rates, in the caller's words; nobody where the caller does not say.
+    /// In whose name the caller rates: its own, another that it speaks for, or none.
     pub submitted_by: Option<String>,
     /// 1 to 5.
     pub rating: i64,
@@ -290,6 +337,14 @@ pub trait ReadingStore: Send + Sync {
         tenant: &Tenant,
         asked: &EntriesAsked,
         after: Option<&EntryPlace>,
+        limit: u32,
+    ) -> Result<Page<ListedEntry>, StoreError>;
+    /// Entries of several kinds in the order in which they changed, after `after`, at most `limit`.
+    async fn changes(
+        &self,
+        tenant: &Tenant,
+        followed: Followed<'_>,
+        after: Option<&ChangePlace>,
         limit: u32,
     ) -> Result<Page<ListedEntry>, StoreError>;
     /// What people think of an entry.

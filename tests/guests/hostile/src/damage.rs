@@ -57,6 +57,8 @@ pub enum Damage {
     RulesTogether,
     /// Looks through `rules`, and objects to everything once it has objected.
     RulesGrudge,
+    /// Looks through `rules`, and never gives back a megabyte.
+    RulesLeak,
     /// Never ends.
     Loop,
     /// Allocates until it is refused.
@@ -141,6 +143,10 @@ pub fn evaluate(settings: &Settings, submission: &Submission) -> Vec<Finding> {
                 return vec![Finding::error("hostile.grudge").message("it has objected before")];
             }
             return findings;
+        }
+        Damage::RulesLeak => {
+            black_box(vec![1_u8; 1024 * 1024].leak());
+            return forbidden(&settings.rules, &submission.text("/name").unwrap_or_default());
         }
         Damage::Loop => never_end(),
         Damage::Memory => allocate(),

@@ -1,0 +1,2 @@
+-- The table goes with 0041.
+SELECT 1;

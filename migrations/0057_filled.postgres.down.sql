@@ -1,0 +1,2 @@
+-- The table goes with 0056.
+SELECT 1;
