@@ -73,7 +73,7 @@ async fn schema(database: &Database, checks: &mut Vec<Check>) -> bool {
 async fn role(database: &Database) -> Check {
     const PART: &str = "role";
     match database.check_role().await {
-        Ok(()) => Check::ok(PART, "nothing but its own tenant's rows is shown to a request"),
+        Ok(()) => Check::ok(PART, "it cannot see past row-level security (SQLite has neither)"),
         Err(error @ DatabaseError::Unbound { .. }) => {
             let help = "no host serves as this role; a backup may be made as it";
             Check::fail(PART, error.to_string(), help)
